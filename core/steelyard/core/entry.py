@@ -11,12 +11,13 @@ from steelyard.core.units import KeyId, OrderNumber, SessionId
 ENTRY_VERSION = 1
 
 
-class Request(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class Request(msgspec.Struct, frozen=True, array_like=True, gc=False, forbid_unknown_fields=True):
     """One command, and on whose behalf.
 
     ``request`` is the session's number 1, 2, 3 …; ``wants_from`` the lowest number whose reply the client
     still wants.  ``fingerprint`` is any number the client likes: a repeated request gets back that of the
-    command which was executed under its number.  ``not_after_ns``: refuse when log time is later; zero: never.
+    command which was executed under its number.  ``not_after_ns``: refuse when log time is later; zero:
+    never.
     Session zero means none, allowed only to FoundGroup, OpenSession and Skip.
     """
 
@@ -29,7 +30,7 @@ class Request(msgspec.Struct, frozen=True, array_like=True, gc=False):
     command: AnyCommand
 
 
-class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False, forbid_unknown_fields=True):
     """One batch of requests with the log time they share; without requests it is a tick."""
 
     version: int

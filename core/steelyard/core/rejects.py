@@ -1,8 +1,10 @@
 """Why a well-formed command was refused."""
 
 from enum import IntEnum
+from typing import final
 
 
+@final
 class Reject(IntEnum):
     """A business refusal: expected, replicated, and part of the public contract.
 

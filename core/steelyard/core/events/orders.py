@@ -29,7 +29,8 @@ class OrderAccepted(Event, frozen=True, kw_only=True, tag=30):
     label: str
 
 
-class Traded(Event, frozen=True, kw_only=True, tag=31):
+# Not keyword-only: a call with more than 15 keywords makes CPython build a dict, which takes far longer.
+class Traded(Event, frozen=True, tag=31):
     """A taker met a maker, at the maker's price.
 
     Postings: the seller gives ``size_lots * lot_atoms`` of the base to the buyer, the buyer gives

@@ -1,0 +1,211 @@
+"""The state machine itself: one entry of the log in, its replies and events out."""
+
+from collections.abc import Callable
+from hashlib import blake2b
+from typing import Any, Final
+
+from steelyard.core import wire
+from steelyard.core.accounts import ApiKey
+from steelyard.core.commands import (
+    CancelOrder,
+    Command,
+    CreateApiKey,
+    Deposit,
+    FoundGroup,
+    ListAsset,
+    ListInstrument,
+    OpenAccount,
+    OpenSession,
+    PlaceOrder,
+    RevokeApiKey,
+    SetInstrumentState,
+    Skip,
+    Withdraw,
+)
+from steelyard.core.entry import ENTRY_VERSION, AnyReply, Applied, Entry, Outcome, Refused, Request
+from steelyard.core.events import AnyEvent
+from steelyard.core.handlers import accounts, funds, markets, orders
+from steelyard.core.invariants import check_state
+from steelyard.core.limits import INTEGER_MAX, REPLY_WINDOW_MAX, SESSION_IDLE_NS
+from steelyard.core.rejects import Reject
+from steelyard.core.state import State
+from steelyard.core.units import AccountId, KeyId
+
+Handler = Callable[[State, Any, Request, ApiKey, list[AnyEvent]], AnyReply | Reject]
+
+#: What the exchange can do.  Adding a capability means adding a line here.
+HANDLERS: Final[dict[type[Command], Handler]] = {
+    FoundGroup: accounts.found_group,
+    CreateApiKey: accounts.create_api_key,
+    RevokeApiKey: accounts.revoke_api_key,
+    OpenAccount: accounts.open_account,
+    OpenSession: accounts.open_session,
+    Skip: accounts.skip,
+    ListAsset: markets.list_asset,
+    ListInstrument: markets.list_instrument,
+    SetInstrumentState: markets.set_instrument_state,
+    Deposit: funds.deposit,
+    Withdraw: funds.withdraw,
+    PlaceOrder: orders.place_order,
+    CancelOrder: orders.cancel_order,
+}
+
+#: Stands for the key where none is needed; it may do nothing.
+_NO_KEY: Final = ApiKey(KeyId(0), AccountId(0), b"", 0)
+
+DIGEST_BYTES: Final = 16
+
+
+class Exchange:
+    """A deterministic exchange.
+
+    The same entries in the same order give the same outcomes and the same state, on every replica, on every
+    run.  Nothing here reads a clock, a file or a socket.
+    """
+
+    def __init__(self, state: State | None = None, digest: bytes = bytes(DIGEST_BYTES)) -> None:
+        self.state = State() if state is None else state
+        #: Rolls over everything applied so far: two replicas with equal digests did the same.
+        self.digest = digest
+
+    @property
+    def applied_index(self) -> int:
+        """The log index of the last applied entry."""
+        return self.state.applied_index
+
+    @property
+    def time_ns(self) -> int:
+        """The log time of the last applied entry."""
+        return self.state.time_ns
+
+    def next_due_ns(self) -> int | None:
+        """Return the log time at which something is due without a command, or None if nothing is."""
+        return None
+
+    def apply(self, index: int, entry: Entry) -> Applied:
+        """Apply one committed entry and return what each of its requests came to, in their order.
+
+        An ``AssertionError`` means that this replica's state or log is broken: stop it.
+        """
+        return self._apply(index, entry)[0]
+
+    def apply_bytes(self, index: int, body: bytes) -> tuple[Applied, bytes]:
+        """Apply one committed entry as the log holds it; also return the bytes of what it came to.
+
+        Raises ``wire.UnknownEntry``, and applies nothing, if the bytes are no entry that this version knows.
+        """
+        return self._apply(index, wire.decode_entry(body))
+
+    def check_invariants(self) -> None:
+        """Raise ``AssertionError`` unless everything that must hold does, slowly and completely."""
+        check_state(self.state)
+
+    def _apply(self, index: int, entry: Entry) -> tuple[Applied, bytes]:
+        state = self.state
+        time_ns = entry.time_ns
+        assert entry.version == ENTRY_VERSION, entry.version
+        assert index > state.applied_index, (index, state.applied_index)
+        assert state.time_ns < time_ns <= INTEGER_MAX, (time_ns, state.time_ns)
+        state.applied_index = index
+        state.time_ns = time_ns
+        applied = Applied(index, time_ns, _outcomes(state, entry.requests))
+        body = wire.encode_applied(applied)
+        self.digest = blake2b(self.digest + body, digest_size=DIGEST_BYTES).digest()
+        return applied, body
+
+
+def _outcomes(state: State, requests: list[Request]) -> list[Outcome]:
+    """Carry requests out, each once: a number that was used before is answered from memory."""
+    index, time_ns = state.applied_index, state.time_ns
+    sessions, keys = state.sessions, state.keys
+    outcomes: list[Outcome] = []
+    for request in requests:
+        session = sessions.get(request.session)
+        key = keys.get(request.key)
+        number = request.request
+        if (
+            session is None
+            or key is None
+            or number != session.last_request + 1
+            or key.account != session.account
+            or key.revoked
+            or 0 < key.expires_ns <= time_ns
+            or time_ns - session.used_ns >= SESSION_IDLE_NS
+        ):
+            outcomes.append(_outcome_out_of_turn(state, request))
+            continue
+        wants_from = session.window_after(number, request.wants_from)
+        if number - wants_from >= REPLY_WINDOW_MAX:
+            outcomes.append(_refused(state, request, Reject.WINDOW_FULL, REPLY_WINDOW_MAX))
+            continue
+        command = request.command
+        out: list[AnyEvent] = []
+        reply = HANDLERS[type(command)](state, command, request, key, out)
+        if type(reply) is Reject:
+            assert not out, "a handler must check before it acts"
+            reply = Refused(request=number, fingerprint=request.fingerprint, reason=reply)
+        else:
+            assert out, "an accepted command must say what it did"
+        session.store(wants_from, index, reply, time_ns)
+        outcomes.append(Outcome(reply, out, index))
+    return outcomes
+
+
+def _outcome_out_of_turn(state: State, request: Request) -> Outcome:
+    """Answer a request that is not the next one of a living session with a valid key of its account.
+
+    What the session refuses is not stored and uses up no number, so the client may correct and resend.
+    """
+    if request.session == 0:
+        return _outcome_without_session(state, request)
+    session = state.sessions.get(request.session)
+    if session is None:
+        was_there = 0 < request.session <= state.last_session
+        return _refused(state, request, Reject.SESSION_EXPIRED if was_there else Reject.UNKNOWN_SESSION)
+    if session.is_expired(state.time_ns):
+        return _refused(state, request, Reject.SESSION_EXPIRED)
+    key = state.keys.get(request.key)
+    if key is None:
+        return _refused(state, request, Reject.UNKNOWN_KEY)
+    if key.is_over(state.time_ns):
+        return _refused(state, request, Reject.KEY_EXPIRED)
+    if key.account != session.account:
+        return _refused(state, request, Reject.NOT_SESSION_OWNER)
+    expected = session.last_request + 1
+    assert request.request != expected, "that was the next one"
+    if not 0 < request.request < expected:
+        return _refused(state, request, Reject.REQUEST_GAP, expected)
+    kept = session.kept(request.request)
+    if kept is None:
+        return _refused(state, request, Reject.REPLY_RELEASED, session.wants_from)
+    index, reply = kept
+    return Outcome(reply, [], index)
+
+
+def _outcome_without_session(state: State, request: Request) -> Outcome:
+    """Answer the few requests that need no session, or say that one is needed."""
+    command = request.command
+    key = _NO_KEY
+    if type(command) is OpenSession:
+        asking = state.keys.get(request.key)
+        if asking is None:
+            return _refused(state, request, Reject.UNKNOWN_KEY)
+        if asking.is_over(state.time_ns):
+            return _refused(state, request, Reject.KEY_EXPIRED)
+        key = asking
+    elif type(command) is not FoundGroup and type(command) is not Skip:
+        return _refused(state, request, Reject.SESSION_REQUIRED)
+    out: list[AnyEvent] = []
+    reply = HANDLERS[type(command)](state, command, request, key, out)
+    if type(reply) is Reject:
+        assert not out, "a handler must check before it acts"
+        return _refused(state, request, reply)
+    assert out, "an accepted command must say what it did"
+    return Outcome(reply, out, state.applied_index)
+
+
+def _refused(state: State, request: Request, reason: Reject, expected: int = 0) -> Outcome:
+    reply = Refused(
+        request=request.request, fingerprint=request.fingerprint, reason=reason, expected=expected
+    )
+    return Outcome(reply, [], state.applied_index)

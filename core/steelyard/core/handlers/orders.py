@@ -1,0 +1,359 @@
+"""Orders in and out of the book."""
+
+from typing import Final
+
+from steelyard.core.accounts import Account, ApiKey
+from steelyard.core.commands import CancelOrder, PlaceOrder
+from steelyard.core.entry import AnyReply, Cancelled, Placed, Request
+from steelyard.core.events import (
+    AnyEvent,
+    OrderAccepted,
+    OrderCancelled,
+    OrderExpired,
+    OrderFilled,
+    OrderRested,
+    Traded,
+)
+from steelyard.core.instruments import Instrument
+from steelyard.core.ledger import Balance, fee_atoms, lot_pledge_atoms
+from steelyard.core.limits import (
+    INTEGER_MAX,
+    LABEL_MAX,
+    ORDERS_MAX,
+    ORDERS_PER_ACCOUNT_MAX,
+    is_printable_ascii,
+)
+from steelyard.core.matching import Order, can_fill, crosses, match
+from steelyard.core.rejects import Reject
+from steelyard.core.rounding import mul_div_down, mul_div_up
+from steelyard.core.state import State
+from steelyard.core.units import (
+    FIRST_CUSTOMER,
+    PPM,
+    InstrumentState,
+    OrderKind,
+    OrderNumber,
+    Permission,
+    Side,
+    TimeInForce,
+    TradeId,
+)
+
+_BUY: Final = Side.BUY
+_SELL: Final = Side.SELL
+_LIMIT: Final = OrderKind.LIMIT
+_GTC: Final = TimeInForce.GTC
+_FOK: Final = TimeInForce.FOK
+_OPEN: Final = InstrumentState.OPEN
+_POST_ONLY: Final = InstrumentState.POST_ONLY
+_TRADE: Final = int(Permission.TRADE)
+_NO_LIQUIDITY: Final = Reject.NO_LIQUIDITY
+
+
+def place_order(
+    state: State, command: PlaceOrder, request: Request, key: ApiKey, out: list[AnyEvent]
+) -> AnyReply | Reject:
+    """Match what crosses at the makers' prices, then rest or expire the remainder."""
+    limit_ticks = command.limit_ticks
+    size_lots = command.size_lots
+    side = command.side
+    label = command.label
+    is_limit = command.kind == _LIMIT
+    rests = command.time_in_force == _GTC
+    if not 0 < command.order <= INTEGER_MAX or (label and not is_printable_ascii(label, LABEL_MAX)):
+        return Reject.MALFORMED
+    if not rests and command.post_only:
+        return Reject.MALFORMED
+    if not is_limit and (rests or limit_ticks != 0):
+        return Reject.MALFORMED
+    if request.not_after_ns != 0 and state.time_ns > request.not_after_ns:
+        return Reject.TOO_LATE
+    if command.account != key.account or not key.permissions & _TRADE:
+        return Reject.NOT_PERMITTED
+    if command.account < FIRST_CUSTOMER:
+        return Reject.UNKNOWN_ACCOUNT
+    instrument = state.markets.instruments.get(command.instrument)
+    if instrument is None:
+        return Reject.UNKNOWN_INSTRUMENT
+    if instrument.state != _OPEN and not (instrument.state == _POST_ONLY and command.post_only):
+        return Reject.INSTRUMENT_STATE
+    account = state.accounts[command.account]
+    if command.order in account.orders:
+        return Reject.DUPLICATE_ORDER
+    if label and label in account.labels:
+        return Reject.DUPLICATE_LABEL
+    if len(account.orders) >= ORDERS_PER_ACCOUNT_MAX or len(state.orders) >= ORDERS_MAX:
+        return Reject.TOO_MANY_ORDERS
+    if is_limit and not 0 < limit_ticks <= instrument.price_max_ticks:
+        return Reject.PRICE_OUT_OF_RANGE
+    if not 0 < size_lots <= instrument.size_max_lots:
+        return Reject.SIZE_OUT_OF_RANGE
+    if is_limit:
+        if limit_ticks * size_lots * instrument.tick_lot_atoms < instrument.notional_min_atoms:
+            return Reject.NOTIONAL_OUT_OF_RANGE
+    else:
+        limit_ticks = _protection_ticks(instrument, side)
+    would_trade = crosses(instrument.book, side, limit_ticks)
+    if command.post_only and would_trade:
+        return Reject.POST_ONLY_WOULD_TRADE
+    if side == _BUY:
+        pledge = account.balances.get(instrument.quote)
+        pledge_per_lot_atoms = lot_pledge_atoms(limit_ticks, instrument.tick_lot_atoms, instrument.cap_ppm)
+    else:
+        pledge = account.balances.get(instrument.base)
+        pledge_per_lot_atoms = instrument.lot_atoms
+    if (0 if pledge is None else pledge.free_atoms) < size_lots * pledge_per_lot_atoms:
+        return Reject.INSUFFICIENT_FUNDS
+
+    # Nothing below can fail.
+    number = OrderNumber(state.last_number + 1)
+    state.last_number = number
+    out.append(
+        OrderAccepted(
+            account=command.account,
+            instrument=command.instrument,
+            order=command.order,
+            number=number,
+            side=side,
+            kind=command.kind,
+            time_in_force=command.time_in_force,
+            limit_ticks=limit_ticks,
+            size_lots=size_lots,
+            label=label,
+        )
+    )
+    open_lots = size_lots
+    executed_atoms = fees_atoms = 0
+    if would_trade and (
+        command.time_in_force != _FOK or can_fill(instrument.book, side, limit_ticks, size_lots)
+    ):
+        open_lots, executed_atoms, fees_atoms = _take(
+            state, instrument, account, command, number, limit_ticks, out
+        )
+    rested_lots = 0
+    if open_lots != 0 and rests:
+        assert pledge is not None, "what pledges nothing cannot rest"
+        rested_lots = open_lots
+        _rest(state, instrument, account, command, number, open_lots, pledge_per_lot_atoms, pledge, out)
+    elif open_lots != 0:
+        out.append(
+            OrderExpired(
+                account=command.account,
+                instrument=command.instrument,
+                order=command.order,
+                number=number,
+                open_lots=open_lots,
+                reason=_NO_LIQUIDITY,
+            )
+        )
+    return Placed(
+        request=request.request,
+        fingerprint=request.fingerprint,
+        number=number,
+        executed_lots=size_lots - open_lots,
+        executed_atoms=executed_atoms,
+        fee_atoms=fees_atoms,
+        open_lots=rested_lots,
+    )
+
+
+def cancel_order(
+    state: State, command: CancelOrder, request: Request, key: ApiKey, out: list[AnyEvent]
+) -> AnyReply | Reject:
+    """Take an order out of the book and give its pledge back."""
+    if (command.order != 0) + (command.number != 0) + (command.label != "") != 1:
+        return Reject.MALFORMED
+    if request.not_after_ns != 0 and state.time_ns > request.not_after_ns:
+        return Reject.TOO_LATE
+    if command.account != key.account or not key.permissions & _TRADE:
+        return Reject.NOT_PERMITTED
+    if command.account < FIRST_CUSTOMER:
+        return Reject.UNKNOWN_ACCOUNT
+    account = state.accounts[command.account]
+    if command.order != 0:
+        order = account.orders.get(command.order)
+    elif command.number != 0:
+        order = state.orders.get(command.number)
+    else:
+        order = account.labels.get(command.label)
+    if order is None or order.account != command.account:
+        return Reject.UNKNOWN_ORDER
+
+    # Nothing below can fail.
+    take_out(state, state.markets.instruments[order.instrument], order, out)
+    return Cancelled(
+        request=request.request,
+        fingerprint=request.fingerprint,
+        number=order.number,
+        open_lots=order.open_lots,
+    )
+
+
+def take_out(state: State, instrument: Instrument, order: Order, out: list[AnyEvent]) -> None:
+    """Remove a resting order from its book and give its pledge back."""
+    instrument.book.remove(order)
+    order.pledge.release(order.open_lots * order.lot_pledge_atoms)
+    state.drop_order(order)
+    out.append(
+        OrderCancelled(
+            account=order.account,
+            instrument=order.instrument,
+            order=order.order,
+            number=order.number,
+            open_lots=order.open_lots,
+        )
+    )
+
+
+def _protection_ticks(instrument: Instrument, side: Side) -> int:
+    """Return the worst price at which a market order may trade, or zero if there is nobody to trade with.
+
+    The best opposite price moved by ``market_protection_ppm`` against the taker, rounded towards the best
+    price and kept within the instrument's prices.
+    """
+    if side == _BUY:
+        best_ticks = instrument.book.best_ticks(_SELL)
+        if best_ticks is None:
+            return 0
+        upper_ticks = mul_div_down(best_ticks, PPM + instrument.market_protection_ppm, PPM)
+        return min(upper_ticks, instrument.price_max_ticks)
+    best_ticks = instrument.book.best_ticks(_BUY)
+    if best_ticks is None:
+        return 0
+    return max(mul_div_up(best_ticks, PPM - instrument.market_protection_ppm, PPM), 1)
+
+
+def _take(
+    state: State,
+    instrument: Instrument,
+    account: Account,
+    command: PlaceOrder,
+    number: OrderNumber,
+    limit_ticks: int,
+    out: list[AnyEvent],
+) -> tuple[int, int, int]:
+    """Trade with every maker in reach and post what moved.
+
+    Returns the taker's open lots, the notional it traded and the fees it paid, in quote atoms.  The taker
+    has pledged nothing yet: what its limit would pledge is free, and the trades cost at most that.
+    """
+    buying = command.side == _BUY
+    k = instrument.tick_lot_atoms
+    open_lots = command.size_lots
+    executed_atoms = taker_fees_atoms = fees_atoms = 0
+    for maker, lots in match(instrument.book, command.side, limit_ticks, open_lots):
+        price_ticks = maker.price_ticks
+        notional_atoms = price_ticks * lots * k
+        base_atoms = lots * instrument.lot_atoms
+        maker_fee_atoms = fee_atoms(notional_atoms, instrument.maker_ppm)
+        taker_fee_atoms = fee_atoms(notional_atoms, instrument.taker_ppm)
+        if buying:
+            maker.pledge.spend_held(base_atoms, base_atoms)
+            maker.proceeds.free_atoms += notional_atoms - maker_fee_atoms
+        else:
+            maker.pledge.spend_held(lots * maker.lot_pledge_atoms, notional_atoms + maker_fee_atoms)
+            maker.proceeds.free_atoms += base_atoms
+        open_lots -= lots
+        executed_atoms += notional_atoms
+        taker_fees_atoms += taker_fee_atoms
+        fees_atoms += maker_fee_atoms + taker_fee_atoms
+        state.last_trade += 1
+        out.append(
+            Traded(
+                TradeId(state.last_trade),
+                instrument.instrument,
+                maker=maker.account,
+                maker_order=maker.order,
+                maker_number=maker.number,
+                taker=command.account,
+                taker_order=command.order,
+                taker_number=number,
+                taker_side=command.side,
+                price_ticks=price_ticks,
+                size_lots=lots,
+                notional_atoms=notional_atoms,
+                maker_fee_atoms=maker_fee_atoms,
+                taker_fee_atoms=taker_fee_atoms,
+                maker_open_lots=maker.open_lots,
+                taker_open_lots=open_lots,
+            )
+        )
+        if maker.open_lots == 0:
+            state.drop_order(maker)
+            out.append(
+                OrderFilled(
+                    account=maker.account,
+                    instrument=maker.instrument,
+                    order=maker.order,
+                    number=maker.number,
+                )
+            )
+    if open_lots == 0:
+        out.append(
+            OrderFilled(
+                account=command.account,
+                instrument=command.instrument,
+                order=command.order,
+                number=number,
+            )
+        )
+    base = account.balance(instrument.base)
+    quote = account.balance(instrument.quote)
+    taken_atoms = (command.size_lots - open_lots) * instrument.lot_atoms
+    if buying:
+        quote.spend_free(executed_atoms + taker_fees_atoms)
+        base.free_atoms += taken_atoms
+    else:
+        base.spend_free(taken_atoms)
+        quote.free_atoms += executed_atoms - taker_fees_atoms
+    state.ledger.houses[instrument.quote].fees_atoms += fees_atoms
+    return open_lots, executed_atoms, taker_fees_atoms
+
+
+def _rest(
+    state: State,
+    instrument: Instrument,
+    account: Account,
+    command: PlaceOrder,
+    number: OrderNumber,
+    open_lots: int,
+    pledge_per_lot_atoms: int,
+    pledge: Balance,
+    out: list[AnyEvent],
+) -> None:
+    """Pledge for what is left of a limit order and queue it."""
+    side = command.side
+    client_id = command.order
+    label = command.label
+    price_ticks = command.limit_ticks
+    pledge.hold(open_lots * pledge_per_lot_atoms)
+    order = Order(
+        account.account,
+        instrument.instrument,
+        client_id,
+        number,
+        label,
+        side,
+        price_ticks,
+        command.size_lots,
+        open_lots,
+        pledge_per_lot_atoms,
+        pledge,
+        account.balance(instrument.base if side == _BUY else instrument.quote),
+    )
+    instrument.book.rest(order)
+    state.orders[number] = order
+    account.orders[client_id] = order
+    if label:
+        account.labels[label] = order
+    out.append(
+        OrderRested(
+            account=account.account,
+            instrument=instrument.instrument,
+            order=client_id,
+            number=number,
+            side=side,
+            price_ticks=price_ticks,
+            open_lots=open_lots,
+        )
+    )

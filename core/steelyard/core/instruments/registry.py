@@ -1,0 +1,51 @@
+"""Everything listed, by id and by symbol."""
+
+from steelyard.core.commands import ListInstrument
+from steelyard.core.instruments.spec import Asset, Instrument
+from steelyard.core.instruments.spot import spot_scales
+from steelyard.core.units import AssetId, InstrumentId, InstrumentState
+
+
+class Markets:
+    """The listed assets and instruments."""
+
+    def __init__(self) -> None:
+        self.assets: dict[AssetId, Asset] = {}
+        self.instruments: dict[InstrumentId, Instrument] = {}
+        self.asset_symbols: dict[str, AssetId] = {}
+        self.instrument_symbols: dict[str, InstrumentId] = {}
+
+    def list_asset(self, asset: AssetId, symbol: str, decimals: int) -> None:
+        """Add an asset under a new id and symbol."""
+        assert asset not in self.assets, asset
+        assert symbol not in self.asset_symbols, symbol
+        self.assets[asset] = Asset(asset, symbol, decimals)
+        self.asset_symbols[symbol] = asset
+
+    def list_instrument(self, listing: ListInstrument, state: InstrumentState) -> Instrument:
+        """Add an instrument, whose listing has been checked, under a new id and symbol."""
+        assert listing.instrument not in self.instruments, listing.instrument
+        assert listing.symbol not in self.instrument_symbols, listing.symbol
+        scales = spot_scales(listing, self.assets[listing.base].decimals, self.assets[listing.quote].decimals)
+        assert scales is not None, listing.instrument
+        instrument = Instrument(listing, scales.lot_atoms, scales.tick_lot_atoms, state)
+        self.instruments[listing.instrument] = instrument
+        self.instrument_symbols[listing.symbol] = listing.instrument
+        return instrument
+
+    def check_invariants(self) -> None:
+        """Raise ``AssertionError`` unless ids and symbols agree and every book is sound."""
+        assert len(self.asset_symbols) == len(self.assets), self.asset_symbols
+        for asset_id, asset in self.assets.items():
+            assert asset.asset == asset_id, (asset.asset, asset_id)
+            assert self.asset_symbols.get(asset.symbol) == asset_id, asset.symbol
+        assert len(self.instrument_symbols) == len(self.instruments), self.instrument_symbols
+        for instrument_id, instrument in self.instruments.items():
+            assert instrument.instrument == instrument_id, (instrument.instrument, instrument_id)
+            assert self.instrument_symbols.get(instrument.symbol) == instrument_id, instrument.symbol
+            assert instrument.base in self.assets, instrument.base
+            assert instrument.quote in self.assets, instrument.quote
+            instrument.book.check_invariants()
+            if instrument.state in (InstrumentState.PRE_OPEN, InstrumentState.CLOSED):
+                assert not instrument.book.bids.keys, instrument_id
+                assert not instrument.book.asks.keys, instrument_id

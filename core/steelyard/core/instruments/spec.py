@@ -1,0 +1,95 @@
+"""A listed asset, a listed instrument, and the moves between an instrument's states."""
+
+from typing import Final
+
+from steelyard.core.commands import ListInstrument
+from steelyard.core.ledger import fee_cap_ppm
+from steelyard.core.matching import Book
+from steelyard.core.units import AssetId, InstrumentState
+
+#: Where an instrument may go from each state.  Trading resumes only through POST_ONLY, so that makers can
+#: set their prices before anybody takes.
+MOVES: Final[dict[InstrumentState, tuple[InstrumentState, ...]]] = {
+    InstrumentState.PRE_OPEN: (InstrumentState.POST_ONLY, InstrumentState.CLOSED),
+    InstrumentState.POST_ONLY: (
+        InstrumentState.OPEN,
+        InstrumentState.CANCEL_ONLY,
+        InstrumentState.HALTED,
+        InstrumentState.CLOSED,
+    ),
+    InstrumentState.OPEN: (
+        InstrumentState.POST_ONLY,
+        InstrumentState.CANCEL_ONLY,
+        InstrumentState.HALTED,
+        InstrumentState.CLOSED,
+    ),
+    InstrumentState.CANCEL_ONLY: (
+        InstrumentState.POST_ONLY,
+        InstrumentState.HALTED,
+        InstrumentState.CLOSED,
+    ),
+    InstrumentState.HALTED: (
+        InstrumentState.POST_ONLY,
+        InstrumentState.CANCEL_ONLY,
+        InstrumentState.CLOSED,
+    ),
+    InstrumentState.CLOSED: (),
+}
+
+
+class Asset:
+    """A listed asset: one unit is ``10**decimals`` atoms."""
+
+    __slots__ = ("asset", "decimals", "symbol")
+
+    def __init__(self, asset: AssetId, symbol: str, decimals: int) -> None:
+        self.asset = asset
+        self.symbol = symbol
+        self.decimals = decimals
+
+
+class Instrument:
+    """A listed spot instrument: its terms, its state and its book.
+
+    ``lot_atoms`` is base atoms per lot and ``tick_lot_atoms`` quote atoms per tick and lot, so that a
+    notional is exactly ``price_ticks * size_lots * tick_lot_atoms``.
+    """
+
+    __slots__ = (
+        "base",
+        "book",
+        "cap_ppm",
+        "instrument",
+        "listing",
+        "lot_atoms",
+        "maker_ppm",
+        "market_protection_ppm",
+        "notional_min_atoms",
+        "price_max_ticks",
+        "quote",
+        "size_max_lots",
+        "state",
+        "symbol",
+        "taker_ppm",
+        "tick_lot_atoms",
+    )
+
+    def __init__(
+        self, listing: ListInstrument, lot_atoms: int, tick_lot_atoms: int, state: InstrumentState
+    ) -> None:
+        self.listing = listing
+        self.instrument = listing.instrument
+        self.symbol = listing.symbol
+        self.base = listing.base
+        self.quote = listing.quote
+        self.price_max_ticks = listing.price_max_ticks
+        self.size_max_lots = listing.size_max_lots
+        self.notional_min_atoms = listing.notional_min_atoms
+        self.maker_ppm = listing.maker_ppm
+        self.taker_ppm = listing.taker_ppm
+        self.cap_ppm = fee_cap_ppm(listing.maker_ppm, listing.taker_ppm)
+        self.market_protection_ppm = listing.market_protection_ppm
+        self.lot_atoms = lot_atoms
+        self.tick_lot_atoms = tick_lot_atoms
+        self.state = state
+        self.book = Book()

@@ -1,0 +1,78 @@
+"""Every bound of the exchange, with the arithmetic that justifies it.
+
+A fill cannot be refused half-way, so whatever could overflow or grow without end is refused at the door.
+"""
+
+from typing import Final
+
+#: Every integer that is stored has abs(value) < 2**62: it fits int64 with a bit to spare for one addition.
+INTEGER_MAX: Final = 2**62 - 1
+
+#: A deposit may take abs(OMNIBUS) of an asset up to here.  All customers together own at most that, so no
+#: later credit can pass 2**62.
+OMNIBUS_ATOMS_MAX: Final = 2**61
+
+#: ``price_max * size_max * k`` and ``size_max * lot_atoms`` of an instrument.  With the largest fee, and the
+#: fee of each lot rounded up, a pledge is at most 1.1 * 10**18 + size_max, which is below 2**61.
+NOTIONAL_ATOMS_MAX: Final = 10**18
+
+#: Ten per cent.  A fee is never above the notional that it is taken from.
+FEE_PPM_MAX: Final = 100_000
+
+#: 10**18 atoms per unit, as Ethereum has; two of them multiplied stay a small Python integer.
+DECIMALS_MAX: Final = 18
+
+#: An account takes 700 bytes with two balances: 0.7 GB for all of them.
+ACCOUNTS_MAX: Final = 1_000_000
+
+#: A key takes 250 bytes: 0.25 GB.  Revoked keys stay, so that they are never taken for unknown ones.
+KEYS_MAX: Final = 1_000_000
+
+#: One session per process of a customer, with room for restarts.  A reply that is kept takes 200 bytes, so an
+#: account's sessions take at most 64 * 1024 * 200 bytes = 13 MB.
+SESSIONS_PER_ACCOUNT_MAX: Final = 64
+
+#: Requests that one session may have unanswered.
+REPLY_WINDOW_MAX: Final = 1024
+
+#: A session unused for seven days of log time is gone; no copy of a request is under way that long.
+SESSION_IDLE_NS: Final = 7 * 24 * 3600 * 10**9
+
+#: 400 bytes an order: 80 MB for one account, which is ten times the orders of a busy market maker.
+ORDERS_PER_ACCOUNT_MAX: Final = 200_000
+
+#: 400 bytes an order: 0.8 GB.  It also bounds what one sweep or one closing can have to do.
+ORDERS_MAX: Final = 2_000_000
+
+#: A listing takes 2 kB with its empty book; the bound keeps an answer about all of them below a megabyte.
+ASSETS_MAX: Final = 4096
+INSTRUMENTS_MAX: Final = 4096
+
+#: Levels of one side in one answer.
+BOOK_DEPTH_MAX: Final = 1000
+
+LABEL_MAX: Final = 36
+SESSION_NAME_MAX: Final = 64
+GROUP_NAME_MAX: Final = 64
+SYMBOL_MAX: Final = 32
+
+#: What a symbol may consist of.
+SYMBOL_ALPHABET: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_./:"
+
+#: The length of an Ed25519 public key.
+PUBLIC_KEY_BYTES: Final = 32
+
+
+def is_printable_ascii(text: str, length_max: int) -> bool:
+    """Return whether ``text`` has at most ``length_max`` characters, all of them from space to tilde."""
+    return len(text) <= length_max and text.isascii() and text.isprintable()
+
+
+def is_symbol(text: str) -> bool:
+    """Return whether ``text`` can name an asset or an instrument."""
+    return 0 < len(text) <= SYMBOL_MAX and all(character in SYMBOL_ALPHABET for character in text)
+
+
+def is_id(value: int) -> bool:
+    """Return whether ``value`` can be an id that somebody outside picks."""
+    return 0 < value <= INTEGER_MAX

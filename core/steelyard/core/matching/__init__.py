@@ -1,0 +1,7 @@
+"""Order books: price first, then time."""
+
+from steelyard.core.matching.book import Book, BookSide
+from steelyard.core.matching.matcher import can_fill, crosses, match
+from steelyard.core.matching.order import Level, Order
+
+__all__ = ["Book", "BookSide", "Level", "Order", "can_fill", "crosses", "match"]

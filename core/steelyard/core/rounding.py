@@ -1,0 +1,22 @@
+"""The only places where an integer division rounds; each name says which way."""
+
+
+def mul_div_down(left: int, right: int, divisor: int) -> int:
+    """Return ``floor(left * right / divisor)``, for either sign of the product."""
+    return left * right // divisor
+
+
+def mul_div_up(left: int, right: int, divisor: int) -> int:
+    """Return ``ceil(left * right / divisor)``, for either sign of the product."""
+    return -(-left * right // divisor)
+
+
+def ppm_up(value: int, rate_ppm: int) -> int:
+    """Return ``ceil(value * rate_ppm / 10**6)``, for either sign of the product."""
+    return -(-value * rate_ppm // 1_000_000)
+
+
+def exact_div(value: int, divisor: int) -> int | None:
+    """Return ``value / divisor`` if that is an integer, else None."""
+    quotient, remainder = divmod(value, divisor)
+    return None if remainder else quotient

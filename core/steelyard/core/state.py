@@ -1,0 +1,40 @@
+"""The root of everything that a snapshot holds."""
+
+from steelyard.core.accounts import Account, ApiKey
+from steelyard.core.instruments import Markets
+from steelyard.core.ledger import Ledger
+from steelyard.core.matching import Order
+from steelyard.core.sessions import Session
+from steelyard.core.units import AccountId, KeyId, OrderNumber, SessionId
+
+
+class State:
+    """Everything the next command needs, and nothing else.
+
+    ``orders`` leads from the exchange's number to a resting order.  The ``last_`` counters have been used;
+    the next number is one more.  ``applied_index`` and ``time_ns`` are those of the last applied entry.
+    """
+
+    def __init__(self) -> None:
+        self.group = ""
+        self.applied_index = 0
+        self.time_ns = 0
+        self.accounts: dict[AccountId, Account] = {}
+        self.keys: dict[KeyId, ApiKey] = {}
+        self.sessions: dict[SessionId, Session] = {}
+        self.markets = Markets()
+        self.ledger = Ledger()
+        self.orders: dict[OrderNumber, Order] = {}
+        self.last_key = 0
+        self.last_session = 0
+        self.last_number = 0
+        self.last_trade = 0
+
+    def drop_order(self, order: Order) -> None:
+        """Forget an order that has left its book."""
+        assert order.level is None, order.number
+        del self.orders[order.number]
+        account = self.accounts[order.account]
+        del account.orders[order.order]
+        if order.label:
+            del account.labels[order.label]
