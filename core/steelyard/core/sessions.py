@@ -47,9 +47,9 @@ class Session:
     def store(self, wants_from: int, index: int, reply: AnyReply, time_ns: int) -> None:
         """Keep the reply of the next request, and release those below ``wants_from``."""
         self.replies.append((index, reply))
-        for _ in range(wants_from - self.wants_from):
+        while self.wants_from < wants_from:
             self.replies.popleft()
-        self.wants_from = wants_from
+            self.wants_from += 1
         self.last_request += 1
         self.used_ns = time_ns
 

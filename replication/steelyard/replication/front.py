@@ -1,4 +1,4 @@
-"""The frames between a gateway and its replica: ``u32 little-endian length | msgpack array``, on a Unix socket."""
+"""The frames between a gateway and its replica, on a Unix socket: ``u32 little-endian length | msgpack``."""
 
 from enum import IntEnum
 from typing import Final
@@ -91,7 +91,7 @@ class Detach(Frame, frozen=True, tag=5):
 
 
 class State(Frame, frozen=True, tag=20):
-    """What this replica is; sent after Open, at every change of role, term, leader or readiness, and each 200 ms."""
+    """What this replica is; sent after Open, when role, term, leader or readiness change, and each 200 ms."""
 
     group: str
     member: int

@@ -1,0 +1,1 @@
+"""The replicated log that drives the exchange: one process, one thread, three members."""

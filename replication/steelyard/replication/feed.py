@@ -1,0 +1,69 @@
+"""Private events: whom an event concerns, and the last entries for gateways that come back."""
+
+from collections import deque
+from collections.abc import Container, Iterator
+from itertools import islice
+from typing import Final, get_args
+
+import msgspec
+
+from steelyard.core.entry import Applied
+from steelyard.core.events import AnyEvent, Traded
+
+#: Attaching may read the whole ring between two turns: 16 MiB take about 0.2 s.
+BYTES_MAX: Final = 16 << 20
+ENTRIES_MAX: Final = 20_000
+
+#: The events that concern the one account they name.
+_ONE_ACCOUNT: Final = frozenset(kind for kind in get_args(AnyEvent) if "account" in kind.__struct_fields__)
+
+_decode: Final = msgspec.msgpack.Decoder(Applied).decode
+
+
+def private_events(applied: Applied, accounts: Container[int]) -> list[tuple[int, AnyEvent]]:
+    """Return the events of an entry that concern ``accounts``, each with its number within the entry."""
+    found: list[tuple[int, AnyEvent]] = []
+    number = 0
+    for outcome in applied.outcomes:
+        for event in outcome.events:
+            if type(event) is Traded:
+                if event.maker in accounts or event.taker in accounts:
+                    found.append((number, event))
+            elif type(event) in _ONE_ACCOUNT and event.account in accounts:  # type: ignore[union-attr]
+                found.append((number, event))
+            number += 1
+    return found
+
+
+class Feed:
+    """The newest applied entries, as bytes, within bounds of count and size."""
+
+    def __init__(self, complete_after: int) -> None:
+        """Begin empty: entries above ``complete_after`` will be here."""
+        self._entries: deque[tuple[int, bytes]] = deque()
+        self._bytes = 0
+        self.complete_after = complete_after
+        """Every entry above this index, as far as applied, is held."""
+
+    def append(self, index: int, applied: bytes) -> None:
+        """Keep the encoded ``Applied`` of the next entry, and let the oldest go."""
+        self._entries.append((index, applied))
+        self._bytes += len(applied)
+        while self._bytes > BYTES_MAX or len(self._entries) > ENTRIES_MAX:
+            self.complete_after, dropped = self._entries.popleft()
+            self._bytes -= len(dropped)
+
+    def since(
+        self, after_index: int, accounts: Container[int]
+    ) -> Iterator[tuple[int, int, list[tuple[int, AnyEvent]]]]:
+        """Yield (index, time, events) of the held entries above ``after_index`` that concern ``accounts``."""
+        newer = 0
+        for index, _ in reversed(self._entries):
+            if index <= after_index:
+                break
+            newer += 1
+        for index, encoded in islice(self._entries, len(self._entries) - newer, None):
+            applied = _decode(encoded)
+            events = private_events(applied, accounts)
+            if events:
+                yield index, applied.time_ns, events

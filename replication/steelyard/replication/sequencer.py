@@ -1,0 +1,182 @@
+"""The leader's pen: stamps log time, makes entries of what is pending, and bounds what is in flight."""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from steelyard.core import Exchange
+from steelyard.core.commands import CancelOrder
+from steelyard.core.entry import ENTRY_VERSION, Applied, Request
+from steelyard.replication.clock import Clock
+from steelyard.replication.front import FailureReason
+from steelyard.replication.group import ENTRY_BYTES_MAX, Failure, Group
+from steelyard.replication.proposals import Part, complete, fail
+
+#: No command of ours comes near it. It also bounds how deep a request can nest: far below the interpreter's
+#: limit, so that whether a request can be decoded never depends on how deep a replica's own stack is.
+REQUEST_BYTES_MAX: Final = 512
+ENTRY_REQUESTS_MAX: Final = 4_000
+#: What is left of an entry's bytes for its version, its time and the length of its list.
+_REQUESTS_BYTES_MAX: Final = ENTRY_BYTES_MAX - 64
+#: When more is pending, gateways are not read; they are again below half of it.
+PENDING_BYTES_MAX: Final = 8 << 20
+#: One entry must not keep a member from its heartbeats.
+ENTRY_APPLY_NS_MAX: Final = 25_000_000
+ENTRY_REQUESTS_MIN: Final = 16
+#: An idle group proves once a second that it is alive.
+TICK_S: Final = 1.0
+#: Above this part of the map only cancels are taken, and above the other nothing.
+STORAGE_LOW: Final = 0.90
+STORAGE_FULL: Final = 0.97
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode_request: Final = msgspec.msgpack.Decoder(Request).decode
+
+
+class Sequencer:
+    """Pending requests in order of arrival, and the entries of ours that are in flight."""
+
+    def __init__(self, group: Group, exchange: Exchange, clock: Clock) -> None:
+        self._group = group
+        self._exchange = exchange
+        self._clock = clock
+        self._pending: deque[Part] = deque()
+        self._last_ns = 0
+        self._proposed_s = clock.monotonic_s()
+        self._applied: Applied | None = None
+        self._request_ns = 5_000
+        self._led_from = 0
+        self.pending_bytes = 0
+        """Upper bound of what waits to be proposed."""
+        self.storage_used = 0.0
+        """How full the log is, 0 to 1; told by the replica now and then."""
+
+    def submit(self, part: Part) -> None:
+        """Take requests, or tell their proposer at once why not."""
+        if not self._group.is_leader():
+            part.proposer.failed(part.refs, self.no_leader())
+            return
+        if max(map(len, part.requests), default=0) > REQUEST_BYTES_MAX:
+            part = _sift(part, _too_long)
+        if self.storage_used >= STORAGE_LOW:
+            full = self.storage_used >= STORAGE_FULL
+            part = _sift(part, _adds_anything if full else _adds_risk)
+        if part.refs:
+            self._pending.append(part)
+            self.pending_bytes += part.size_bytes
+
+    def pump(self) -> None:
+        """Propose what is pending while the window is open."""
+        while self._pending and self._may_propose():
+            self._propose(self._take())
+
+    def tick(self) -> None:
+        """Propose an entry without requests if a timer is due or nothing was proposed for a second."""
+        if self._pending or self.storage_used >= STORAGE_FULL or not self._may_propose():
+            return
+        due_ns = self._exchange.next_due_ns()
+        idle = self._clock.monotonic_s() - self._proposed_s >= TICK_S
+        if idle or (due_ns is not None and due_ns <= self._clock.wall_ns()):
+            self._propose([])
+
+    def applied(self, applied: Applied, elapsed_s: float) -> None:
+        """Learn what an entry, of ours or not, came to; called just before its ``done``."""
+        self._applied = applied
+        count = len(applied.outcomes)
+        if count:
+            # A moving mean over about 4 000 requests: one slow entry must not shrink the next ones.
+            weight = min(count, 1_000)
+            measured_ns = int(elapsed_s * 1e9) // count
+            self._request_ns += (measured_ns - self._request_ns) * weight // 4_000
+
+    def leadership_changed(self, leading: bool) -> None:
+        """Fail what was never proposed when leadership is lost; what was, the group itself fails."""
+        self._led_from = self._group.last_index if leading else 0
+        if not leading:
+            pending, self._pending, self.pending_bytes = list(self._pending), deque(), 0
+            fail(pending, self.no_leader())
+
+    def no_leader(self) -> FailureReason:
+        """Return why this member proposes nothing."""
+        leader = self._group.leader()
+        return FailureReason.NO_LEADER if leader is None else FailureReason.NOT_LEADER
+
+    def _may_propose(self) -> bool:
+        # Everything that earlier leaders stamped must be applied, or our stamp could be older.
+        return self._group.window_free() and self._group.applied_index >= self._led_from
+
+    def _take(self) -> list[Part]:
+        """Return pending requests for one entry, at least one."""
+        room_bytes = _REQUESTS_BYTES_MAX
+        room = max(
+            ENTRY_REQUESTS_MIN, min(ENTRY_REQUESTS_MAX, ENTRY_APPLY_NS_MAX // max(1, self._request_ns))
+        )
+        taken: list[Part] = []
+        while self._pending and room:
+            part = self._pending[0]
+            if len(part.refs) <= room and part.size_bytes <= room_bytes:
+                self._pending.popleft()
+                self.pending_bytes -= part.size_bytes
+            else:
+                count = min(room, len(part.refs), room_bytes // REQUEST_BYTES_MAX)
+                if count == 0:
+                    break
+                self.pending_bytes -= part.size_bytes
+                part, rest = part.split(count)
+                self._pending.popleft()
+                if rest.refs:
+                    self._pending.appendleft(rest)
+                    self.pending_bytes += rest.size_bytes
+            taken.append(part)
+            room -= len(part.refs)
+            room_bytes -= part.size_bytes
+        return taken
+
+    def _propose(self, parts: list[Part]) -> None:
+        self._last_ns = max(self._last_ns + 1, self._exchange.time_ns + 1, self._clock.wall_ns())
+        self._proposed_s = self._clock.monotonic_s()
+        requests = [request for part in parts for request in part.requests]
+        body = _encode((ENTRY_VERSION, self._last_ns, requests))
+
+        def done(result: int | Failure) -> None:
+            if isinstance(result, Failure):
+                unknown = result is Failure.OUTCOME_UNKNOWN
+                fail(parts, FailureReason.LEADERSHIP_LOST if unknown else self.no_leader())
+                return
+            assert self._applied is not None
+            assert self._applied.index == result, (self._applied.index, result)
+            complete(parts, self._applied)
+            self.pump()
+
+        self._group.propose(body, done)
+
+
+def _too_long(request: msgspec.Raw) -> FailureReason | None:
+    return FailureReason.MALFORMED if len(request) > REQUEST_BYTES_MAX else None
+
+
+def _adds_risk(request: msgspec.Raw) -> FailureReason | None:
+    try:
+        command = _decode_request(request).command
+    except ValueError:
+        return FailureReason.MALFORMED
+    return None if isinstance(command, CancelOrder) else FailureReason.STORAGE_LOW
+
+
+def _adds_anything(_: msgspec.Raw) -> FailureReason | None:
+    return FailureReason.STORAGE_LOW
+
+
+def _sift(part: Part, refuse: Callable[[msgspec.Raw], FailureReason | None]) -> Part:
+    """Return the part without the requests that ``refuse`` gives a reason for, and tell their proposer."""
+    kept: list[tuple[int, msgspec.Raw]] = []
+    for ref, request in zip(part.refs, part.requests, strict=True):
+        reason = refuse(request)
+        if reason is None:
+            kept.append((ref, request))
+        else:
+            part.proposer.failed([ref], reason)
+    requests = [request for _, request in kept]
+    return Part(part.proposer, [ref for ref, _ in kept], requests, sum(map(len, requests)))

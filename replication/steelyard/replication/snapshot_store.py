@@ -1,0 +1,213 @@
+"""Snapshot files: the whole state at one log index, written so that only sound ones are ever believed.
+
+A file is, in this order::
+
+    magic         8 bytes
+    header size   u32, big-endian
+    header        msgpack of ``Header``: where in the log, the two log entries, digests, the section table
+    sections      one after the other, as the table says
+    sha-256       32 bytes, of everything before
+"""
+
+import errno
+import hashlib
+import os
+import struct
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from steelyard.replication.errors import EX_DISK, ReplicationError, fail_stop
+from steelyard.replication.log_record import SnapshotRef
+
+MAGIC: Final = b"STEELYRD"
+FORMAT: Final = 1
+KEPT_MAX: Final = 3
+STATE_SECTION: Final = "state"
+_SIZE: Final = struct.Struct(">I")
+_SHA_BYTES: Final = 32
+_SUFFIX: Final = ".sys"
+_TEMPORARY: Final = ".tmp"
+#: The disk is full: no snapshot now, but nothing is broken yet.
+_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
+
+
+class SnapshotDamaged(ReplicationError):
+    """The file is not what its pointer or its own checksums say."""
+
+    exit_code = EX_DISK
+
+
+class LogEntry(msgspec.Struct, frozen=True, array_like=True):
+    """A log entry, byte for byte as the log holds it."""
+
+    index: int
+    term: int
+    body: bytes
+
+
+class Section(msgspec.Struct, frozen=True, array_like=True):
+    """One row of the section table."""
+
+    name: str
+    length_bytes: int
+    crc32: int
+
+
+class Header(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """Where in the log a snapshot stands, and what the state there looks like from outside.
+
+    ``before`` and ``at`` are the entries ``index - 1`` and ``index``; ``chain_before`` is the log's hash
+    chain up to the entry before ``before``, ``chain`` that up to ``at``. ``digest`` is the rolling digest
+    after ``at``; ``checked_index`` and ``checked_digest`` its value at the last index that members compare.
+    """
+
+    format: int
+    group: str
+    index: int
+    term: int
+    before: LogEntry
+    at: LogEntry
+    chain_before: bytes
+    chain: bytes
+    digest: bytes
+    state_digest: bytes
+    checked_index: int
+    checked_digest: bytes
+    schema: int
+    sections: list[Section]
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """A header and the canonical bytes of the state."""
+
+    header: Header
+    state: bytes
+
+
+_encode_header = msgspec.msgpack.Encoder().encode
+_decode_header = msgspec.msgpack.Decoder(Header).decode
+
+
+def encode(snapshot: Snapshot) -> bytes:
+    """Return the file's bytes; the section table is made here, whatever the header's says."""
+    section = Section(STATE_SECTION, len(snapshot.state), zlib.crc32(snapshot.state))
+    header = _encode_header(msgspec.structs.replace(snapshot.header, format=FORMAT, sections=[section]))
+    content = b"".join((MAGIC, _SIZE.pack(len(header)), header, snapshot.state))
+    return content + hashlib.sha256(content).digest()
+
+
+def decode(content: bytes) -> Snapshot:
+    """Return what a file holds.
+
+    Raises:
+        SnapshotDamaged: Anything about it does not verify.
+
+    """
+    start = len(MAGIC) + _SIZE.size
+    if len(content) < start + _SHA_BYTES or not content.startswith(MAGIC):
+        raise SnapshotDamaged("not a snapshot file")
+    if hashlib.sha256(memoryview(content)[:-_SHA_BYTES]).digest() != content[-_SHA_BYTES:]:
+        raise SnapshotDamaged("wrong sha-256")
+    at = start + _SIZE.unpack_from(content, len(MAGIC))[0]
+    try:
+        header = _decode_header(content[start:at])
+    except ValueError as error:
+        raise SnapshotDamaged(f"header: {error}") from error
+    if header.format != FORMAT:
+        raise SnapshotDamaged(f"format {header.format}, we read {FORMAT}")
+    sections: dict[str, bytes] = {}
+    for section in header.sections:
+        sections[section.name] = content[at : at + section.length_bytes]
+        if zlib.crc32(sections[section.name]) != section.crc32:
+            raise SnapshotDamaged(f"section {section.name} has a wrong checksum")
+        at += section.length_bytes
+    if at != len(content) - _SHA_BYTES or sections.keys() != {STATE_SECTION}:
+        raise SnapshotDamaged("sections and file do not match")
+    return Snapshot(header, sections[STATE_SECTION])
+
+
+class SnapshotStore:
+    """The snapshot files of one member, in one folder."""
+
+    def __init__(self, directory: Path, group: str) -> None:
+        """Use ``directory``, made if missing, for snapshots of ``group``."""
+        self._directory = directory
+        self._group = group
+        directory.mkdir(parents=True, exist_ok=True)
+
+    def write(self, snapshot: Snapshot) -> SnapshotRef | None:
+        """Put a snapshot on disk and return the pointer to it, or None if the disk has no room now.
+
+        The name appears only when the content is synced and has been read back; a failed sync ends the
+        process. The pointer is the caller's to make durable.
+        """
+        content = encode(snapshot)
+        ref = SnapshotRef(
+            index=snapshot.header.index,
+            term=snapshot.header.term,
+            name=f"snap-{snapshot.header.index}-{snapshot.header.term}{_SUFFIX}",
+            sha256=content[-_SHA_BYTES:],
+        )
+        temporary = self._directory / f"{ref.name}.{os.getpid()}{_TEMPORARY}"
+        try:
+            with open(temporary, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            self._read(temporary, ref)
+            temporary.replace(self._directory / ref.name)
+            self._sync_directory()
+        except (OSError, SnapshotDamaged) as error:
+            if isinstance(error, OSError) and error.errno in _NO_ROOM:
+                temporary.unlink(missing_ok=True)
+                return None
+            fail_stop(EX_DISK, f"snapshot {ref.name}: {error}")
+        return ref
+
+    def read(self, ref: SnapshotRef) -> Snapshot:
+        """Return the snapshot that ``ref`` points at.
+
+        Raises:
+            SnapshotDamaged: Missing, unreadable, or not exactly what the pointer says.
+
+        """
+        return self._read(self._directory / ref.name, ref)
+
+    def clean(self, referenced: Iterable[SnapshotRef]) -> list[str]:
+        """Remove the files no pointer names, temporary ones too, and return their names."""
+        kept = {ref.name for ref in referenced}
+        removed = sorted(
+            path.name
+            for path in self._directory.iterdir()
+            if path.suffix in {_SUFFIX, _TEMPORARY} and path.name not in kept
+        )
+        for name in removed:
+            (self._directory / name).unlink()
+        return removed
+
+    def _read(self, path: Path, ref: SnapshotRef) -> Snapshot:
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise SnapshotDamaged(f"{path.name}: {error.strerror}") from error
+        if content[-_SHA_BYTES:] != ref.sha256:
+            raise SnapshotDamaged(f"{path.name}: not the file that was written")
+        try:
+            snapshot = decode(content)
+        except SnapshotDamaged as error:
+            raise SnapshotDamaged(f"{path.name}: {error}") from error
+        header = snapshot.header
+        if (header.group, header.index, header.term) != (self._group, ref.index, ref.term):
+            raise SnapshotDamaged(f"{path.name}: of another group or place in the log")
+        return snapshot
+
+    def _sync_directory(self) -> None:
+        fd = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)

@@ -1,0 +1,494 @@
+"""Between the engine's message dicts and the wire: guards on what comes, stamps on what goes."""
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import msgspec
+
+from steelyard.replication.clock import Clock
+from steelyard.replication.errors import EX_INVARIANT, fail_stop
+from steelyard.replication.group import GroupSettings, MemberId, PeerStatus
+from steelyard.replication.guards import Guards
+from steelyard.replication.joining import Joining
+from steelyard.replication.journal import Journal
+from steelyard.replication.links import Links
+from steelyard.replication.log_store import LogStore
+from steelyard.replication.outbox import Outbox, Peer
+from steelyard.replication.wire import (
+    WIRE_VERSION,
+    Ack,
+    Append,
+    Beat,
+    Digest,
+    Hello,
+    PeerMessage,
+    Ping,
+    PreVoteGrant,
+    PreVoteRequest,
+    Remembered,
+    TermInfo,
+    TimeoutNow,
+    VoteGrant,
+    VoteRequest,
+    decode_message,
+    encode,
+)
+
+logger = logging.getLogger(__name__)
+
+DigestHandler = Callable[[MemberId, int, bytes, bytes], None]
+Message = dict[str, Any]
+Node = Any
+"""The engine's own object for a member; it has an ``id``."""
+
+
+class Engine(Protocol):
+    """What the transport needs of the engine."""
+
+    def leads(self) -> bool:
+        """Whether the engine is in the leader's state."""
+        ...
+
+    def leader_id(self) -> MemberId | None:
+        """Whom the engine takes for the leader."""
+        ...
+
+    def next_index(self, peer: MemberId) -> int:
+        """Return the next entry the engine will send to a peer."""
+        ...
+
+    def set_next_index(self, peer: MemberId, index: int) -> None:
+        """Correct the next entry to send."""
+        ...
+
+    def read_round(self) -> int:
+        """Return the round that outgoing appends carry."""
+        ...
+
+    def round_acked(self) -> None:
+        """Learn that a peer acked a later round."""
+        ...
+
+    def may_campaign(self) -> None:
+        """Let the next election pass without a pre-vote: the leader asked for it."""
+        ...
+
+    def pre_vote_granted(self, peer: MemberId, term: int) -> None:
+        """Learn that a peer would vote for us in ``term``."""
+        ...
+
+
+class Transport:
+    """pysyncobj's transport by shape; ``engine`` and ``nodes`` are set once before ``start``."""
+
+    ready = True
+    engine: Engine
+    nodes: Mapping[MemberId, Node]
+
+    def __init__(
+        self,
+        settings: GroupSettings,
+        store: LogStore,
+        journal: Journal,
+        links: Links,
+        clock: Clock,
+        guards: Guards,
+        on_digest: DigestHandler,
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._journal = journal
+        self._links = links
+        self._clock = clock
+        self._guards = guards
+        self._on_digest = on_digest
+        others = [member for member in sorted(settings.peers) if member != settings.member]
+        self._out = Outbox(others, store, links)
+        self._peers = self._out.peers
+        self._joining = Joining(store, clock, guards, len(others))
+        self._leader_heard_s = -settings.timeouts.max_s
+        self._round_seen = (0, 0, 0)  # term, leader, its highest read round
+        self._book_term = 0
+        self._voters: set[MemberId] = set()
+        self._voters_term = 0
+        self._encoded: tuple[Any, bytes] = (None, b"")
+        self._used_permille = 0
+
+    def start(self) -> None:
+        """Begin to dial and listen."""
+        self._links.start(self)
+
+    # --- the engine's side -------------------------------------------------------------------
+
+    def setOnMessageReceivedCallback(self, callback: Callable[[Node, Message], None]) -> None:  # noqa: N802
+        """Note where the engine takes messages."""
+        self._take_message = callback
+
+    def setOnNodeConnectedCallback(self, callback: Callable[[Node], None]) -> None:  # noqa: N802
+        """Note where the engine learns that it may send to a member."""
+        self._node_connected = callback
+
+    def setOnNodeDisconnectedCallback(self, callback: Callable[[Node], None]) -> None:  # noqa: N802
+        """Note where the engine learns that it may not."""
+        self._node_disconnected = callback
+
+    def setOnReadonlyNodeConnectedCallback(self, callback: object) -> None:  # noqa: N802
+        """Forget it: there are no read-only members."""
+
+    def setOnReadonlyNodeDisconnectedCallback(self, callback: object) -> None:  # noqa: N802
+        """Forget it: there are no read-only members."""
+
+    def setOnUtilityMessageCallback(self, message: str, callback: object) -> None:  # noqa: N802
+        """Forget it: no verb of the engine's is reachable from outside."""
+
+    def send(self, node: Node, message: Message) -> bool:
+        """Send one of the engine's messages; acks, votes and vote requests wait for the disk."""
+        peer = self._peers[node.id]
+        term = self._store.current_term
+        match message["type"]:
+            case "append_entries":
+                return self._send_append(peer, message)
+            case "next_node_idx":
+                self._out.post(
+                    peer, self._ack(message["next_node_idx"], message["success"], message["reset"])
+                )
+            case "request_vote":
+                self._out.post(peer, VoteRequest(term, self._store.last_index, self._store.last_term))
+            case "response_vote":
+                self._out.post(peer, VoteGrant(message["term"]))
+            case "timeout_now":
+                self._out.post(peer, TimeoutNow(message["term"]))
+            case other:
+                fail_stop(EX_INVARIANT, f"the engine sends {other}, which no member may")
+        return peer.linked
+
+    def broadcast(self, message: PeerMessage) -> None:
+        """Send a message of our own to every linked member, behind what is held."""
+        for peer in self._peers.values():
+            self._out.post(peer, message)
+
+    def barrier(self) -> None:
+        """Flush, let go what was held for it, and give paused peers another chance."""
+        self._out.barrier(lambda peer: self._tell_connected(peer.member, True))
+
+    def leader_heard_within(self, span_s: float) -> bool:
+        """Whether a leader of our term or a later one spoke in the last ``span_s`` seconds."""
+        return self._clock.monotonic_s() - self._leader_heard_s < span_s
+
+    def rounds_confirmed(self, read_round: int) -> int:
+        """Return how many peers acked ``read_round`` in this term."""
+        if self._book_term != self._store.current_term:
+            return 0
+        return sum(self._guards.round_confirms(p.acked_round, read_round) for p in self._peers.values())
+
+    def status(self) -> list[PeerStatus]:
+        """Return what we know of the others."""
+        leads = self.engine.leads() and self._book_term == self._store.current_term
+        return [
+            PeerStatus(
+                member=p.member,
+                connected=p.linked,
+                acked_index=p.matched if leads else 0,
+                heard_s=p.heard_s,
+                needs_snapshot=p.needs_snapshot,
+                wall_ahead_ns=p.wall_ahead_ns if leads else 0,
+                used_permille=p.used_permille,
+            )
+            for p in self._peers.values()
+        ]
+
+    def each_second(self) -> None:
+        """Note how far the others are, for the day one of them comes back with less."""
+        self._used_permille = int(self._store.used_fraction() * 1000)
+        for peer in self._out:
+            self._joining.remember(peer)
+
+    def destroy(self) -> None:
+        """Close the links."""
+        self._links.close()
+
+    def _deliver(self, member: MemberId, message: Message) -> None:
+        self._take_message(self.nodes[member], message)
+
+    def _tell_connected(self, member: MemberId, up: bool) -> None:
+        (self._node_connected if up else self._node_disconnected)(self.nodes[member])
+
+    def _send_append(self, peer: Peer, message: Message) -> bool:
+        if message.get("prevLogIdx") is None:
+            return self._send_beat(peer, message)
+        prev = message["prevLogIdx"]
+        if self._out.overfull(peer):
+            self.engine.set_next_index(peer.member, prev + 1)
+            self._pause(peer)
+            return False
+        entries = message["entries"]
+        # Both followers usually get the same: encode once.
+        key = (message["term"], message["commit_index"], prev, len(entries), self.engine.read_round())
+        if self._encoded[0] != key:
+            append = Append(key[0], key[1], prev, message["prevLogTerm"], key[4], list(entries))
+            self._encoded = (key, encode(append))
+        peer.needs_snapshot = False
+        self._out.send_now(peer, self._encoded[1])
+        return peer.linked
+
+    def _send_beat(self, peer: Peer, message: Message) -> bool:
+        """Give a member behind our first entry a heartbeat, and end the engine's loop for this turn."""
+        if not peer.needs_snapshot:
+            peer.needs_snapshot = True
+            logger.warning("member %d needs a snapshot: it is behind our first entry", peer.member)
+        beat = Beat(message["term"], message["commit_index"], self.engine.read_round())
+        self._out.send_now(peer, encode(beat))
+        self._pause(peer)
+        return False
+
+    def _pause(self, peer: Peer) -> None:
+        """Make the engine leave its sending loop for this peer until the next barrier."""
+        peer.paused = True
+        self._tell_connected(peer.member, False)
+
+    def _ack(self, next_index: int, success: bool, reset: bool) -> Ack:
+        if reset and not success:
+            next_index = self._guards.conflict_hint(next_index, self._store)
+        return Ack(
+            self._store.current_term,
+            next_index,
+            success,
+            reset,
+            self._store.last_index,
+            self._round_seen[2] if self._round_seen[0] == self._store.current_term else 0,
+            self._clock.wall_ns(),
+            self._used_permille,
+        )
+
+    # --- the links' side -------------------------------------------------------------------------
+
+    def hello(self, nonce: bytes) -> Hello:
+        """Return what a crash now would leave true of us."""
+        store, identity = self._store, self._store.identity
+        return Hello(
+            WIRE_VERSION,
+            identity.group_id,
+            identity.member,
+            identity.incarnation,
+            identity.boots,
+            store.durable_term,
+            store.durable_last_index,
+            store.term(store.durable_last_index),
+            nonce,
+        )
+
+    def link_up(self, member: MemberId, hello: Hello) -> None:
+        """Greet a proven member with what we remember of it, before anything else."""
+        peer = self._peers[member]
+        peer.linked, peer.paused = True, False
+        peer.heard_s = self._clock.monotonic_s()
+        peer.seen_term = hello.term
+        self._out.post(peer, self._joining.meet(peer, hello))
+        self._tell_connected(member, True)
+
+    def link_down(self, member: MemberId) -> None:
+        """Forget what was held: the other side will see a new connection."""
+        peer = self._peers[member]
+        peer.linked = peer.paused = False
+        peer.held.clear()
+        self._tell_connected(member, False)
+
+    def link_payload(self, member: MemberId, payload: bytes) -> None:
+        """Decode a frame and act on it; anything malformed costs the connection."""
+        try:
+            message = decode_message(payload)
+        except msgspec.MsgspecError:
+            self._links.drop(member, "not a peer message")
+            return
+        self.on_peer(member, message)
+
+    def on_peer(self, member: MemberId, message: PeerMessage) -> None:
+        """Act on a message of a proven member."""
+        peer = self._peers[member]
+        peer.heard_s = self._clock.monotonic_s()
+        term = getattr(message, "term", 0)
+        if not isinstance(message, PreVoteRequest | PreVoteGrant | Remembered):
+            peer.seen_term = max(peer.seen_term, term)
+        match message:
+            case Append():
+                self._on_append(peer, message)
+            case Ack():
+                self._on_ack(peer, message)
+            case Beat():
+                self._on_beat(peer, message)
+            case VoteRequest():
+                self._on_vote_request(peer, message)
+            case VoteGrant():
+                self._on_vote_grant(peer, message)
+            case PreVoteRequest():
+                self._on_pre_vote_request(peer, message)
+            case PreVoteGrant():
+                self.engine.pre_vote_granted(member, message.term)
+            case TermInfo():
+                self.learn_term(member, message.term)
+            case TimeoutNow():
+                self._on_timeout_now(peer, message)
+            case Digest():
+                self._on_digest(member, message.index, message.digest, message.chain)
+            case Remembered():
+                self._on_remembered(message)
+            case Ping():
+                pass
+
+    def learn_term(self, member: MemberId, term: int) -> None:
+        """Step down to a follower of a higher term: a vote request that nobody can grant says so."""
+        if term > self._store.current_term:
+            self._deliver(
+                member, {"type": "request_vote", "term": term, "last_log_index": -1, "last_log_term": -1}
+            )
+
+    def _tells_term(self, peer: Peer, term: int) -> bool:
+        if not self._guards.tells_term(term, self._store.current_term):
+            return False
+        self._out.post(peer, TermInfo(self._store.current_term))
+        return True
+
+    def _heard_leader(self, peer: Peer, message: Append | Beat) -> None:
+        if self.engine.leads() and message.term == self._store.current_term:
+            fail_stop(EX_INVARIANT, f"member {peer.member} leads in our own term {message.term}")
+        self._leader_heard_s = self._clock.monotonic_s()
+        self._round_seen = (message.term, peer.member, message.round)
+
+    def _on_append(self, peer: Peer, message: Append) -> None:
+        if self._tells_term(peer, message.term):
+            return
+        if not self._guards.sound(message):
+            self._links.drop(peer.member, "unsound entries")
+            return
+        self._heard_leader(peer, message)
+        message, may_cut = self._guards.strip(message, self._store)
+        self._journal.begin_delivery(may_cut)
+        self._deliver(
+            peer.member,
+            {
+                "type": "append_entries",
+                "term": message.term,
+                "commit_index": message.commit,
+                "prevLogIdx": message.prev_index,
+                "prevLogTerm": message.prev_term,
+                "entries": message.entries,
+            },
+        )
+        self._journal.end_delivery()
+        self._joining.try_to_vote_again()
+
+    def _on_beat(self, peer: Peer, message: Beat) -> None:
+        if self._tells_term(peer, message.term):
+            return
+        self._heard_leader(peer, message)
+        commit = self._guards.beat_commit(message.commit, max(1, self._store.commit_index))
+        self._deliver(
+            peer.member,
+            {"type": "append_entries", "term": message.term, "commit_index": commit, "serialized": None},
+        )
+        # The engine does not answer this one; the leader's quorum check wants to know we live.
+        self._out.post(peer, self._ack(self._store.last_index + 1, False, False))
+
+    def _on_ack(self, peer: Peer, ack: Ack) -> None:
+        if not self._guards.ack_counts(ack.term, self._store.current_term):
+            self.learn_term(peer.member, ack.term)
+            return
+        if not self.engine.leads():
+            return
+        self._open_book()
+        if ack.last_index < peer.matched:
+            self._out.post(peer, self._joining.remind(peer))
+            self._links.drop(peer.member, "acked entries are gone")
+            return
+        if ack.success and ack.next_index > self._store.last_index + 1:
+            self._links.drop(peer.member, "ack beyond our log")
+            return
+        peer.wall_ahead_ns = ack.wall_ns - self._clock.wall_ns()
+        peer.used_permille = ack.used_permille
+        before, next_index = self.engine.next_index(peer.member), ack.next_index
+        if ack.reset and not ack.success:
+            next_index = self._guards.retry_at(peer.matched, before, next_index)
+        self._deliver(
+            peer.member,
+            {
+                "type": "next_node_idx",
+                "next_node_idx": next_index,
+                "reset": ack.reset,
+                "success": ack.success,
+            },
+        )
+        if ack.success:
+            peer.matched = max(peer.matched, ack.next_index - 1)
+            after = self.engine.next_index(peer.member)
+            kept = self._guards.next_after_ack(before, after, self._store.last_index)
+            self.engine.set_next_index(peer.member, kept)
+        if ack.round > peer.acked_round:
+            peer.acked_round = ack.round
+            self.engine.round_acked()
+
+    def _on_vote_request(self, peer: Peer, message: VoteRequest) -> None:
+        if self._tells_term(peer, message.term):
+            return
+        identity = self._store.identity
+        if not self._guards.may_vote(identity.joining, identity.vote_floor, message.term):
+            self.learn_term(peer.member, message.term)
+            return
+        self._deliver(
+            peer.member,
+            {
+                "type": "request_vote",
+                "term": message.term,
+                "last_log_index": message.last_index,
+                "last_log_term": message.last_term,
+            },
+        )
+
+    def _on_vote_grant(self, peer: Peer, message: VoteGrant) -> None:
+        if message.term != self._store.current_term:
+            return
+        if message.term != self._voters_term:
+            self._voters_term = message.term
+            self._voters = set()
+        if self._guards.vote_counts(self._voters, peer.member):
+            self._voters.add(peer.member)
+            self._deliver(peer.member, {"type": "response_vote", "term": message.term})
+
+    def _on_pre_vote_request(self, peer: Peer, message: PreVoteRequest) -> None:
+        if self._tells_term(peer, message.term - 1):  # it asks for the term after its own
+            return
+        store = self._store
+        granted = (
+            not self.engine.leads()
+            and self._guards.may_vote(store.identity.joining, store.identity.vote_floor, message.term)
+            and self._guards.grants_pre_vote(
+                message.term,
+                (message.last_term, message.last_index),
+                store.current_term,
+                (store.last_term, store.last_index),
+                self.leader_heard_within(self._settings.timeouts.min_s),
+            )
+        )
+        if granted:
+            self._out.post(peer, PreVoteGrant(message.term))
+
+    def _on_timeout_now(self, peer: Peer, message: TimeoutNow) -> None:
+        if (
+            message.term == self._store.current_term
+            and self.engine.leader_id() == peer.member
+            and not self._store.identity.joining
+        ):
+            self.engine.may_campaign()
+            self._deliver(peer.member, {"type": "timeout_now", "term": message.term})
+
+    def _open_book(self) -> None:
+        """Acks count for one term of ours: a new term begins with an empty book."""
+        if self._book_term != self._store.current_term:
+            self._book_term = self._store.current_term
+            for peer in self._peers.values():
+                peer.forget_acks()
+
+    def _on_remembered(self, message: Remembered) -> None:
+        if self._joining.hear(message):
+            for member in self._peers:
+                self._links.drop(member, "we joined again")

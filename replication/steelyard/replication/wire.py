@@ -1,0 +1,159 @@
+"""Every message between members, as a closed set of msgspec structs with caps; never pickle."""
+
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+
+from steelyard.replication.log_record import Record
+
+WIRE_VERSION: Final = 1
+FRAME_BYTES_MAX: Final = 8 << 20
+APPEND_BYTES_MAX: Final = 4 << 20
+"""Where the engine closes a batch of entries; above any single entry, or it would split it."""
+APPEND_ENTRIES_MAX: Final = 4096
+BODY_BYTES_MAX: Final = (1 << 20) + 1
+
+Count = Annotated[int, Meta(ge=0, le=2**62)]
+"""An index, a term, a counter: 62 bits, so that nobody can push a term to where it wraps."""
+Hash16 = Annotated[bytes, Meta(min_length=16, max_length=16)]
+Nonce = Annotated[bytes, Meta(min_length=16, max_length=16)]
+Mac = Annotated[bytes, Meta(min_length=32, max_length=32)]
+
+
+class Hello(msgspec.Struct, frozen=True, array_like=True, tag=1):
+    """Who dials or answers, in which life, and how far its durable log goes."""
+
+    version: int
+    group_id: Annotated[str, Meta(max_length=200)]
+    member: Count
+    incarnation: Count
+    boots: Count
+    term: Count
+    last_index: Count
+    last_term: Count
+    nonce: Nonce
+
+
+class Proof(msgspec.Struct, frozen=True, array_like=True, tag=2):
+    """Keyed hash over both hellos: the sender knows the group's secret."""
+
+    mac: Mac
+
+
+class Append(msgspec.Struct, frozen=True, array_like=True, tag=3):
+    """Entries behind ``prev``, or a heartbeat; ``round`` counts the leader's read rounds."""
+
+    term: Count
+    commit: Count
+    prev_index: Count
+    prev_term: Count
+    round: Count
+    entries: Annotated[list[Record], Meta(max_length=APPEND_ENTRIES_MAX)]
+
+
+class Beat(msgspec.Struct, frozen=True, array_like=True, tag=4):
+    """A heartbeat to a member that is behind the leader's first entry; it verifies nothing."""
+
+    term: Count
+    commit: Count
+    round: Count
+
+
+class Ack(msgspec.Struct, frozen=True, array_like=True, tag=5):
+    """The answer to ``Append`` and ``Beat``; ``term`` is the sender's when it was created.
+
+    ``last_index`` is the sender's last entry, ``round`` the highest read round it saw from
+    this leader, ``wall_ns`` its clock, ``used_permille`` how full its store is.
+    """
+
+    term: Count
+    next_index: Count
+    success: bool
+    reset: bool
+    last_index: Count
+    round: Count
+    wall_ns: Count
+    used_permille: Count
+
+
+class VoteRequest(msgspec.Struct, frozen=True, array_like=True, tag=6):
+    """A candidate asks for a vote in ``term``."""
+
+    term: Count
+    last_index: Count
+    last_term: Count
+
+
+class VoteGrant(msgspec.Struct, frozen=True, array_like=True, tag=7):
+    """The sender's vote in ``term``, on its disk."""
+
+    term: Count
+
+
+class PreVoteRequest(msgspec.Struct, frozen=True, array_like=True, tag=8):
+    """A member asks who would vote for it in ``term``, if it asked."""
+
+    term: Count
+    last_index: Count
+    last_term: Count
+
+
+class PreVoteGrant(msgspec.Struct, frozen=True, array_like=True, tag=9):
+    """It would; nothing is promised."""
+
+    term: Count
+
+
+class TermInfo(msgspec.Struct, frozen=True, array_like=True, tag=10):
+    """The sender's term, told to whoever speaks in a lower one."""
+
+    term: Count
+
+
+class TimeoutNow(msgspec.Struct, frozen=True, array_like=True, tag=11):
+    """The leader hands over: campaign at once."""
+
+    term: Count
+
+
+class Digest(msgspec.Struct, frozen=True, array_like=True, tag=12):
+    """What the sender's state and log look like at ``index``."""
+
+    index: Count
+    digest: Annotated[bytes, Meta(max_length=64)]
+    chain: Hash16
+
+
+class Remembered(msgspec.Struct, frozen=True, array_like=True, tag=13):
+    """The furthest the sender saw of the receiver, first thing on each connection (zeros: never)."""
+
+    incarnation: Count
+    boots: Count
+    term: Count
+    index: Count
+
+
+class Ping(msgspec.Struct, frozen=True, array_like=True, tag=14):
+    """The sender lives and has nothing to say."""
+
+
+Greeting = Hello | Proof
+PeerMessage = (
+    Append
+    | Beat
+    | Ack
+    | VoteRequest
+    | VoteGrant
+    | PreVoteRequest
+    | PreVoteGrant
+    | TermInfo
+    | TimeoutNow
+    | Digest
+    | Remembered
+    | Ping
+)
+
+encode: Final = msgspec.msgpack.Encoder().encode
+decode_greeting: Final = msgspec.msgpack.Decoder(Greeting).decode
+decode_message: Final = msgspec.msgpack.Decoder(PeerMessage).decode

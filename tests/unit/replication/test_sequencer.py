@@ -1,0 +1,248 @@
+"""Batches, log time and the window, over the real exchange."""
+
+import msgspec
+import pytest
+from tests.helpers.lone import LoneGroup, ManualClock
+
+from steelyard.core import Exchange, wire
+from steelyard.core.commands import AnyCommand, CancelOrder, FoundGroup, OpenAccount, Skip
+from steelyard.core.entry import Applied, Outcome, Request
+from steelyard.core.rejects import Reject
+from steelyard.core.units import AccountId, KeyId, OrderId, SessionId
+from steelyard.replication.front import FailureReason
+from steelyard.replication.group import ENTRY_BYTES_MAX, MemberId
+from steelyard.replication.proposals import Part
+from steelyard.replication.sequencer import ENTRY_REQUESTS_MAX, REQUEST_BYTES_MAX, TICK_S, Sequencer
+
+
+class Proposer:
+    """Remembers what it heard of each ref."""
+
+    def __init__(self) -> None:
+        self.heard: dict[int, int | FailureReason] = {}
+        self.frames: list[list[int]] = []
+        self.outcomes: dict[int, Outcome] = {}
+
+    def done(self, applied: Applied, refs: list[int], outcomes: list[Outcome]) -> None:
+        """Note index and outcome of each."""
+        self.frames.append(refs)
+        for ref, outcome in zip(refs, outcomes, strict=True):
+            self._hear(ref, applied.index)
+            self.outcomes[ref] = outcome
+
+    def failed(self, refs: list[int], reason: FailureReason) -> None:
+        """Note the reason."""
+        for ref in refs:
+            self._hear(ref, reason)
+
+    def _hear(self, ref: int, what: int | FailureReason) -> None:
+        assert ref not in self.heard, ref
+        self.heard[ref] = what
+
+
+class Scene:
+    """A sequencer over a group of one and a real exchange."""
+
+    def __init__(self) -> None:
+        self.exchange = Exchange()
+        self.clock = ManualClock()
+        self.elapsed_s = 0.0
+        self.group = LoneGroup(self.apply)
+        self.sequencer = Sequencer(self.group, self.exchange, self.clock)
+        self.sequencer.leadership_changed(True)
+        self.proposer = Proposer()
+        self.other = Proposer()
+
+    def apply(self, index: int, _term: int, body: bytes) -> None:
+        """Apply as the replica does."""
+        applied, _ = self.exchange.apply_bytes(index, body)
+        self.sequencer.applied(applied, self.elapsed_s)
+
+    def submit(
+        self, refs: list[int], command: AnyCommand | None = None, proposer: Proposer | None = None
+    ) -> None:
+        """Submit the same harmless command for each ref."""
+        request = encoded(command or Skip(reason=Reject.MALFORMED))
+        requests = [msgspec.Raw(request) for _ in refs]
+        part = Part(proposer or self.proposer, refs, requests, len(request) * len(refs) + 10)
+        self.sequencer.submit(part)
+
+    def turn(self) -> None:
+        """Propose, and let the group commit."""
+        self.sequencer.pump()
+        self.group.turn(0)
+
+    def sizes(self) -> list[int]:
+        """Return how many requests each entry has."""
+        return [len(wire.decode_entry(body).requests) for body in self.group.bodies]
+
+
+def encoded(command: AnyCommand) -> bytes:
+    return wire.encode_request(Request(SessionId(0), 0, 0, KeyId(0), 0, 0, command))
+
+
+def test_everything_pending_becomes_one_entry_and_each_proposer_hears_once() -> None:
+    scene = Scene()
+    scene.submit([1, 2])
+    scene.submit([1], proposer=scene.other)
+    scene.submit([3])
+    scene.turn()
+    assert scene.sizes() == [4]
+    assert scene.proposer.heard == {1: 2, 2: 2, 3: 2}
+    assert scene.proposer.frames == [[1, 2, 3]]
+    assert scene.other.heard == {1: 2}
+    assert scene.sequencer.pending_bytes == 0
+
+
+def test_each_ref_gets_the_outcome_of_its_own_request() -> None:
+    scene = Scene()
+    scene.submit([1])
+    scene.submit([2], FoundGroup(group="g" * 32, operator_public_key=bytes(32)), scene.other)
+    scene.submit([3], FoundGroup(group="g" * 32, operator_public_key=bytes(32)))
+    scene.turn()
+    kinds = [type(scene.proposer.outcomes[1].reply), type(scene.other.outcomes[2].reply)]
+    assert [kind.__name__ for kind in kinds] == ["Refused", "Accepted"]
+    assert getattr(scene.proposer.outcomes[3].reply, "reason", None) is Reject.ALREADY_FOUNDED
+
+
+def test_requests_go_into_the_log_as_they_came() -> None:
+    scene = Scene()
+    strange = b"\xdd\x00\x00\x00\x01\xc0"  # a long form of [nil], which no encoder of ours writes
+    scene.sequencer.submit(Part(scene.proposer, [1], [msgspec.Raw(strange)], len(strange)))
+    scene.turn()
+    assert strange in scene.group.bodies[0]
+    assert getattr(scene.proposer.outcomes[1].reply, "reason", None) is Reject.MALFORMED
+
+
+def test_log_time_follows_the_clock_and_never_goes_back() -> None:
+    scene = Scene()
+    times: list[int] = []
+    for wall in (5_000, 9_000, 4_000, 4_000, 20_000):
+        scene.clock.wall = wall
+        scene.submit([len(times)])
+        scene.turn()
+        times.append(scene.exchange.time_ns)
+    assert times == [5_000, 9_000, 9_001, 9_002, 20_000]
+
+
+def test_a_new_leader_waits_until_what_others_stamped_is_applied() -> None:
+    scene = Scene()
+    scene.group.last_index = 5
+    scene.sequencer.leadership_changed(True)
+    scene.submit([1])
+    scene.turn()
+    assert not scene.group.bodies
+    scene.group.applied_index = 5
+    scene.turn()
+    assert scene.proposer.heard == {1: 6}
+
+
+def test_an_entry_is_bounded_by_count() -> None:
+    scene = Scene()
+    for start in range(0, 9_000, 900):
+        scene.submit(list(range(start, start + 900)))
+    while len(scene.proposer.heard) < 9_000:
+        scene.turn()
+    assert scene.sizes() == [ENTRY_REQUESTS_MAX, ENTRY_REQUESTS_MAX, 1_000]
+    assert sorted(scene.proposer.heard) == list(range(9_000))
+    assert scene.sequencer.pending_bytes == 0
+
+
+def test_an_entry_is_bounded_by_bytes() -> None:
+    scene = Scene()
+    longest = msgspec.Raw(b"\xc5" + (REQUEST_BYTES_MAX - 3).to_bytes(2) + bytes(REQUEST_BYTES_MAX - 3))
+    for start in range(0, 4_000, 1_000):
+        refs = list(range(start, start + 1_000))
+        scene.sequencer.submit(Part(scene.proposer, refs, [longest] * 1_000, 1_000 * (REQUEST_BYTES_MAX + 9)))
+    while len(scene.proposer.heard) < 4_000:
+        scene.turn()
+    assert max(map(len, scene.group.bodies)) <= ENTRY_BYTES_MAX
+    assert len(scene.group.bodies) == 2
+    assert scene.sequencer.pending_bytes == 0
+
+
+def test_slow_requests_make_shorter_entries() -> None:
+    scene = Scene()
+    scene.elapsed_s = 1.0
+    for number in range(10):
+        scene.submit([number])
+        scene.turn()
+    scene.submit(list(range(100, 1_000)))
+    scene.turn()
+    assert max(scene.sizes()) < 900
+    while len(scene.proposer.heard) < 910:
+        scene.turn()
+
+
+def test_what_was_never_proposed_may_be_sent_elsewhere_what_was_is_unknown() -> None:
+    scene = Scene()
+    scene.submit([1, 2])
+    scene.sequencer.pump()
+    scene.submit([3])
+    scene.group.lose(MemberId(2), scene.sequencer.leadership_changed)
+    assert scene.proposer.heard == {
+        1: FailureReason.LEADERSHIP_LOST,
+        2: FailureReason.LEADERSHIP_LOST,
+        3: FailureReason.NOT_LEADER,
+    }
+    scene.submit([4])
+    scene.group.known_leader = None
+    scene.submit([5])
+    assert scene.proposer.heard[4] is FailureReason.NOT_LEADER
+    assert scene.proposer.heard[5] is FailureReason.NO_LEADER
+    scene.turn()
+    assert not scene.group.bodies
+    assert scene.sequencer.pending_bytes == 0
+
+
+def test_a_request_that_is_too_long_takes_none_of_the_others_down() -> None:
+    scene = Scene()
+    good, bad = encoded(Skip(reason=Reject.MALFORMED)), b"\x91" * REQUEST_BYTES_MAX + b"\xc0"
+    requests = [msgspec.Raw(good), msgspec.Raw(bad), msgspec.Raw(good)]
+    scene.sequencer.submit(Part(scene.proposer, [1, 2, 3], requests, 1_000))
+    scene.turn()
+    assert scene.proposer.heard == {1: 2, 2: FailureReason.MALFORMED, 3: 2}
+
+
+def test_a_nearly_full_log_takes_cancels_only_and_a_full_one_nothing() -> None:
+    scene = Scene()
+    cancel = CancelOrder(account=AccountId(1000), order=OrderId(1))
+    scene.sequencer.storage_used = 0.91
+    scene.submit([1], OpenAccount(account=AccountId(1000)))
+    scene.submit([2], cancel)
+    scene.sequencer.submit(Part(scene.proposer, [3], [msgspec.Raw(b"\xc0")], 1))
+    scene.turn()
+    assert scene.proposer.heard == {1: FailureReason.STORAGE_LOW, 2: 2, 3: FailureReason.MALFORMED}
+    scene.sequencer.storage_used = 0.98
+    scene.submit([4], cancel)
+    assert scene.proposer.heard[4] is FailureReason.STORAGE_LOW
+    scene.clock.now_s += 2 * TICK_S
+    scene.sequencer.tick()
+    scene.turn()
+    assert scene.sizes() == [1]
+
+
+def test_an_idle_leader_ticks_once_a_second() -> None:
+    scene = Scene()
+    for _ in range(12):
+        scene.clock.now_s += 0.25
+        scene.sequencer.tick()
+        scene.turn()
+    assert scene.sizes() == [0] * 3
+    scene.group.leading = False
+    scene.clock.now_s += 5
+    scene.sequencer.tick()
+    scene.turn()
+    assert scene.sizes() == [0] * 3
+
+
+@pytest.mark.parametrize("entries", [4, 7])
+def test_a_commit_takes_what_waited_for_the_window(entries: int) -> None:
+    scene = Scene()
+    for number in range(entries):
+        scene.submit([number])
+        scene.sequencer.pump()
+    scene.turn()
+    assert scene.sizes() == [1, 1, 1, 1]
+    scene.group.turn(0)  # nobody pumps: the commits of the last turn did
+    assert sum(scene.sizes()) == entries
