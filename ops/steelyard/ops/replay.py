@@ -268,6 +268,7 @@ async def _replay(
     with terminal.busy("reading the logs of all replicas"):
         verdict = judge(acks, await asyncio.to_thread(gather, group.node_directories))
     checked, equal = driver.top_of_book_checked, driver.top_of_book_equal
+    kills_ok = kills.count == len(kills.recoveries_ms) == (0 if kill_leader_at is None else 1)
     top_ok = checked == len(survey.best) and equal >= TOP_OF_BOOK_MIN * checked
     return {
         "capture": capture.name,
@@ -288,7 +289,7 @@ async def _replay(
         "tick": str(opened.instrument.tick),
         "lot": str(opened.instrument.lot),
         "machine": machine.describe(),
-        "ok": verdict.ok and top_ok and not driver.unexpected and acks.count == driver.commands,
+        "ok": verdict.ok and top_ok and kills_ok and not driver.unexpected and acks.count == driver.commands,
     }
 
 
