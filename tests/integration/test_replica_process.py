@@ -23,6 +23,7 @@ from steelyard.core.rejects import Reject
 from steelyard.core.units import AccountId
 from steelyard.replication.config import node_paths, split_endpoint
 from steelyard.replication.digests import INTERVAL
+from steelyard.replication.files import FolderFiles
 from steelyard.replication.front import Answer, Done, Failed, FailureReason, Open, ReadMode, Submit
 from steelyard.replication.group import MemberId
 from steelyard.replication.log_store import open_store
@@ -337,7 +338,7 @@ def forge(group: Replicas, member: int) -> None:
     store = open_store(
         paths.store, group.config.group, MemberId(member), map_bytes=group.config.map_size_bytes
     )
-    snapshots = SnapshotStore(paths.snapshots, group.config.group)
+    snapshots = SnapshotStore(FolderFiles(paths.snapshots), group.config.group)
     taken = snapshots.read(store.snapshots()[-1])
     exchange = snapshot.load(taken.state)
     exchange.state.last_trade += 1

@@ -7,7 +7,7 @@ import msgspec
 
 from steelyard.replication.clock import Clock
 from steelyard.replication.front import FailureReason, Read, ReadMode
-from steelyard.replication.front_port import Gateway
+from steelyard.replication.gateway import Gateway
 from steelyard.replication.group import Failure, Group
 
 WAIT_S: Final = 2.0

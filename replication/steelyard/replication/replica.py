@@ -3,6 +3,8 @@
 import logging
 import os
 import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -13,16 +15,21 @@ from steelyard.core.commands import FoundGroup
 from steelyard.core.entry import Request
 from steelyard.core.rejects import Reject
 from steelyard.core.units import KeyId, SessionId
-from steelyard.replication.clock import Clock, SystemClock
-from steelyard.replication.config import group_settings, node_paths, read_group, read_secret
+from steelyard.replication.clock import Clock, Rng, SystemClock
+from steelyard.replication.config import GroupConfig, group_settings, node_paths, read_group, read_secret
 from steelyard.replication.digests import INTERVAL, Digests
 from steelyard.replication.engine import build_group
 from steelyard.replication.errors import EX_INVARIANT, fail_stop
 from steelyard.replication.feed import Feed, private_events
+from steelyard.replication.files import Files, FolderFiles
 from steelyard.replication.front import Answer, Attach, FailureReason, Read, State
-from steelyard.replication.front_port import FrontPort, Gateway
-from steelyard.replication.group import MemberId
+from steelyard.replication.front_port import FrontPort
+from steelyard.replication.gateway import Front, FrontService, Gateway
+from steelyard.replication.group import FdRegistry, GroupSettings, MemberId
+from steelyard.replication.guards import Guards
+from steelyard.replication.links import Links
 from steelyard.replication.log_store import LogStore, join, open_store
+from steelyard.replication.poller import Waiter
 from steelyard.replication.proposals import Part
 from steelyard.replication.questions import Questions
 from steelyard.replication.recovery import recover
@@ -44,25 +51,62 @@ SYNC_MODE: Final = "full"
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What a replica stands on: disk, files and front, and what of the rest is not the real thing."""
+
+    store: LogStore
+    files: Files
+    """The folder of snapshots."""
+    open_front: Callable[[FdRegistry, FrontService], Front]
+    clock: Clock = field(default_factory=SystemClock)
+    process: int = field(default_factory=os.getpid)
+    rng: Rng | None = None
+    waiter: Waiter | None = None
+    links: Links | None = None
+    guards: Guards | None = None
+
+
+def open_replica(directory: Path, member: int) -> "Replica":
+    """Return the replica that a data directory holds, on this machine.
+
+    A member without a store joins its group anew: it must not vote before it has caught up.
+
+    Raises:
+        ReplicationError: This process must not run; ``exit_code`` says what to answer.
+
+    """
+    config = read_group(directory)
+    settings = group_settings(config, member, read_secret(directory))
+    paths = node_paths(directory, member)
+    store = _open_or_join(paths.store, config.group, MemberId(member), config.map_size_bytes)
+    return Replica(
+        config,
+        settings,
+        Machine(
+            store,
+            FolderFiles(paths.snapshots),
+            lambda registry, service: FrontPort(paths.front_socket, config.group, registry, service),
+        ),
+    )
+
+
 class Replica:
     """A member and its loop.  Everything happens inside ``turn``, in one thread."""
 
-    def __init__(self, directory: Path, member: int, clock: Clock | None = None) -> None:
-        """Recover what the data directory holds, and take part.
-
-        A member without a store joins its group anew: it must not vote before it has caught up.
+    def __init__(self, config: GroupConfig, settings: GroupSettings, machine: Machine) -> None:
+        """Recover what the machine's disk holds, and take part.
 
         Raises:
             ReplicationError: This process must not run; ``exit_code`` says what to answer.
 
         """
-        self._clock = clock or SystemClock()
-        self._config = config = read_group(directory)
-        self._member = MemberId(member)
-        settings = group_settings(config, member, read_secret(directory))
-        paths = node_paths(directory, member)
-        self._store = _open_or_join(paths.store, config.group, self._member, config.map_size_bytes)
-        snapshots = SnapshotStore(paths.snapshots, config.group)
+        self._clock = machine.clock
+        self._process = machine.process
+        self._config = config
+        self._member = settings.member
+        self._store = machine.store
+        snapshots = SnapshotStore(machine.files, config.group)
         recovered = recover(self._store, snapshots)
         self._exchange = recovered.exchange
         self._checked_index, self._checked_digest = recovered.checked_index, recovered.checked_digest
@@ -73,8 +117,12 @@ class Replica:
             apply_noop=self._apply_noop,
             leadership_changed=self._leadership_changed,
             on_digest=self._heard_digest,
-            clock=self._clock,
             restored_index=recovered.index,
+            clock=machine.clock,
+            rng=machine.rng,
+            waiter=machine.waiter,
+            links=machine.links,
+            guards=machine.guards,
         )
         self._digests = Digests(
             self._member,
@@ -85,8 +133,8 @@ class Replica:
         self._feed = Feed(complete_after=recovered.index)
         self._sequencer = Sequencer(self._group, self._exchange, self._clock)
         self._questions = Questions(self._group, self._clock, self._answer, self._sequencer.no_leader)
-        self._retention = Retention(config, member, self._store, snapshots, self._clock)
-        self._front = FrontPort(paths.front_socket, config.group, self._group.poller, self)
+        self._retention = Retention(config, self._member, self._store, snapshots, self._clock)
+        self._front = machine.open_front(self._group.poller, self)
         self._commands = 0
         self._founding = False
         self._stopping = False
@@ -98,7 +146,7 @@ class Replica:
 
     def run(self) -> None:
         """Turn until ``stop`` is called, then leave everything flushed and closed."""
-        _log.info("member %d of group %s runs, process %d", self._member, self._config.group, os.getpid())
+        _log.info("member %d of group %s runs, process %d", self._member, self._config.group, self._process)
         while not self._stopping:
             self.turn(LOOP_WAIT_S)
         self._hand_over()
@@ -280,7 +328,7 @@ class Replica:
         return State(
             group=self._config.group,
             member=self._member,
-            pid=os.getpid(),
+            pid=self._process,
             role=self._role_name(),
             ready=self._is_ready(),
             term=group.term,

@@ -11,16 +11,15 @@ A file is, in this order::
 
 import errno
 import hashlib
-import os
 import struct
 import zlib
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from steelyard.replication.errors import EX_DISK, ReplicationError, fail_stop
+from steelyard.replication.files import Files
 from steelyard.replication.log_record import SnapshotRef
 
 MAGIC: Final = b"STEELYRD"
@@ -131,13 +130,12 @@ def decode(content: bytes) -> Snapshot:
 
 
 class SnapshotStore:
-    """The snapshot files of one member, in one folder."""
+    """The snapshot files of one member, in one folder that it owns."""
 
-    def __init__(self, directory: Path, group: str) -> None:
-        """Use ``directory``, made if missing, for snapshots of ``group``."""
-        self._directory = directory
+    def __init__(self, files: Files, group: str) -> None:
+        """Keep snapshots of ``group`` in ``files``."""
+        self._files = files
         self._group = group
-        directory.mkdir(parents=True, exist_ok=True)
 
     def write(self, snapshot: Snapshot) -> SnapshotRef | None:
         """Put a snapshot on disk and return the pointer to it, or None if the disk has no room now.
@@ -152,18 +150,18 @@ class SnapshotStore:
             name=f"snap-{snapshot.header.index}-{snapshot.header.term}{_SUFFIX}",
             sha256=content[-_SHA_BYTES:],
         )
-        temporary = self._directory / f"{ref.name}.{os.getpid()}{_TEMPORARY}"
+        temporary = ref.name + _TEMPORARY
+        files = self._files
         try:
-            with open(temporary, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
+            files.create(temporary)
+            files.append(temporary, content)
+            files.sync(temporary)
             self._read(temporary, ref)
-            temporary.replace(self._directory / ref.name)
-            self._sync_directory()
+            files.rename(temporary, ref.name)
+            files.sync_names()
         except (OSError, SnapshotDamaged) as error:
             if isinstance(error, OSError) and error.errno in _NO_ROOM:
-                temporary.unlink(missing_ok=True)
+                self._discard(temporary)
                 return None
             fail_stop(EX_DISK, f"snapshot {ref.name}: {error}")
         return ref
@@ -175,39 +173,34 @@ class SnapshotStore:
             SnapshotDamaged: Missing, unreadable, or not exactly what the pointer says.
 
         """
-        return self._read(self._directory / ref.name, ref)
+        return self._read(ref.name, ref)
 
     def clean(self, referenced: Iterable[SnapshotRef]) -> list[str]:
         """Remove the files no pointer names, temporary ones too, and return their names."""
         kept = {ref.name for ref in referenced}
-        removed = sorted(
-            path.name
-            for path in self._directory.iterdir()
-            if path.suffix in {_SUFFIX, _TEMPORARY} and path.name not in kept
-        )
+        removed = [
+            name for name in self._files.names() if name.endswith((_SUFFIX, _TEMPORARY)) and name not in kept
+        ]
         for name in removed:
-            (self._directory / name).unlink()
+            self._files.remove(name)
         return removed
 
-    def _read(self, path: Path, ref: SnapshotRef) -> Snapshot:
+    def _discard(self, name: str) -> None:
+        if name in self._files.names():
+            self._files.remove(name)
+
+    def _read(self, name: str, ref: SnapshotRef) -> Snapshot:
         try:
-            content = path.read_bytes()
+            content = self._files.read(name)
         except OSError as error:
-            raise SnapshotDamaged(f"{path.name}: {error.strerror}") from error
+            raise SnapshotDamaged(f"{name}: {error.strerror}") from error
         if content[-_SHA_BYTES:] != ref.sha256:
-            raise SnapshotDamaged(f"{path.name}: not the file that was written")
+            raise SnapshotDamaged(f"{name}: not the file that was written")
         try:
             snapshot = decode(content)
         except SnapshotDamaged as error:
-            raise SnapshotDamaged(f"{path.name}: {error}") from error
+            raise SnapshotDamaged(f"{name}: {error}") from error
         header = snapshot.header
         if (header.group, header.index, header.term) != (self._group, ref.index, ref.term):
-            raise SnapshotDamaged(f"{path.name}: of another group or place in the log")
+            raise SnapshotDamaged(f"{name}: of another group or place in the log")
         return snapshot
-
-    def _sync_directory(self) -> None:
-        fd = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)

@@ -11,6 +11,7 @@ from steelyard.core.entry import Applied, Entry, Placed, Refused
 from steelyard.core.rejects import Reject
 from steelyard.replication import audit as audit_module
 from steelyard.replication.audit import Audit, Execution, audit, walk
+from steelyard.replication.files import FolderFiles
 from steelyard.replication.group import MemberId
 from steelyard.replication.log_record import ENTRY, NO_OP
 from steelyard.replication.log_store import found, open_store
@@ -72,7 +73,7 @@ def write(directory: Path, member: int, log: list[bytes], *, commit: int = 0, tr
             schema=snapshot.SCHEMA_VERSION,
             sections=[],
         )
-        reference = SnapshotStore(node / "snapshots", GROUP).write(Snapshot(header, state))
+        reference = SnapshotStore(FolderFiles(node / "snapshots"), GROUP).write(Snapshot(header, state))
         assert reference is not None
         store.add_snapshot(reference)
         store.flush()

@@ -4,7 +4,7 @@ from tests.helpers.lone import LoneGroup, ManualClock
 
 from steelyard.core.queries import GetMarkets
 from steelyard.replication.front import FailureReason, Read, ReadMode
-from steelyard.replication.front_port import Gateway
+from steelyard.replication.gateway import Gateway
 from steelyard.replication.group import MemberId
 from steelyard.replication.questions import WAIT_S, Questions
 
@@ -18,6 +18,15 @@ class Listener(Gateway):
     def failed(self, refs: list[int], reason: FailureReason) -> None:
         """Note the reason."""
         self.heard.update(dict.fromkeys(refs, reason))
+
+    def send(self, frame: bytes) -> None:
+        """Forget the frame."""
+
+    def flush(self) -> None:
+        """Write nothing."""
+
+    def close(self, reason: str) -> None:
+        """Stay."""
 
 
 class Scene:

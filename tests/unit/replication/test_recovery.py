@@ -14,6 +14,7 @@ from steelyard.core.rejects import Reject
 from steelyard.core.units import KeyId, SessionId
 from steelyard.replication.config import GroupConfig, MemberConfig
 from steelyard.replication.errors import StartRefused
+from steelyard.replication.files import FolderFiles
 from steelyard.replication.group import MemberId
 from steelyard.replication.log_record import ENTRY, NO_OP
 from steelyard.replication.log_store import LogStore, found, open_store
@@ -46,7 +47,7 @@ class Member:
     def open(self) -> None:
         """Do what a replica does at boot, and apply the log again."""
         self.store: LogStore = open_store(self.directory / "store", GROUP, self.member, map_bytes=MAP_BYTES)
-        self.snapshots = SnapshotStore(self.directory / "snapshots", GROUP)
+        self.snapshots = SnapshotStore(FolderFiles(self.directory / "snapshots"), GROUP)
         self.recovered = recover(self.store, self.snapshots)
         self.exchange: Exchange = self.recovered.exchange
         self.retention = Retention(self.config, self.member, self.store, self.snapshots, ManualClock())
