@@ -1,18 +1,5 @@
 """The slow exchange's money, books and orders."""
 
-from tests.helpers.twin_parts import (
-    MILLION,
-    TOO_BIG,
-    Key,
-    Market,
-    Order,
-    Refusal,
-    Session,
-    ceil_div,
-    printable,
-    refuse_if,
-)
-
 from steelyard.core import limits
 from steelyard.core.commands import (
     CancelOrder,
@@ -49,6 +36,18 @@ from steelyard.core.units import (
     Side,
     TimeInForce,
     TradeId,
+)
+from steelyard.simulation.twin_parts import (
+    MILLION,
+    TOO_BIG,
+    Key,
+    Market,
+    Order,
+    Refusal,
+    Session,
+    ceil_div,
+    printable,
+    refuse_if,
 )
 
 

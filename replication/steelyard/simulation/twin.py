@@ -4,20 +4,6 @@ Everything is a list that is scanned or a dict of plain integers; nothing is lin
 shares the words of the contract with the core (commands, events, replies, bounds) and none of its code.
 """
 
-from tests.helpers.twin_parts import (
-    MILLION,
-    MOVES,
-    TOO_BIG,
-    Key,
-    Market,
-    Refusal,
-    Session,
-    printable,
-    refuse_if,
-    symbolic,
-)
-from tests.helpers.twin_trading import Trading
-
 from steelyard.core import limits
 from steelyard.core.commands import (
     AnyCommand,
@@ -67,6 +53,19 @@ from steelyard.core.units import (
     Permission,
     SessionId,
 )
+from steelyard.simulation.twin_parts import (
+    MILLION,
+    MOVES,
+    TOO_BIG,
+    Key,
+    Market,
+    Refusal,
+    Session,
+    printable,
+    refuse_if,
+    symbolic,
+)
+from steelyard.simulation.twin_trading import Trading
 
 
 class Twin(Trading):
