@@ -324,7 +324,8 @@ class LogStore:
         self._stable_last = self._durable_last = before.index - 1
         for record in (before, at):
             self.append(record.index, record.term, record.body)
-        self._hard = HardState(max(self._hard.term, at.term), self._hard.vote, at.index)
+        vote = self._hard.vote if self._hard.term >= at.term else 0
+        self._hard = HardState(max(self._hard.term, at.term), vote, at.index)
         self._meta_changed[b"head"] = pack_meta(self._head)
         self._set_snapshots([snapshot])
         self._commit(Write(deletes=[deletes]))

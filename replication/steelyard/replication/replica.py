@@ -1,5 +1,6 @@
 """One member of a group: builds and wires everything, and runs the loop from committed entry to reply."""
 
+import gc
 import logging
 import os
 import traceback
@@ -19,7 +20,7 @@ from steelyard.replication.clock import Clock, Rng, SystemClock
 from steelyard.replication.config import GroupConfig, group_settings, node_paths, read_group, read_secret
 from steelyard.replication.digests import INTERVAL, Digests
 from steelyard.replication.engine import build_group
-from steelyard.replication.errors import EX_INVARIANT, fail_stop
+from steelyard.replication.errors import EX_INVARIANT, EX_REFUSED, StartRefused, fail_stop
 from steelyard.replication.feed import Feed, private_events
 from steelyard.replication.files import Files, FolderFiles
 from steelyard.replication.front import Answer, Attach, FailureReason, Read, State
@@ -32,10 +33,11 @@ from steelyard.replication.log_store import LogStore, join, open_store
 from steelyard.replication.poller import Waiter
 from steelyard.replication.proposals import Part
 from steelyard.replication.questions import Questions
-from steelyard.replication.recovery import recover
+from steelyard.replication.recovery import load, recover
 from steelyard.replication.retention import Retention
 from steelyard.replication.sequencer import PENDING_BYTES_MAX, Sequencer
-from steelyard.replication.snapshot_store import SnapshotStore
+from steelyard.replication.snapshot_pieces import SnapshotPieces
+from steelyard.replication.snapshot_store import Snapshot, SnapshotStore, snapshot_name
 
 #: The engine's timers need no more; sockets wake the loop at once.
 LOOP_WAIT_S: Final = 0.010
@@ -117,6 +119,8 @@ class Replica:
             apply_noop=self._apply_noop,
             leadership_changed=self._leadership_changed,
             on_digest=self._heard_digest,
+            install=self._install,
+            snapshots=SnapshotPieces(machine.files, snapshots, self._store),
             restored_index=recovered.index,
             clock=machine.clock,
             rng=machine.rng,
@@ -133,7 +137,9 @@ class Replica:
         self._feed = Feed(complete_after=recovered.index)
         self._sequencer = Sequencer(self._group, self._exchange, self._clock)
         self._questions = Questions(self._group, self._clock, self._answer, self._sequencer.no_leader)
-        self._retention = Retention(config, self._member, self._store, snapshots, self._clock)
+        self._retention = Retention(
+            config, self._member, self._store, snapshots, self._clock, self._group.pinned_snapshots
+        )
         self._front = machine.open_front(self._group.poller, self)
         self._commands = 0
         self._founding = False
@@ -251,6 +257,27 @@ class Replica:
 
     def _heard_digest(self, member: MemberId, index: int, digest: bytes, chain: bytes) -> None:
         self._digests.heard(member, index, digest, chain)
+
+    def _install(self, found: Snapshot) -> None:
+        """Go on from the state of a fetched snapshot; gateways that missed events must come again."""
+        header = found.header
+        try:
+            self._exchange = load(found, snapshot_name(header.index, header.term))
+        except StartRefused as error:
+            fail_stop(EX_REFUSED, str(error))
+        self._checked_index, self._checked_digest = header.checked_index, header.checked_digest
+        self._feed = Feed(complete_after=header.index)
+        self._sequencer.restored(self._exchange)
+        self._retention.restored(header.index)
+        for gateway in list(self._front.gateways):
+            if gateway.accounts:
+                gateway.close("a snapshot took the place of the state, with events in between")
+        _log.warning("installed the snapshot of index %d", header.index)
+        if not gc.isenabled():
+            # The old exchange is one large cycle, and nothing else here collects.
+            gc.unfreeze()
+            gc.collect()
+            gc.freeze()
 
     def _leadership_changed(self, leading: bool) -> None:
         self._founding = False

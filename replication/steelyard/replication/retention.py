@@ -1,6 +1,7 @@
 """When to take a snapshot, and what may go: old snapshots, and the log that nobody needs any more."""
 
 import logging
+from collections.abc import Callable
 from typing import Final
 
 from steelyard.core import Exchange, snapshot
@@ -17,6 +18,9 @@ from steelyard.replication.snapshot_store import (
 
 #: Above this part of the map the log is trimmed, however long a tail is wanted.
 TRIM_FROM: Final = 0.5
+#: Above this part not even the log behind a snapshot that a member is fetching is kept: it will be offered a
+#: newer one.
+PINNED_UP_TO: Final = 0.75
 
 _log = logging.getLogger(__name__)
 
@@ -25,10 +29,20 @@ class Retention:
     """Snapshots of one member: followers in turn by their number, a leader only when long overdue."""
 
     def __init__(
-        self, config: GroupConfig, member: int, store: LogStore, snapshots: SnapshotStore, clock: Clock
+        self,
+        config: GroupConfig,
+        member: int,
+        store: LogStore,
+        snapshots: SnapshotStore,
+        clock: Clock,
+        pinned: Callable[[], set[str]] = set,
     ) -> None:
-        """Remove the files that no pointer names: what an earlier process was writing when it died."""
+        """Remove the files that no pointer names: what an earlier process was writing when it died.
+
+        ``pinned`` names the snapshots that another member is fetching.
+        """
         self._config = config
+        self._pinned = pinned
         self._store = store
         self._snapshots = snapshots
         self._clock = clock
@@ -88,9 +102,7 @@ class Retention:
             return
         self._last_index = index
         store.add_snapshot(reference)
-        for old in store.snapshots()[:-KEPT_MAX]:
-            store.drop_snapshot(old.name)
-            self._unreferenced = True
+        self._drop_old()
         ended_s = self._clock.monotonic_s()
         _log.info(
             "snapshot of index %d: %d bytes, pause %.1f ms (encode %.1f ms)",
@@ -100,6 +112,13 @@ class Retention:
             (encoded_s - started_s) * 1e3,
         )
 
+    def restored(self, index: int) -> None:
+        """Go on from a fetched snapshot: it is the only one now."""
+        self._last_index = index
+        self._bytes = 0
+        self._unreferenced = True
+        self._plan(index)
+
     def trim(self) -> None:
         """Let go what neither the newest two snapshots nor a member that was away will need."""
         store, config = self._store, self._config
@@ -107,6 +126,7 @@ class Retention:
             # The pointers are gone from the disk, so the files may go.
             self._unreferenced = False
             self._snapshots.clean(store.snapshots())
+        self._drop_old()
         references = store.snapshots()
         if len(references) < 2:  # noqa: PLR2004 - with one, a damaged file would leave nothing
             return
@@ -117,8 +137,21 @@ class Retention:
         if used_bytes > keep_bytes:
             keep = min(keep, count * keep_bytes // used_bytes)
         keep_from = min(references[-2].index - 1, store.last_index - keep + 1)
+        if store.used_fraction() < PINNED_UP_TO:
+            keep_from = min([keep_from, *(each.index for each in references if each.name in self._pinned())])
         if keep_from > store.first_index:
             store.trim(keep_from)
+
+    def _drop_old(self) -> None:
+        """Forget the snapshots beyond those that are kept, unless a member is fetching them."""
+        old = self._store.snapshots()[:-KEPT_MAX]
+        if not old:
+            return
+        pinned = self._pinned()
+        for each in old:
+            if each.name not in pinned:
+                self._store.drop_snapshot(each.name)
+                self._unreferenced = True
 
     def _plan(self, index: int) -> None:
         """Place the next snapshot at the first index of ours that lies behind ``index``."""

@@ -91,6 +91,11 @@ class Sequencer:
             measured_ns = int(elapsed_s * 1e9) // count
             self._request_ns += (measured_ns - self._request_ns) * weight // 4_000
 
+    def restored(self, exchange: Exchange) -> None:
+        """Go on with another exchange: a snapshot took the place of the one we had."""
+        self._exchange = exchange
+        self._applied = None
+
     def leadership_changed(self, leading: bool) -> None:
         """Fail what was never proposed when leadership is lost; what was, the group itself fails."""
         self._led_from = self._group.last_index if leading else 0

@@ -34,6 +34,16 @@ _TEMPORARY: Final = ".tmp"
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
+def snapshot_name(index: int, term: int) -> str:
+    """Return the name of the file for that place in the log."""
+    return f"snap-{index}-{term}{_SUFFIX}"
+
+
+def is_no_room(error: OSError) -> bool:
+    """Whether the disk is merely full."""
+    return error.errno in _NO_ROOM
+
+
 class SnapshotDamaged(ReplicationError):
     """The file is not what its pointer or its own checksums say."""
 
@@ -147,7 +157,7 @@ class SnapshotStore:
         ref = SnapshotRef(
             index=snapshot.header.index,
             term=snapshot.header.term,
-            name=f"snap-{snapshot.header.index}-{snapshot.header.term}{_SUFFIX}",
+            name=snapshot_name(snapshot.header.index, snapshot.header.term),
             sha256=content[-_SHA_BYTES:],
         )
         temporary = ref.name + _TEMPORARY
@@ -155,16 +165,28 @@ class SnapshotStore:
         try:
             files.create(temporary)
             files.append(temporary, content)
-            files.sync(temporary)
-            self._read(temporary, ref)
-            files.rename(temporary, ref.name)
-            files.sync_names()
+            self.publish(temporary, ref)
         except (OSError, SnapshotDamaged) as error:
-            if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            if isinstance(error, OSError) and is_no_room(error):
                 self._discard(temporary)
                 return None
             fail_stop(EX_DISK, f"snapshot {ref.name}: {error}")
         return ref
+
+    def publish(self, temporary: str, ref: SnapshotRef) -> Snapshot:
+        """Sync a complete file, read it back, and give it the name that ``ref`` says.
+
+        Raises:
+            SnapshotDamaged: The file is not what ``ref`` says.
+            OSError: The disk refused; after a failed sync nobody may go on.
+
+        """
+        files = self._files
+        files.sync(temporary)
+        snapshot = self._read(temporary, ref)
+        files.rename(temporary, ref.name)
+        files.sync_names()
+        return snapshot
 
     def read(self, ref: SnapshotRef) -> Snapshot:
         """Return the snapshot that ``ref`` points at.
