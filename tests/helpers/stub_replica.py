@@ -96,6 +96,8 @@ class StubReplica:
         self.leader_endpoint = ""
         self.term = 1
         self.log_used_ppm = 0
+        self.hangs = False
+        """Say nothing of itself any more."""
         self.swallow_replies = False
         """Apply, and say nothing: what a leader killed after its commit looks like."""
         self.refuse_with: FailureReason | None = None
@@ -107,6 +109,7 @@ class StubReplica:
         """Every reply that came of an execution, by (session, request); one each is right."""
         self._peers: list[_Peer] = []
         self._server: asyncio.Server | None = None
+        self._telling: asyncio.Future[None] | None = None
         self._enter(KeyId(0), FoundGroup(group=group, operator_public_key=operator_public_key))
         ready = self._enter(OPERATOR_KEY, OpenSession(account=OPERATOR, name="stub"))
         assert isinstance(ready, SessionReady)
@@ -116,10 +119,13 @@ class StubReplica:
     async def start(self) -> None:
         """Listen."""
         self._server = await asyncio.start_unix_server(self._serve, os.fspath(self.path))
+        self._telling = asyncio.ensure_future(self._keep_telling())
 
     async def stop(self) -> None:
         """Hang up on everybody and listen no more."""
         assert self._server is not None
+        assert self._telling is not None
+        self._telling.cancel()
         self._server.close()
         self.hang_up()
         await self._server.wait_closed()
@@ -206,6 +212,13 @@ class StubReplica:
             if outcome.events:
                 self.executed.setdefault((request.session, request.request), []).append(outcome.reply)
         return applied
+
+    async def _keep_telling(self) -> None:
+        """Send the state five times a second, as a replica does, unless told to hang."""
+        while True:
+            await asyncio.sleep(0.2)
+            if not self.hangs:
+                self.tell()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer = _Peer(writer)

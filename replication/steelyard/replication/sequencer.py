@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from steelyard.core import Exchange
-from steelyard.core.commands import CancelOrder
+from steelyard.core.commands import CancelOrder, Skip
 from steelyard.core.entry import ENTRY_VERSION, Applied, Request
 from steelyard.replication.clock import Clock
 from steelyard.replication.front import FailureReason
@@ -27,7 +27,7 @@ ENTRY_APPLY_NS_MAX: Final = 25_000_000
 ENTRY_REQUESTS_MIN: Final = 16
 #: An idle group proves once a second that it is alive.
 TICK_S: Final = 1.0
-#: Above this part of the map only cancels are taken, and above the other nothing.
+#: Above this part of the map only cancels and given-up numbers are taken, and above the other nothing.
 STORAGE_LOW: Final = 0.90
 STORAGE_FULL: Final = 0.97
 
@@ -167,7 +167,7 @@ def _adds_risk(request: msgspec.Raw) -> FailureReason | None:
         command = _decode_request(request).command
     except ValueError:
         return FailureReason.MALFORMED
-    return None if isinstance(command, CancelOrder) else FailureReason.STORAGE_LOW
+    return None if isinstance(command, CancelOrder | Skip) else FailureReason.STORAGE_LOW
 
 
 def _adds_anything(_: msgspec.Raw) -> FailureReason | None:

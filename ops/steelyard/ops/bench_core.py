@@ -1,0 +1,272 @@
+"""How fast one core applies a log in memory: bytes in, bytes out, without disk or network."""
+
+import gc
+import random
+from collections.abc import Callable
+from importlib.machinery import EXTENSION_SUFFIXES
+from time import perf_counter_ns, process_time_ns
+from typing import Final
+
+import msgspec
+
+from steelyard.core import Entry, Exchange, Request, exchange, snapshot, wire
+from steelyard.core.commands import (
+    AnyCommand,
+    CancelOrder,
+    CreateApiKey,
+    Deposit,
+    FoundGroup,
+    ListAsset,
+    ListInstrument,
+    OpenAccount,
+    OpenSession,
+    PlaceOrder,
+    SetInstrumentState,
+)
+from steelyard.core.entry import ENTRY_VERSION
+from steelyard.core.limits import OMNIBUS_ATOMS_MAX
+from steelyard.core.units import (
+    FIRST_CUSTOMER,
+    OPERATOR,
+    OPERATOR_KEY,
+    AccountId,
+    AssetId,
+    InstrumentId,
+    InstrumentState,
+    KeyId,
+    OrderId,
+    OrderNumber,
+    Permission,
+    SessionId,
+    Side,
+    TimeInForce,
+)
+from steelyard.ops import machine
+
+_BASE: Final = AssetId(1)
+_QUOTE: Final = AssetId(2)
+_INSTRUMENT: Final = InstrumentId(1)
+_SIDES: Final = (Side.BUY, Side.SELL)
+_MID_TICKS: Final = 50_000
+_SPREAD_TICKS: Final = 500
+_SIZE_MAX_LOTS: Final = 10
+#: How many answers behind a client of the benchmark is.
+_LAG: Final = 50
+_CANCELS: Final = 0.45
+_CROSSES: Final = 0.10
+
+
+class _Trader:
+    """One account with its session and the orders it believes to be living."""
+
+    def __init__(self, account: AccountId, key: KeyId) -> None:
+        self.account = account
+        self.key = key
+        self.session = SessionId(0)
+        self.request = 0
+        self.last_order = 0
+
+    def ask(self, command: AnyCommand) -> Request:
+        """Wrap a command as this trader's next request."""
+        if self.session != 0:
+            self.request += 1
+        wants_from = max(1, self.request - _LAG)
+        return Request(self.session, self.request, wants_from, self.key, self.request, 0, command)
+
+    def next_order(self) -> OrderId:
+        """Return an order id that was not used before."""
+        self.last_order += 1
+        return OrderId(self.last_order)
+
+
+class _Generator:
+    """Makes a log by running it: only so can a cancel name an order that is really there."""
+
+    def __init__(self, accounts: int, seed: int) -> None:
+        self.exchange = Exchange()
+        self._random = random.Random(seed)
+        self._operator = _Trader(OPERATOR, OPERATOR_KEY)
+        self._traders: list[_Trader] = []
+        self._numbers: list[OrderNumber] = []
+        self._found(accounts)
+
+    def entry(self, requests: list[Request]) -> bytes:
+        """Apply the requests as the next entry, and return it as the log would hold it."""
+        index = self.exchange.applied_index + 1
+        body = wire.encode_entry(Entry(ENTRY_VERSION, self.exchange.time_ns + 1000, requests))
+        self.exchange.apply_bytes(index, body)
+        return body
+
+    def place(self) -> Request:
+        """Place an order that rests."""
+        trader = self._random.choice(self._traders)
+        away_ticks = self._random.randint(1, _SPREAD_TICKS)
+        side = self._random.choice(_SIDES)
+        return trader.ask(
+            PlaceOrder(
+                account=trader.account,
+                instrument=_INSTRUMENT,
+                order=trader.next_order(),
+                side=side,
+                size_lots=self._random.randint(1, _SIZE_MAX_LOTS),
+                limit_ticks=_MID_TICKS + (away_ticks if side == Side.SELL else -away_ticks),
+            )
+        )
+
+    def cross(self) -> Request:
+        """Take from the best levels, and expire the rest."""
+        trader = self._random.choice(self._traders)
+        side = self._random.choice(_SIDES)
+        reach_ticks = _SPREAD_TICKS if side == Side.BUY else -_SPREAD_TICKS
+        return trader.ask(
+            PlaceOrder(
+                account=trader.account,
+                instrument=_INSTRUMENT,
+                order=trader.next_order(),
+                side=side,
+                size_lots=self._random.randint(1, _SIZE_MAX_LOTS),
+                limit_ticks=_MID_TICKS + reach_ticks,
+                time_in_force=TimeInForce.IOC,
+            )
+        )
+
+    def cancel(self, cancelled: dict[int, None]) -> Request:
+        """Cancel some living order that this entry has not cancelled yet."""
+        orders = self.exchange.state.orders
+        while True:
+            number = self._random.choice(self._numbers)
+            order = orders.get(number)
+            if order is not None and number not in cancelled:
+                cancelled[number] = None
+                trader = self._traders[order.account - FIRST_CUSTOMER]
+                return trader.ask(CancelOrder(account=order.account, order=order.order))
+
+    def mixed(self, batch: int, resting: int) -> bytes:
+        """Make an entry of 45 % cancels, 10 % takers, and placements that keep the book at its size."""
+        self._numbers = list(self.exchange.state.orders)
+        requests: list[Request] = []
+        cancelled: dict[int, None] = {}
+        balance = len(self._numbers) - resting
+        for _ in range(batch):
+            draw = self._random.random()
+            if draw < _CROSSES:
+                requests.append(self.cross())
+            elif draw < _CROSSES + _CANCELS + min(max(balance / 1000, -0.1), 0.1):
+                requests.append(self.cancel(cancelled))
+            else:
+                requests.append(self.place())
+        return self.entry(requests)
+
+    def _found(self, accounts: int) -> None:
+        public_key = bytes(32)
+        self.entry([self._operator.ask(FoundGroup(group="bench", operator_public_key=public_key))])
+        self.entry([self._operator.ask(OpenSession(account=OPERATOR, name="bench"))])
+        self._operator.session = SessionId(1)
+        commands: list[AnyCommand] = [
+            ListAsset(asset=_BASE, symbol="BTC", decimals=8),
+            ListAsset(asset=_QUOTE, symbol="USDT", decimals=8),
+            ListInstrument(
+                instrument=_INSTRUMENT,
+                symbol="BTC-USDT",
+                base=_BASE,
+                quote=_QUOTE,
+                tick_mantissa=1,
+                tick_decimals=1,
+                lot_mantissa=1,
+                lot_decimals=3,
+                price_max_ticks=10**7,
+                size_max_lots=10**6,
+                notional_min_atoms=0,
+                maker_ppm=-100,
+                taker_ppm=750,
+            ),
+            SetInstrumentState(instrument=_INSTRUMENT, state=InstrumentState.POST_ONLY),
+            SetInstrumentState(instrument=_INSTRUMENT, state=InstrumentState.OPEN),
+        ]
+        funds_atoms = min(10**15, OMNIBUS_ATOMS_MAX // accounts)
+        for number in range(accounts):
+            account = AccountId(FIRST_CUSTOMER + number)
+            self._traders.append(_Trader(account, KeyId(OPERATOR_KEY + 1 + number)))
+            commands += [
+                OpenAccount(account=account),
+                CreateApiKey(
+                    account=account,
+                    public_key=public_key,
+                    permissions=int(Permission.READ | Permission.TRADE),
+                ),
+                Deposit(account=account, asset=_BASE, amount_atoms=funds_atoms),
+                Deposit(account=account, asset=_QUOTE, amount_atoms=funds_atoms),
+            ]
+        self.entry([self._operator.ask(command) for command in commands])
+        self.entry(
+            [trader.ask(OpenSession(account=trader.account, name="bench")) for trader in self._traders]
+        )
+        for trader in self._traders:
+            trader.session = self.exchange.state.accounts[trader.account].sessions["bench"].session
+
+
+def run(
+    commands: int = 200_000,
+    *,
+    batch: int = 100,
+    resting: int = 10_000,
+    accounts: int = 100,
+    seed: int = 1,
+    advanced: Callable[[int], None] = lambda _: None,
+) -> dict[str, object]:
+    """Apply a generated log of ``commands`` and return what it took.
+
+    The log is 45 % placements, 45 % cancels and 10 % taking orders on one book of ``resting`` orders, in
+    entries of ``batch``.  The times include decoding each entry and encoding what it came to, and the
+    digest.  The collector is off, as it is in a replica.  ``advanced`` is told how many more commands were
+    generated or applied; there are twice as many of them as ``commands``.
+    """
+    generator = _Generator(accounts, seed)
+    while len(generator.exchange.state.orders) < resting:
+        generator.entry([generator.place() for _ in range(batch)])
+    start = snapshot.dump(generator.exchange)
+    bodies: list[bytes] = []
+    for _ in range(commands // batch):
+        bodies.append(generator.mixed(batch, resting))
+        advanced(batch)
+    subject = snapshot.load(start)
+    first = subject.applied_index + 1
+    times_ns: list[int] = []
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    cpu_began_ns = process_time_ns()
+    try:
+        for index, body in enumerate(bodies, first):
+            began_ns = perf_counter_ns()
+            subject.apply_bytes(index, body)
+            times_ns.append(perf_counter_ns() - began_ns)
+            advanced(batch)
+        cpu_ns = process_time_ns() - cpu_began_ns
+    finally:
+        gc.enable()
+        gc.unfreeze()
+    assert subject.digest == generator.exchange.digest, "the same log gave another result"
+    subject.check_invariants()
+    total_ns = sum(times_ns)
+    times_ns.sort()
+    return {
+        "commands_per_second": len(bodies) * batch * 10**9 // total_ns,
+        "us_per_command": round(total_ns / (len(bodies) * batch) / 1000, 3),
+        "cpu_us_per_command": round(cpu_ns / (len(bodies) * batch) / 1000, 3),
+        "p50_ms": round(times_ns[len(times_ns) // 2] / 1e6, 3),
+        "p99_ms": round(times_ns[len(times_ns) * 99 // 100] / 1e6, 3),
+        "commands": len(bodies) * batch,
+        "batch": batch,
+        "resting": len(subject.state.orders),
+        "trades": subject.state.last_trade,
+        "accounts": accounts,
+        "flavour": flavour(),
+        "machine": msgspec.to_builtins(machine.describe()),
+    }
+
+
+def flavour() -> str:
+    """Return whether the core runs from source or compiled."""
+    path = exchange.__file__ or ""
+    return "compiled" if path.endswith(tuple(EXTENSION_SUFFIXES)) else "interpreted"

@@ -1,0 +1,277 @@
+"""The command line: start a group, look at it, trade through it, break it on purpose, and judge it."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final, NoReturn, TypeVar
+
+import click
+import msgspec
+import uvloop
+
+from steelyard.client.errors import SteelyardError
+from steelyard.ops import running
+from steelyard.ops.errors import OpsError
+from steelyard.ops.results import write_results
+from steelyard.ops.terminal import Terminal
+from steelyard.replication.config import Profile
+from steelyard.replication.errors import ReplicationError
+
+EXIT_FAILED: Final = 1
+EXIT_INTERRUPTED: Final = 130
+EXIT_TERMINATED: Final = 143
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def as_json(command: Command) -> Command:
+    """Add ``--json`` to a command."""
+    return click.option(
+        "--json", "as_json", is_flag=True, help="One JSON object on stdout; progress goes to stderr."
+    )(command)
+
+
+def kept_results(command: Command) -> Command:
+    """Add ``--write-results`` to a command."""
+    return click.option(
+        "--write-results", "keep", is_flag=True, help="Also keep the outcome, dated, in loadtests/results."
+    )(command)
+
+
+def data_directory(command: Command) -> Command:
+    """Add ``--data`` for a group that stays."""
+    return click.option(
+        "--data",
+        "directory",
+        type=click.Path(file_okay=False, path_type=Path),
+        default=Path(".steelyard"),
+        show_default=True,
+        help="The group's data directory.",
+    )(command)
+
+
+profile = click.option(
+    "--profile",
+    type=click.Choice(["shared", "dedicated"]),
+    default="shared",
+    show_default=True,
+    help="Timeouts for a machine that others use too, or for one that is ours alone.",
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="steelyard", prog_name="steelyard")
+def cli() -> None:
+    """Steelyard: an exchange you can own, replicated on three nodes."""
+
+
+@cli.command()
+@data_directory
+@profile
+@click.option("--detach", is_flag=True, help="Leave it running in the background.")
+@click.option("--empty", is_flag=True, help="Do not open the development market in a new group.")
+@as_json
+def up(directory: Path, profile: Profile, detach: bool, empty: bool, as_json: bool) -> None:
+    """Start a group of three on this machine; found it first if the directory has none.
+
+    A new group gets an operator's key and, unless --empty, a development market: BTC-USDT and two funded
+    accounts with a key each.  Without --detach the status is shown until Ctrl-C, which stops the group.
+    """
+    terminal = Terminal(as_json=as_json)
+    settings = running.UpSettings(directory=directory, profile=profile, empty=empty)
+    running.up(terminal, settings, detach=detach)
+
+
+@cli.command()
+@data_directory
+@as_json
+def down(directory: Path, as_json: bool) -> None:
+    """Stop the group that runs in a data directory."""
+    running.down(Terminal(as_json=as_json), directory)
+
+
+@cli.command()
+@data_directory
+@as_json
+def status(directory: Path, as_json: bool) -> None:
+    """Show leader, term, indexes, digests and orders per second; exit status 1 unless a leader is ready."""
+    if not running.show_status(Terminal(as_json=as_json), directory):
+        raise SystemExit(EXIT_FAILED)
+
+
+@cli.command()
+@click.option("--seed", default=1, show_default=True, help="The market's seed.")
+@click.option("--steps", default=1500, show_default=True, type=click.IntRange(1), help="How long it lasts.")
+@as_json
+def demo(seed: int, steps: int, as_json: bool) -> None:
+    """Replay a made-up market through a group of three, kill its leader half way, and judge the outcome."""
+    from steelyard.ops import demo as part
+    from steelyard.ops import synthetic
+
+    terminal = Terminal(as_json=as_json)
+    result = _run(part.demo(terminal, synthetic.capture(seed=seed, diffs=steps)))
+    terminal.finish(result, part.demo_table(result))
+    _exit_unless_ok(result)
+
+
+@cli.command()
+@click.argument("capture", type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--kill-leader-at", type=click.FloatRange(0, 1), help="Kill the leader at this part of the lines."
+)
+@click.option(
+    "--data",
+    "directory",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Use the group that runs there, or found one there; otherwise a temporary one.",
+)
+@kept_results
+@as_json
+def replay(
+    capture: Path, kill_leader_at: float | None, directory: Path | None, keep: bool, as_json: bool
+) -> None:
+    """Drive a recorded market through a group and compare its book with the recorded one."""
+    from steelyard.ops import replay as part
+    from steelyard.ops.capture import Capture
+
+    terminal = Terminal(as_json=as_json)
+    result = _run(
+        part.replay_capture(
+            terminal, Capture.from_file(capture), kill_leader_at=kill_leader_at, directory=directory
+        )
+    )
+    _finish(terminal, result, f"replay-{capture.name.partition('.')[0]}", keep=keep)
+
+
+@cli.group()
+def drill() -> None:
+    """Break a group on purpose and judge what came of it."""
+
+
+@drill.command("kill-leader")
+@click.option("--rounds", default=10, show_default=True, type=click.IntRange(1), help="How many kills.")
+@profile
+@kept_results
+@as_json
+def kill_leader(rounds: int, profile: Profile, keep: bool, as_json: bool) -> None:
+    """Kill the leader with SIGKILL under load, again and again; print how long orders had to wait."""
+    from steelyard.ops.drills import kill_leader as part
+
+    terminal = Terminal(as_json=as_json)
+    result = _run(part.drill(terminal, rounds=rounds, profile=profile))
+    _finish(terminal, result, "drill-kill-leader", keep=keep)
+
+
+@drill.command()
+@kept_results
+@as_json
+def restore(keep: bool, as_json: bool) -> None:
+    """Kill all three under load, wipe one, and bring them back from snapshot and log."""
+    from steelyard.ops.drills import restore as part
+
+    terminal = Terminal(as_json=as_json)
+    result = _run(part.drill(terminal))
+    _finish(terminal, result, "drill-restore", keep=keep)
+
+
+@cli.group()
+def bench() -> None:
+    """Measure; never as part of a test."""
+
+
+@bench.command()
+@click.option("--commands", default=400_000, show_default=True, type=click.IntRange(1_000), help="How many.")
+@kept_results
+@as_json
+def core(commands: int, keep: bool, as_json: bool) -> None:
+    """Measure one exchange in one process: decode, apply, encode."""
+    from steelyard.ops import bench as part
+
+    terminal = Terminal(as_json=as_json)
+    _finish(terminal, part.core(terminal, commands=commands), "bench-core", keep=keep)
+
+
+@bench.command()
+@click.option("--seconds", default=15.0, show_default=True, type=click.FloatRange(1), help="How long.")
+@click.option(
+    "--batch", default=100, show_default=True, type=click.IntRange(1, 1000), help="Orders a message."
+)
+@click.option("--sessions", default=2, show_default=True, type=click.IntRange(1, 64), help="Streams in all.")
+@click.option(
+    "--outstanding",
+    default=1000,
+    show_default=True,
+    type=click.IntRange(1, 1024),
+    help="Open orders a stream.",
+)
+@click.option("--clients", default=1, show_default=True, type=click.IntRange(1, 16), help="Client processes.")
+@profile
+@kept_results
+@as_json
+def e2e(
+    seconds: float,
+    batch: int,
+    sessions: int,
+    outstanding: int,
+    clients: int,
+    profile: Profile,
+    keep: bool,
+    as_json: bool,
+) -> None:
+    """Measure the whole: clients, gateway and three replicas on this machine, acknowledged and fsynced."""
+    from steelyard.ops import bench as part
+
+    terminal = Terminal(as_json=as_json)
+    plan = part.Plan(
+        seconds=seconds,
+        batch=batch,
+        sessions=sessions,
+        outstanding=outstanding,
+        clients=clients,
+        profile=profile,
+    )
+    _finish(terminal, _run(part.end_to_end(terminal, plan)), "bench-e2e", keep=keep)
+
+
+def main() -> NoReturn:
+    """Run the command line; every failure is one sentence on stderr and an exit status above zero."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.stderr.write("interrupted\n")
+        sys.exit(EXIT_INTERRUPTED)
+    except (OpsError, SteelyardError, ReplicationError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        if "--json" in sys.argv:
+            sys.stdout.write(msgspec.json.encode({"ok": False, "error": str(error)}).decode() + "\n")
+        sys.exit(EXIT_FAILED)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _finish(terminal: Terminal, result: dict[str, Any], name: str, *, keep: bool) -> None:
+    if keep:
+        terminal.say(f"kept in {write_results(name, result)}")
+    terminal.finish(result)
+    _exit_unless_ok(result)
+
+
+def _exit_unless_ok(result: dict[str, Any]) -> None:
+    if not result["ok"]:
+        raise SystemExit(EXIT_FAILED)
+
+
+def _run(work: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> None:
+    """End like Ctrl-C does, so that whatever was started is stopped."""
+    raise SystemExit(EXIT_TERMINATED)

@@ -1,0 +1,68 @@
+"""A group that lives as long as one command, and is removed unless something was wrong."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from steelyard.ops.cluster import LocalGroup
+from steelyard.ops.errors import GroupError
+from steelyard.ops.terminal import Terminal
+from steelyard.replication.config import GROUP_FILE, Profile
+
+
+class Scratch:
+    """The group of one command."""
+
+    def __init__(self, group: LocalGroup) -> None:
+        self.group = group
+        self.kept = False
+
+    def keep_unless(self, ok: bool, terminal: Terminal) -> None:
+        """Leave the group's data, and say where, for whoever wants to look at what went wrong."""
+        if not ok:
+            self.kept = True
+            terminal.say(f"the group's data is left in {self.group.directory}")
+
+
+@contextmanager
+def scratch_group(
+    directory: Path | None = None,
+    *,
+    profile: Profile = "shared",
+    snapshot_entries: int = 20_000,
+    map_size_bytes: int = 1 << 30,
+) -> Iterator[Scratch]:
+    """Found and start a group of three for the length of a block.
+
+    Args:
+        directory: Where; it must not hold a group yet, and is kept.  None: a temporary folder, removed at the
+            end unless the block raised or asked to keep it.
+        profile: The timeouts.
+        snapshot_entries: How often replicas take snapshots.
+        map_size_bytes: How large a log may grow.
+
+    Raises:
+        GroupError: It cannot be founded or started.
+
+    """
+    if directory is not None and (directory / GROUP_FILE).exists():
+        raise GroupError(f"{directory} already holds a group; name an empty folder")
+    home = directory if directory is not None else Path(tempfile.mkdtemp(prefix="steelyard-"))
+    scratch: Scratch | None = None
+    finished = False
+    try:
+        group = LocalGroup.found(
+            home, profile=profile, snapshot_entries=snapshot_entries, map_size_bytes=map_size_bytes
+        )
+        group.leashed = True
+        scratch = Scratch(group)
+        group.start_all()
+        yield scratch
+        finished = True
+    finally:
+        if scratch is not None:
+            scratch.group.stop()
+        if directory is None and (scratch is None or (finished and not scratch.kept)):
+            shutil.rmtree(home)

@@ -1,0 +1,135 @@
+"""Keeps a group running: starts what died again, with back-off, and leaves down what must stay down."""
+
+import os
+import signal
+import sys
+import time
+from collections import deque
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+from steelyard.ops.cluster import MEMBERS, LocalGroup
+from steelyard.ops.errors import OpsError
+from steelyard.ops.processes import Process
+from steelyard.ops.runfile import PARTS, Part, write_run
+from steelyard.replication.errors import EX_DISK
+
+LOOK_S: Final = 0.2
+#: A node that stops more often than this within the window stays down.
+STOPS_MAX: Final = 3
+WINDOW_S: Final = 600.0
+FIRST_DELAY_S: Final = 1.0
+DELAY_MAX_S: Final = 30.0
+
+
+class Restarts:
+    """When a node may start again: 1 s, 2 s, 4 s … after a stop; never after three stops in ten minutes."""
+
+    def __init__(self) -> None:
+        self._stops_s: deque[float] = deque()
+
+    def stopped(self, now_s: float, code: int | None) -> tuple[float, str]:
+        """Note a stop; return when to start again, or why not.
+
+        Args:
+            now_s: The moment, by any clock that only moves forward.
+            code: The exit code; negative for a signal, None if unknown.
+
+        Returns:
+            The moment of the next start and an empty text, or any moment and the reason to stay down.
+
+        """
+        if code == EX_DISK:
+            return now_s, f"exit code {EX_DISK}: its disk failed or what it holds does not verify"
+        self._stops_s.append(now_s)
+        while self._stops_s[0] <= now_s - WINDOW_S:
+            self._stops_s.popleft()
+        if len(self._stops_s) >= STOPS_MAX:
+            return now_s, f"{len(self._stops_s)} stops in ten minutes, the last with exit code {code}"
+        return now_s + min(DELAY_MAX_S, FIRST_DELAY_S * 2 ** (len(self._stops_s) - 1)), ""
+
+
+class Supervisor:
+    """Looks after the six processes of one group."""
+
+    def __init__(self, group: LocalGroup) -> None:
+        self.group = group
+        group.leashed = True
+        self._restarts = {member: Restarts() for member in MEMBERS}
+        #: Processes known to have stopped, and when each may start again.
+        self._due_s: dict[tuple[int, Part], float] = {}
+
+    def start(self) -> None:
+        """Start all nodes, and say in ``run.json`` who looks after them."""
+        self.group.start_all()
+        self.group.run.supervisor = Process.of(os.getpid())
+        write_run(self.group.directory, self.group.run)
+
+    def look(self, now_s: float) -> list[str]:
+        """Look once at every process; return what happened, in words."""
+        happened: list[str] = []
+        for member in MEMBERS:
+            node = self.group.run.nodes[member]
+            for part in PARTS:
+                process = node.part(part)
+                if node.down_reason or process is None or process.alive():
+                    continue
+                due_s = self._due_s.get((member, part))
+                if due_s is None:
+                    happened.append(self._stopped(member, part, process, now_s))
+                elif now_s >= due_s:
+                    del self._due_s[member, part]
+                    self.group.start_part(member, part)
+                    happened.append(f"node {member}: {part} started again")
+        return happened
+
+    def _stopped(self, member: int, part: Part, process: Process, now_s: float) -> str:
+        node = self.group.run.nodes[member]
+        code = self.group.exit_code(process)
+        node.stops += 1
+        others = [other for other in PARTS if (member, other) in self._due_s]
+        if others:
+            # Both processes of a node that was killed stop together: one stop, one delay.
+            self._due_s[member, part] = self._due_s[member, others[0]]
+        else:
+            self._due_s[member, part], node.down_reason = self._restarts[member].stopped(now_s, code)
+        if node.down_reason:
+            for left in node.alive():
+                left.send(signal.SIGTERM)
+        write_run(self.group.directory, self.group.run)
+        fate = f"stays down: {node.down_reason}" if node.down_reason else "will be started again"
+        return f"node {member}: {part} stopped with exit code {code}; {fate}"
+
+
+class _Stop(Exception):
+    """Somebody asked us to stop."""
+
+
+def main(directory: Path) -> None:
+    """Start the group in ``directory`` and look after it until SIGTERM; then stop it."""
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)  # asked once is enough; stopping must not be interrupted
+        raise _Stop
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    supervisor = Supervisor(LocalGroup.open(directory))
+    try:
+        supervisor.start()
+        while True:
+            for line in supervisor.look(time.monotonic()):
+                sys.stderr.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S')} {line}\n")
+                sys.stderr.flush()
+            time.sleep(LOOK_S)
+    except _Stop:
+        supervisor.group.stop()
+
+
+if __name__ == "__main__":
+    try:
+        main(Path(sys.argv[1]))
+    except OpsError as failure:
+        sys.exit(f"error: {failure}")

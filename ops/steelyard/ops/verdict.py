@@ -1,0 +1,208 @@
+"""The judgement after every run: what clients saw acknowledged against what the logs hold.
+
+Three claims, each checked against the log of *every* replica and never against counters:
+
+* **nothing is lost**: each acknowledged request was executed, at the log index that its reply named, with the
+  outcome that its reply named;
+* **nothing is repeated**: no request was executed twice, whether or not its reply arrived;
+* **nothing differs**: digests are equal at every index that replicas share, and each asset sums to zero.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+
+from steelyard import client, core
+from steelyard.replication.audit import Execution, RequestId, audit
+
+FINDINGS_MAX: Final = 10
+
+#: A reply on its way between processes: the name of its type, and its fields.
+AckRow = tuple[str, tuple[int | str, ...]]
+_REPLIES: Final = {
+    each.__name__: each for each in (client.Placed, client.Cancelled, client.Refused, client.Accepted)
+}
+
+
+class NodeEvidence(NamedTuple):
+    """What one replica's committed log says was executed."""
+
+    member: int
+    executions: Mapping[RequestId, Execution]
+
+
+class Evidence(NamedTuple):
+    """What the logs of all replicas say, and whether they agree."""
+
+    nodes: Sequence[NodeEvidence]
+    money_conserved: bool
+    digests_equal: bool
+    #: What is wrong with money, digests or invariants, in words.
+    faults: Sequence[str] = ()
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """The judgement; ``ok`` only if every claim holds and there was something to judge."""
+
+    acknowledged: int
+    lost: int
+    duplicated: int
+    #: Acknowledged with one index or outcome, logged with another.
+    changed: int
+    money_conserved: bool
+    digests_equal: bool
+    replicas_compared: int
+    ok: bool
+    findings: list[str]
+
+
+class AckBook:
+    """Every acknowledgement that the clients of one run have seen, as (session, replies in order)."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[int, list[client.Reply]] = {}
+        self.count = 0
+        #: The highest log index that was acknowledged.
+        self.last_index = 0
+
+    def recorder(self, session: int) -> Callable[[int, client.Reply], None]:
+        """Return what a session calls with each request's number and its reply (``Session.on_ack``)."""
+        rows = self._sessions.setdefault(session, [])
+
+        def record(_request: int, reply: client.Reply) -> None:
+            rows.append(reply)
+            self.count += 1
+            self.last_index = max(self.last_index, reply.log_index)
+
+        return record
+
+    def rows(self) -> dict[int, list[AckRow]]:
+        """Return everything in a form that can be encoded."""
+        return {
+            session: [(type(reply).__name__, tuple(reply)) for reply in replies]
+            for session, replies in self._sessions.items()
+        }
+
+    def add_rows(self, rows: dict[int, list[AckRow]]) -> None:
+        """Take over what ``rows`` of another process returned."""
+        for session, replies in rows.items():
+            record = self.recorder(session)
+            for kind, fields in replies:
+                reply = _REPLIES[kind]._make(fields)
+                record(reply.request, reply)
+
+    def items(self) -> Iterator[tuple[RequestId, client.Reply]]:
+        """Yield every acknowledgement, session by session."""
+        for session, rows in self._sessions.items():
+            for reply in rows:
+                yield (session, reply.request), reply
+
+
+def gather(nodes: Sequence[Path]) -> Evidence:
+    """Replay the committed logs of the member directories; their replicas may be running.
+
+    A log that is trimmed cannot show what was executed before, so it is a fault.
+    """
+    found = audit(nodes)
+    faults = [
+        *found.faults,
+        *(
+            f"replica {node.member}: the log begins at {node.first_index}, earlier requests cannot be checked"
+            for node in found.nodes
+            if node.replayed_after
+        ),
+    ]
+    return Evidence(
+        [NodeEvidence(node.member, node.executions) for node in found.nodes],
+        money_conserved=found.money_conserved,
+        digests_equal=found.digests_equal and len(found.nodes) == len(nodes),
+        faults=faults,
+    )
+
+
+def told_by(execution: Execution) -> client.Reply | None:
+    """Return what a client must have been told of this execution; None for what no client asks."""
+    log_index, reply = execution.log_index, execution.reply
+    match reply:
+        case core.Placed():
+            return client.Placed(
+                reply.request,
+                reply.fingerprint,
+                log_index,
+                reply.number,
+                reply.executed_lots,
+                reply.executed_atoms,
+                reply.fee_atoms,
+                reply.open_lots,
+            )
+        case core.Cancelled():
+            return client.Cancelled(
+                reply.request, reply.fingerprint, log_index, reply.number, reply.open_lots
+            )
+        case core.Refused():
+            return client.Refused(
+                reply.request, reply.fingerprint, log_index, reply.reason.name, reply.expected
+            )
+        case core.Accepted():
+            return client.Accepted(reply.request, reply.fingerprint, log_index, reply.made)
+        case _:
+            return None
+
+
+def judge(acks: AckBook, evidence: Evidence) -> Verdict:
+    """Compare what clients saw with what every replica has logged.
+
+    A request counts once, however many replicas show the same fault.
+    """
+    lost: dict[RequestId, str] = {}
+    changed: dict[RequestId, str] = {}
+    duplicated: dict[RequestId, str] = {}
+    for node in evidence.nodes:
+        for request_id, execution in node.executions.items():
+            if execution.times > 1:
+                duplicated[request_id] = f"executed {execution.times} times on replica {node.member}"
+    for request_id, reply in acks.items():
+        sound: Execution | None = None  # replicas share what is equal: compared once is enough
+        for node in evidence.nodes:
+            found = node.executions.get(request_id)
+            if found is None:
+                lost[request_id] = (
+                    f"acknowledged at {reply.log_index}, not in the log of replica {node.member}"
+                )
+            elif found is not sound:
+                told = told_by(found)
+                if type(told) is type(reply) and told == reply:
+                    sound = found
+                else:
+                    changed[request_id] = f"acknowledged as {reply}, on replica {node.member} it is {found}"
+    findings = [
+        *_first(
+            f"session {session}, request {request}: {fault}"
+            for part in (lost, duplicated, changed)
+            for (session, request), fault in part.items()
+        ),
+        *evidence.faults,
+    ]
+    compared = len(evidence.nodes)
+    return Verdict(
+        acknowledged=acks.count,
+        lost=len(lost),
+        duplicated=len(duplicated),
+        changed=len(changed),
+        money_conserved=evidence.money_conserved,
+        digests_equal=evidence.digests_equal,
+        replicas_compared=compared,
+        ok=not (lost or duplicated or changed)
+        and evidence.money_conserved
+        and evidence.digests_equal
+        and acks.count > 0
+        and compared > 0
+        and not evidence.faults,
+        findings=findings,
+    )
+
+
+def _first(findings: Iterable[str]) -> list[str]:
+    return [finding for finding, _ in zip(findings, range(FINDINGS_MAX), strict=False)]

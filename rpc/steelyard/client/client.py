@@ -1,0 +1,165 @@
+"""A client of a group: find the leader, read, and open sessions to trade in."""
+
+import asyncio
+from collections.abc import Sequence
+
+from steelyard.client.admin import Admin, read_at
+from steelyard.client.errors import NotFound
+from steelyard.client.failover import COMMANDS_MAX
+from steelyard.client.keys import ApiKey
+from steelyard.client.model import Asset, Balance, Book, Instrument, NodeStatus, ReadMode, RestingOrder
+from steelyard.client.nodes import Nodes
+from steelyard.client.session import Session
+from steelyard.client.translate import assets_of, book_of, instruments_of, orders_of
+from steelyard.client.unary import UnarySession, open_session
+from steelyard.v1 import account_pb2, market_data_pb2, trading_pb2
+
+LIST_INSTRUMENTS = "/steelyard.v1.MarketDataService/ListInstruments"
+GET_BOOK = "/steelyard.v1.MarketDataService/GetBook"
+GET_BALANCES = "/steelyard.v1.AccountService/GetBalances"
+LIST_ORDERS = "/steelyard.v1.TradingService/ListOrders"
+
+
+class Client:
+    """A connection to a group of nodes, for one API key.
+
+    Use it as ``async with Client(["host:port", …], key) as client``.  Reads are linearizable unless told
+    otherwise; a failover in the middle of a call is a pause, up to ``retry_deadline_s``.
+    """
+
+    def __init__(self, targets: Sequence[str], key: ApiKey, *, retry_deadline_s: float = 30.0) -> None:
+        self.key = key
+        self._nodes = Nodes(targets, key, retry_deadline_s=retry_deadline_s)
+        self._sessions: list[Session] = []
+        self._assets: dict[int, Asset] = {}
+
+    async def __aenter__(self) -> "Client":
+        """Return the client."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close everything."""
+        await self.close()
+
+    async def close(self) -> None:
+        """Detach all sessions and close all connections."""
+        sessions, self._sessions = self._sessions, []
+        await asyncio.gather(*(session.close() for session in sessions))
+        await self._nodes.close()
+
+    # Nodes.
+
+    async def status(self, target: str | None = None) -> NodeStatus:
+        """Return what a node says it is; of the leader if no ``target`` is given."""
+        return await self._nodes.status(target or await self._nodes.leading())
+
+    async def statuses(self) -> list[NodeStatus]:
+        """Return what each node says it is, in the order of the targets; unreachable ones included."""
+        return await self._nodes.statuses()
+
+    # Markets.
+
+    async def instruments(self, at: ReadMode = ReadMode.LINEARIZABLE) -> dict[str, Instrument]:
+        """Return the listed instruments by symbol."""
+        return instruments_of(await self._markets(at))
+
+    async def instrument(self, symbol: str) -> Instrument:
+        """Return one instrument.
+
+        Raises:
+            NotFound: It is not listed.
+
+        """
+        instruments = await self.instruments()
+        if symbol not in instruments:
+            raise NotFound(f"no instrument {symbol}; listed: {', '.join(instruments) or 'none'}")
+        return instruments[symbol]
+
+    async def assets(self, at: ReadMode = ReadMode.LINEARIZABLE) -> dict[str, Asset]:
+        """Return the listed assets by symbol."""
+        return {asset.symbol: asset for asset in assets_of(await self._markets(at)).values()}
+
+    async def book(
+        self,
+        instrument: Instrument | int,
+        depth: int = 10,
+        at: ReadMode = ReadMode.LINEARIZABLE,
+        min_index: int = 0,
+    ) -> Book:
+        """Return the best levels of a book."""
+        request = market_data_pb2.GetBookRequest(
+            at=read_at(at, min_index), instrument=_id_of(instrument), depth=depth
+        )
+        body = await self._read(GET_BOOK, request.SerializeToString(), at)
+        return book_of(market_data_pb2.GetBookResponse.FromString(body))
+
+    # The account.
+
+    async def balances(
+        self, account: int | None = None, at: ReadMode = ReadMode.LINEARIZABLE, min_index: int = 0
+    ) -> list[Balance]:
+        """Return what an account owns, by asset; the key's own account unless told otherwise."""
+        request = account_pb2.GetBalancesRequest(at=read_at(at, min_index), account=account or 0)
+        body = await self._read(GET_BALANCES, request.SerializeToString(), at)
+        rows = account_pb2.GetBalancesResponse.FromString(body).balances
+        if any(row.asset not in self._assets for row in rows):
+            self._assets = assets_of(await self._markets(ReadMode.LINEARIZABLE))
+        return [Balance(self._assets[row.asset], row.free_atoms, row.held_atoms) for row in rows]
+
+    async def open_orders(
+        self,
+        account: int | None = None,
+        instrument: Instrument | int | None = None,
+        at: ReadMode = ReadMode.LINEARIZABLE,
+        min_index: int = 0,
+    ) -> list[RestingOrder]:
+        """Return an account's resting orders by number, of one instrument or of all."""
+        request = trading_pb2.ListOrdersRequest(
+            at=read_at(at, min_index),
+            account=account or 0,
+            instrument=0 if instrument is None else _id_of(instrument),
+        )
+        body = await self._read(LIST_ORDERS, request.SerializeToString(), at)
+        return orders_of(trading_pb2.ListOrdersResponse.FromString(body))
+
+    # Writing.
+
+    async def session(self, name: str, *, events: bool = False, batch_max: int = COMMANDS_MAX) -> Session:
+        """Attach to the account's session of that name, opened if it is new, and stay attached.
+
+        Args:
+            name: Unique per account; at most 64 printable ASCII characters.
+            events: Whether private events are wanted.
+            batch_max: Commands per message, at most.
+
+        """
+        session = Session(self._nodes, name, events=events, batch_max=batch_max)
+        try:
+            await session.start()
+        except BaseException:
+            await session.close()
+            raise
+        self._sessions.append(session)
+        return session
+
+    async def unary_session(self, name: str) -> UnarySession:
+        """Open a session whose orders go out as one call each."""
+        opened = await open_session(self._nodes, name)
+        return UnarySession(self._nodes, name, opened.session, opened.last_request)
+
+    async def admin(self, name: str = "operator") -> Admin:
+        """Open the operator's session of that name; needs a key with OPERATE."""
+        opened = await open_session(self._nodes, name)
+        return Admin(self._nodes, name, opened.session, opened.last_request)
+
+    async def _markets(self, at: ReadMode) -> market_data_pb2.ListInstrumentsResponse:
+        request = market_data_pb2.ListInstrumentsRequest(at=read_at(at))
+        body = await self._read(LIST_INSTRUMENTS, request.SerializeToString(), at)
+        return market_data_pb2.ListInstrumentsResponse.FromString(body)
+
+    async def _read(self, method: str, body: bytes, at: ReadMode) -> bytes:
+        return await self._nodes.call(method, body, at_leader=at is ReadMode.LINEARIZABLE)
+
+
+def _id_of(instrument: Instrument | int) -> int:
+    return instrument if isinstance(instrument, int) else instrument.instrument

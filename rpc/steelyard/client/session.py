@@ -1,0 +1,308 @@
+"""A trading session: numbered commands, each executed once, across failovers."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from decimal import Decimal
+from typing import Final
+
+from steelyard.client import wire
+from steelyard.client.attachment import Attachment
+from steelyard.client.errors import Closed, SteelyardError
+from steelyard.client.failover import COMMANDS_MAX, Waiter
+from steelyard.client.model import (
+    Cancelled,
+    CancelOrder,
+    Command,
+    Event,
+    Instrument,
+    Placed,
+    PlaceOrder,
+    Reply,
+    Side,
+    TimeInForce,
+)
+from steelyard.client.nodes import Nodes
+from steelyard.client.orders import cancel_command, place_command, rejected
+
+#: Client order ids that we choose: the session in the high bits, the request in the low ones, so that no two
+#: sessions of an account choose the same.
+ORDER_SHIFT: Final = 40
+
+
+class Session:
+    """Numbered commands of one account, each executed once.
+
+    Made by ``Client.session``.  A stream is kept attached to whichever node leads; a failover is a pause.
+    """
+
+    def __init__(self, nodes: Nodes, name: str, *, events: bool, batch_max: int = COMMANDS_MAX) -> None:
+        self._attachment = Attachment(nodes, name, events=events, batch_max=batch_max)
+
+    # What a trader calls.
+
+    async def place(
+        self,
+        instrument: Instrument,
+        side: Side,
+        *,
+        size: Decimal | int | None = None,
+        size_lots: int | None = None,
+        limit: Decimal | int | None = None,
+        limit_ticks: int | None = None,
+        market: bool = False,
+        time_in_force: TimeInForce | None = None,
+        post_only: bool = False,
+        order: int | None = None,
+        label: str = "",
+        not_after_ns: int = 0,
+    ) -> Placed:
+        """Place an order and return what came of it.
+
+        Give the size as ``size`` (base units) or ``size_lots``, and unless ``market`` the price as ``limit``
+        (quote units per base unit) or ``limit_ticks``.
+
+        Raises:
+            OrderRejected: The exchange said no.
+            PriceOffStep: The price is no multiple of the tick; nothing was sent.
+            SizeOffStep: The size is no multiple of the lot; nothing was sent.
+            OutcomeUnknown: No reply within the retry deadline.
+
+        """
+        command = place_command(
+            instrument,
+            side,
+            size=size,
+            size_lots=size_lots,
+            limit=limit,
+            limit_ticks=limit_ticks,
+            market=market,
+            time_in_force=time_in_force,
+            post_only=post_only,
+            order=order,
+            label=label,
+            not_after_ns=not_after_ns,
+        )
+        reply = await self.submit(command)
+        if isinstance(reply, Placed):
+            return reply
+        raise rejected(reply)
+
+    async def cancel(
+        self, order: "Placed | int | None" = None, *, number: int = 0, label: str = ""
+    ) -> Cancelled:
+        """Cancel an order: what ``place`` returned, the client order id, the exchange's number, or the label.
+
+        Raises:
+            OrderRejected: The exchange said no; UNKNOWN_ORDER if it is not resting any more.
+            OutcomeUnknown: No reply within the retry deadline.
+
+        """
+        reply = await self.submit(cancel_command(order, number=number, label=label))
+        if isinstance(reply, Cancelled):
+            return reply
+        raise rejected(reply)
+
+    def submit(self, command: Command) -> "asyncio.Future[Reply]":
+        """Send a command and return a future of its reply at once; a refusal is a reply.
+
+        What is submitted in one turn of the event loop leaves as one message.
+        """
+        waiter: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._add(command, Single(waiter))
+        return waiter
+
+    def send(self, commands: Sequence[Command], on_reply: Callable[[Reply], None] | None = None) -> None:
+        """Send commands without waiting; ``on_reply`` is called with each reply."""
+        waiter = None if on_reply is None else Callback(on_reply)
+        for command in commands:
+            self._add(command, waiter)
+
+    async def submit_many(self, commands: Sequence[Command]) -> list[Reply]:
+        """Send commands and return their replies, in order."""
+        if not commands:
+            return []
+        gathered = Gathered(self._attachment.line.next_request, len(commands))
+        for command in commands:
+            self._add(command, gathered)
+        await gathered.done
+        return [reply for reply in gathered.replies if reply is not None]
+
+    async def settled(self) -> None:
+        """Return when no request is open.
+
+        Raises:
+            OutcomeUnknown: Nothing has moved for the retry deadline; the requests stay open.
+            SteelyardError: The session has failed.
+
+        """
+        attachment = self._attachment
+        while attachment.line.open:
+            attachment.moved.clear()
+            await attachment.moved.wait()
+            attachment.check()
+            if attachment.line.open and attachment.stuck is not None:
+                raise attachment.stuck
+        attachment.check()
+
+    async def events(self) -> AsyncIterator[Event]:
+        """Yield the account's private events in log order, without gaps and repeats across failovers.
+
+        Only if the session was opened with ``events=True``, and then they must be taken: a session with
+        too many untaken events stops reading its stream.
+        """
+        attachment = self._attachment
+        if not attachment.wants_events:
+            raise ValueError("the session was opened without events=True")
+        events, arrived = attachment.events, attachment.arrived
+        while True:
+            if not events.empty():
+                yield events.get_nowait()
+                continue
+            attachment.check()
+            arrived.clear()
+            await arrived.wait()
+
+    @property
+    def name(self) -> str:
+        """The session's name, unique per account."""
+        return self._attachment.name
+
+    @property
+    def id(self) -> int:
+        """The session's number, given by the exchange."""
+        return self._attachment.session
+
+    @property
+    def last_request(self) -> int:
+        """The last number given out."""
+        return self._attachment.line.next_request - 1
+
+    @property
+    def open_count(self) -> int:
+        """How many requests have no reply yet."""
+        return len(self._attachment.line.open)
+
+    @property
+    def reconnects(self) -> int:
+        """How often the stream was attached again."""
+        return self._attachment.reconnects
+
+    @property
+    def leader(self) -> str | None:
+        """Where the stream is attached, or None while it is not."""
+        return self._attachment.target
+
+    @property
+    def kept_replies(self) -> list[Reply]:
+        """What the session still kept when this client attached: replies to an earlier client's requests."""
+        return self._attachment.kept_replies
+
+    @property
+    def on_ack(self) -> Callable[[int, Reply], None] | None:
+        """Called with each request's number and its reply, once, when it is known; must not raise."""
+        return self._attachment.on_ack
+
+    @on_ack.setter
+    def on_ack(self, hook: Callable[[int, Reply], None] | None) -> None:
+        self._attachment.on_ack = hook
+
+    async def start(self) -> None:
+        """Attach for the first time."""
+        await self._attachment.start()
+
+    async def close(self) -> None:
+        """Detach; resting orders stay.  What has no reply fails with ``Closed``."""
+        await self._attachment.stop(Closed(f"session {self.name} was closed"))
+
+    async def __aenter__(self) -> "Session":
+        """Return the session."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Detach."""
+        await self.close()
+
+    def _add(self, command: Command, waiter: Waiter | None) -> None:
+        attachment = self._attachment
+        attachment.check()
+        line = attachment.line
+        number = line.next_request
+        now_s = time.monotonic()
+        if not line.open:
+            attachment.progress_s = now_s
+        if type(command) is PlaceOrder:
+            kind = wire.PLACE_ORDER
+            body = wire.place_order(
+                command.order or attachment.session << ORDER_SHIFT | number,
+                command.instrument,
+                command.side,
+                command.kind,
+                command.time_in_force,
+                command.size_lots,
+                command.limit_ticks,
+                command.post_only,
+                command.label,
+            )
+        elif type(command) is CancelOrder:
+            kind = wire.CANCEL_ORDER
+            body = wire.cancel_order(command.order, command.number, command.label)
+        else:
+            raise TypeError(f"need a PlaceOrder or a CancelOrder, got {type(command).__name__}")
+        fingerprint = wire.fingerprint_of(kind, body)
+        frame = wire.command(number, fingerprint, command.not_after_ns, kind, body)
+        line.add(frame, fingerprint, waiter, now_s)
+        attachment.wake.set()
+
+
+class Single:
+    """A future as a waiter; its owner may have cancelled it meanwhile."""
+
+    __slots__ = ("_future",)
+
+    def __init__(self, future: "asyncio.Future[Reply]") -> None:
+        self._future = future
+
+    def set_result(self, reply: Reply, /) -> None:
+        """Take the reply."""
+        if not self._future.done():
+            self._future.set_result(reply)
+
+    def set_exception(self, exception: SteelyardError, /) -> None:
+        """Take the reason why there is none."""
+        if not self._future.done():
+            self._future.set_exception(exception)
+
+
+class Gathered:
+    """Waits for a run of replies with one future instead of one each."""
+
+    def __init__(self, first: int, count: int) -> None:
+        self.replies: list[Reply | None] = [None] * count
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._first = first
+        self._left = count
+
+    def set_result(self, reply: Reply, /) -> None:
+        """Take one reply; the last completes the run."""
+        self.replies[reply.request - self._first] = reply
+        self._left -= 1
+        if not self._left and not self.done.done():
+            self.done.set_result(None)
+
+    def set_exception(self, exception: SteelyardError, /) -> None:
+        """Fail the run."""
+        if not self.done.done():
+            self.done.set_exception(exception)
+
+
+class Callback:
+    """Waits with a function, which hears of replies only: a session that fails says so when asked."""
+
+    __slots__ = ("set_result",)
+
+    def __init__(self, on_reply: Callable[[Reply], None]) -> None:
+        self.set_result = on_reply
+
+    def set_exception(self, exception: SteelyardError, /) -> None:
+        """Nothing: ``Session.settled`` raises it."""

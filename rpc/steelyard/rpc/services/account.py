@@ -1,0 +1,32 @@
+"""``AccountService``: what an account owns."""
+
+from typing import Final
+
+from steelyard.core.queries import Balances, GetBalances
+from steelyard.core.units import AccountId
+from steelyard.rpc import encode, translate
+from steelyard.rpc.auth import Caller
+from steelyard.rpc.door import Door
+from steelyard.rpc.interceptors import Calls, Handler
+from steelyard.v1 import account_pb2
+
+NAME: Final = "steelyard.v1.AccountService"
+
+
+class AccountService:
+    """Reads of one account."""
+
+    def __init__(self, door: Door, calls: Calls) -> None:
+        self._door = door
+        self._calls = calls
+
+    def handlers(self) -> dict[str, Handler]:
+        """Return the service's methods by name."""
+        return {"GetBalances": self._calls.signed(f"/{NAME}/GetBalances", self.get_balances)}
+
+    async def get_balances(self, body: bytes, caller: Caller) -> bytes:
+        """Return free and held funds, by asset."""
+        request = translate.parse(account_pb2.GetBalancesRequest, body)
+        mode, min_index = translate.read_at(request.at)
+        query = GetBalances(account=AccountId(request.account or caller.account))
+        return encode.balances(*await self._door.read(Balances, caller.key, query, mode, min_index))

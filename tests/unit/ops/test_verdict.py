@@ -1,0 +1,166 @@
+"""The verdict finds what was planted."""
+
+from collections.abc import Mapping
+
+from steelyard import core
+from steelyard.client import Accepted, Cancelled, Placed, Refused, Reply
+from steelyard.core.units import OrderNumber
+from steelyard.ops.verdict import (
+    FINDINGS_MAX,
+    AckBook,
+    Evidence,
+    NodeEvidence,
+    Verdict,
+    judge,
+    told_by,
+)
+from steelyard.replication.audit import Execution, RequestId
+
+SESSION = 7
+NUMBER = OrderNumber(5)
+#: The same four requests as clients are told of them, and as logs hold them.
+REPLIES: list[Reply] = [
+    Placed(1, 11, 100, 5, 0, 0, 0, 30),
+    Placed(2, 12, 100, 5, 4, 400, 1, 0),
+    Cancelled(3, 13, 101, 5, 30),
+    Refused(4, 14, 102, "UNKNOWN_ORDER", 0),
+]
+LOG: dict[RequestId, Execution] = {
+    (SESSION, 1): Execution(
+        100,
+        1,
+        core.Placed(
+            request=1,
+            fingerprint=11,
+            number=NUMBER,
+            executed_lots=0,
+            executed_atoms=0,
+            fee_atoms=0,
+            open_lots=30,
+        ),
+    ),
+    (SESSION, 2): Execution(
+        100,
+        1,
+        core.Placed(
+            request=2,
+            fingerprint=12,
+            number=NUMBER,
+            executed_lots=4,
+            executed_atoms=400,
+            fee_atoms=1,
+            open_lots=0,
+        ),
+    ),
+    (SESSION, 3): Execution(101, 1, core.Cancelled(request=3, fingerprint=13, number=NUMBER, open_lots=30)),
+    (SESSION, 4): Execution(
+        102, 1, core.Refused(request=4, fingerprint=14, reason=core.Reject.UNKNOWN_ORDER)
+    ),
+}
+
+
+def acknowledged(*replies: Reply) -> AckBook:
+    acks = AckBook()
+    record = acks.recorder(SESSION)
+    for reply in replies:
+        record(reply.request, reply)
+    return acks
+
+
+def without(request: int) -> dict[RequestId, Execution]:
+    return {key: execution for key, execution in LOG.items() if key != (SESSION, request)}
+
+
+def verdict(*logs: Mapping[RequestId, Execution], acks: AckBook | None = None, **evidence: bool) -> Verdict:
+    nodes = [NodeEvidence(member, executions) for member, executions in enumerate(logs, 1)]
+    book = acks if acks is not None else acknowledged(*REPLIES)
+    claims = {"money_conserved": True, "digests_equal": True, **evidence}
+    return judge(book, Evidence(nodes, claims["money_conserved"], claims["digests_equal"]))
+
+
+def test_equal_logs_that_hold_every_acknowledgement_are_ok() -> None:
+    assert verdict(LOG, LOG, LOG) == Verdict(
+        acknowledged=4,
+        lost=0,
+        duplicated=0,
+        changed=0,
+        money_conserved=True,
+        digests_equal=True,
+        replicas_compared=3,
+        ok=True,
+        findings=[],
+    )
+
+
+def test_requests_that_were_executed_but_never_acknowledged_are_fine() -> None:
+    assert verdict(LOG, acks=acknowledged(*REPLIES[:2])).ok
+
+
+def test_an_acknowledgement_missing_from_one_replica_is_lost() -> None:
+    found = verdict(LOG, without(4), LOG)
+    assert (found.lost, found.duplicated, found.changed, found.ok) == (1, 0, 0, False)
+    assert found.findings == ["session 7, request 4: acknowledged at 102, not in the log of replica 2"]
+
+
+def test_a_request_missing_from_all_replicas_counts_once() -> None:
+    assert verdict(without(1), without(1), without(1)).lost == 1
+
+
+def test_a_request_that_was_executed_twice_is_duplicated_even_without_an_acknowledgement() -> None:
+    twice = {**LOG, (SESSION, 9): LOG[SESSION, 3]._replace(times=2)}
+    found = verdict(LOG, twice)
+    assert (found.lost, found.duplicated, found.ok) == (0, 1, False)
+
+
+def test_another_index_outcome_or_command_is_a_change() -> None:
+    for changed in (
+        REPLIES[0]._replace(log_index=99),
+        REPLIES[0]._replace(fingerprint=1),
+        Placed(1, 11, 100, 5, 0, 0, 0, 29),
+        Refused(1, 11, 100, "UNKNOWN_ORDER", 0),
+        Accepted(1, 11, 100, 0),
+    ):
+        found = verdict(LOG, LOG, LOG, acks=acknowledged(changed))
+        assert (found.lost, found.duplicated, found.changed, found.ok) == (0, 0, 1, False), changed
+
+
+def test_a_change_on_one_replica_alone_is_seen() -> None:
+    altered = {**LOG, (SESSION, 1): LOG[SESSION, 1]._replace(log_index=99)}
+    assert verdict(LOG, LOG, altered).changed == verdict(altered, LOG, LOG).changed == 1
+
+
+def test_two_different_answers_to_one_request_cannot_both_be_in_the_log() -> None:
+    other = Refused(1, 11, 103, "UNKNOWN_ORDER", 0)
+    found = verdict(LOG, acks=acknowledged(*REPLIES, other))
+    assert (found.changed, found.ok) == (1, False)
+
+
+def test_money_digests_and_faults_decide_too() -> None:
+    assert not verdict(LOG, money_conserved=False).ok
+    assert not verdict(LOG, digests_equal=False).ok
+    faulty = Evidence([NodeEvidence(1, LOG)], money_conserved=True, digests_equal=True, faults=["broken"])
+    assert not judge(acknowledged(*REPLIES), faulty).ok
+
+
+def test_nothing_acknowledged_or_nothing_compared_is_not_ok() -> None:
+    assert not verdict({}, acks=acknowledged()).ok
+    assert not verdict().ok
+
+
+def test_only_the_first_findings_are_told() -> None:
+    replies = [REPLIES[0]._replace(request=number) for number in range(1, 50)]
+    found = verdict({}, acks=acknowledged(*replies))
+    assert (found.lost, len(found.findings)) == (49, FINDINGS_MAX)
+
+
+def test_what_no_client_asks_for_is_told_to_none() -> None:
+    opened = core.SessionReady(request=0, fingerprint=0, session=core.units.SessionId(1), last_request=0)
+    assert told_by(Execution(1, 1, opened)) is None
+
+
+def test_acknowledgements_travel_between_processes() -> None:
+    acks = acknowledged(*REPLIES)
+    other = AckBook()
+    other.add_rows(acks.rows())
+    assert list(other.items()) == list(acks.items())
+    assert (other.count, other.last_index) == (4, 102)
