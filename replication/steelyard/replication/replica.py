@@ -16,6 +16,7 @@ from steelyard.core.commands import FoundGroup
 from steelyard.core.entry import Request
 from steelyard.core.rejects import Reject
 from steelyard.core.units import KeyId, SessionId
+from steelyard.replication.background import Background, Fork
 from steelyard.replication.clock import Clock, Rng, SystemClock
 from steelyard.replication.config import GroupConfig, group_settings, node_paths, read_group, read_secret
 from steelyard.replication.digests import INTERVAL, Digests
@@ -67,6 +68,8 @@ class Machine:
     waiter: Waiter | None = None
     links: Links | None = None
     guards: Guards | None = None
+    background: Background | None = None
+    """Where large snapshots are written; without it they are written in the loop."""
 
 
 def open_replica(directory: Path, member: int) -> "Replica":
@@ -89,6 +92,7 @@ def open_replica(directory: Path, member: int) -> "Replica":
             store,
             FolderFiles(paths.snapshots),
             lambda registry, service: FrontPort(paths.front_socket, config.group, registry, service),
+            background=Fork(SystemClock()),
         ),
     )
 
@@ -138,7 +142,13 @@ class Replica:
         self._sequencer = Sequencer(self._group, self._exchange, self._clock)
         self._questions = Questions(self._group, self._clock, self._answer, self._sequencer.no_leader)
         self._retention = Retention(
-            config, self._member, self._store, snapshots, self._clock, self._group.pinned_snapshots
+            config,
+            self._member,
+            self._store,
+            snapshots,
+            self._clock,
+            self._group.pinned_snapshots,
+            machine.background,
         )
         self._front = machine.open_front(self._group.poller, self)
         self._commands = 0
@@ -156,6 +166,7 @@ class Replica:
         while not self._stopping:
             self.turn(LOOP_WAIT_S)
         self._hand_over()
+        self._retention.close()
         self._front.close()
         self._group.stop()
         _log.info("member %d stopped", self._member)
@@ -199,6 +210,7 @@ class Replica:
     def _housekeep(self, now_s: float) -> None:
         self._questions.expire()
         self._digests.expire()
+        self._retention.poll()
         if self._group.ready():
             self._sequencer.tick()
         if now_s >= self._state_s:
@@ -223,7 +235,9 @@ class Replica:
     def _retain(self) -> None:
         group = self._group
         if self._retention.due(self._exchange.applied_index, leads=group.is_leader()):
-            self._retention.take(self._exchange, self._checked_index, self._checked_digest)
+            self._retention.take(
+                self._exchange, self._checked_index, self._checked_digest, leads=group.is_leader()
+            )
 
     # --- what the group tells us ---------------------------------------------------------------
 
@@ -268,7 +282,7 @@ class Replica:
         self._checked_index, self._checked_digest = header.checked_index, header.checked_digest
         self._feed = Feed(complete_after=header.index)
         self._sequencer.restored(self._exchange)
-        self._retention.restored(header.index)
+        self._retention.restored(header.index, len(found.state))
         for gateway in list(self._front.gateways):
             if gateway.accounts:
                 gateway.close("a snapshot took the place of the state, with events in between")

@@ -153,25 +153,58 @@ class SnapshotStore:
         The name appears only when the content is synced and has been read back; a failed sync ends the
         process. The pointer is the caller's to make durable.
         """
-        content = encode(snapshot)
-        ref = SnapshotRef(
-            index=snapshot.header.index,
-            term=snapshot.header.term,
-            name=snapshot_name(snapshot.header.index, snapshot.header.term),
-            sha256=content[-_SHA_BYTES:],
-        )
-        temporary = ref.name + _TEMPORARY
-        files = self._files
+        name = snapshot_name(snapshot.header.index, snapshot.header.term)
         try:
-            files.create(temporary)
-            files.append(temporary, content)
-            self.publish(temporary, ref)
+            self.prepare(snapshot)
+            return self.publish_prepared(snapshot.header.index, snapshot.header.term)
         except (OSError, SnapshotDamaged) as error:
             if isinstance(error, OSError) and is_no_room(error):
-                self._discard(temporary)
+                self.discard_prepared(snapshot.header.index, snapshot.header.term)
                 return None
-            fail_stop(EX_DISK, f"snapshot {ref.name}: {error}")
-        return ref
+            fail_stop(EX_DISK, f"snapshot {name}: {error}")
+
+    def prepare(self, snapshot: Snapshot) -> None:
+        """Write a snapshot under a temporary name, sync it and read it back; any process may do that.
+
+        Raises:
+            SnapshotDamaged: What was read back is not what was written.
+            OSError: The disk refused.
+
+        """
+        content = encode(snapshot)
+        header = snapshot.header
+        name = snapshot_name(header.index, header.term)
+        self._files.create(name + _TEMPORARY)
+        self._files.append(name + _TEMPORARY, content)
+        self._files.sync(name + _TEMPORARY)
+        self._read(name + _TEMPORARY, SnapshotRef(header.index, header.term, name, content[-_SHA_BYTES:]))
+
+    def publish_prepared(self, index: int, term: int) -> SnapshotRef:
+        """Give a prepared file its name and return the pointer to it.
+
+        Raises:
+            OSError: The disk refused.
+
+        """
+        files, name = self._files, snapshot_name(index, term)
+        size_bytes = files.size(name + _TEMPORARY)
+        sha256 = files.read(name + _TEMPORARY, size_bytes - _SHA_BYTES)
+        files.rename(name + _TEMPORARY, name)
+        files.sync_names()
+        return SnapshotRef(index, term, name, sha256)
+
+    def discard_prepared(self, index: int, term: int) -> None:
+        """Remove what ``prepare`` may have left of a file."""
+        name = snapshot_name(index, term) + _TEMPORARY
+        if name in self._files.names():
+            self._files.remove(name)
+
+    def size_bytes(self, ref: SnapshotRef) -> int:
+        """Return the size of a file, 0 if it cannot be read."""
+        try:
+            return self._files.size(ref.name)
+        except OSError:
+            return 0
 
     def publish(self, temporary: str, ref: SnapshotRef) -> Snapshot:
         """Sync a complete file, read it back, and give it the name that ``ref`` says.
@@ -206,10 +239,6 @@ class SnapshotStore:
         for name in removed:
             self._files.remove(name)
         return removed
-
-    def _discard(self, name: str) -> None:
-        if name in self._files.names():
-            self._files.remove(name)
 
     def _read(self, name: str, ref: SnapshotRef) -> Snapshot:
         try:
