@@ -5,9 +5,10 @@ import os
 import secrets
 import stat
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, Literal
 
 import msgspec
@@ -18,6 +19,8 @@ from steelyard.replication.log_store import found
 
 GROUP_FILE: Final = "group.json"
 SECRET_FILE: Final = "peer.secret"
+#: In a member's own folder: other addresses than the group's under which this member reaches the others.
+DETOURS_FILE: Final = "peers.json"
 MEMBERS: Final = 3
 SECRET_BYTES: Final = 32
 GROUP_HEX_DIGITS: Final = 32
@@ -190,12 +193,39 @@ def read_secret(directory: Path) -> bytes:
     return bytes.fromhex(text)
 
 
-def group_settings(config: GroupConfig, member: int, secret: bytes) -> GroupSettings:
-    """Return what the consensus engine of that member needs to know."""
+def read_detours(node: Path) -> dict[int, str]:
+    """Return where this member reaches others if not at the group's address, by member; mostly nothing.
+
+    Needed behind tunnels and port forwarding. The member itself still listens at its address of the group.
+
+    Raises:
+        StartRefused: The file makes no sense.
+
+    """
+    path = node / DETOURS_FILE
+    try:
+        detours = msgspec.json.decode(path.read_bytes(), type=dict[int, str])
+        for member, endpoint in detours.items():
+            if not 1 <= member <= MEMBERS:
+                raise ValueError(f"there is no member {member}")
+            split_endpoint(endpoint)
+    except FileNotFoundError:
+        return {}
+    except (ValueError, OSError) as error:
+        raise StartRefused(f"{path}: {error}") from error
+    return detours
+
+
+def group_settings(
+    config: GroupConfig, member: int, secret: bytes, detours: Mapping[int, str] = MappingProxyType({})
+) -> GroupSettings:
+    """Return what the consensus engine of that member needs to know; see ``read_detours``."""
+    ways = {each.member: each.peer for each in config.members}
+    ways |= {other: way for other, way in detours.items() if other != member}
     return GroupSettings(
         group_id=config.group,
         member=MemberId(member),
-        peers={MemberId(each.member): split_endpoint(each.peer) for each in config.members},
+        peers={MemberId(other): split_endpoint(way) for other, way in ways.items()},
         secret=secret,
         timeouts=TIMEOUTS[config.profile],
     )

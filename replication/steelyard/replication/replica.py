@@ -18,7 +18,14 @@ from steelyard.core.rejects import Reject
 from steelyard.core.units import KeyId, SessionId
 from steelyard.replication.background import Background, Fork
 from steelyard.replication.clock import Clock, Rng, SystemClock
-from steelyard.replication.config import GroupConfig, group_settings, node_paths, read_group, read_secret
+from steelyard.replication.config import (
+    GroupConfig,
+    group_settings,
+    node_paths,
+    read_detours,
+    read_group,
+    read_secret,
+)
 from steelyard.replication.digests import INTERVAL, Digests
 from steelyard.replication.engine import build_group
 from steelyard.replication.errors import EX_INVARIANT, EX_REFUSED, StartRefused, fail_stop
@@ -82,8 +89,8 @@ def open_replica(directory: Path, member: int) -> "Replica":
 
     """
     config = read_group(directory)
-    settings = group_settings(config, member, read_secret(directory))
     paths = node_paths(directory, member)
+    settings = group_settings(config, member, read_secret(directory), read_detours(paths.node))
     store = _open_or_join(paths.store, config.group, MemberId(member), config.map_size_bytes)
     return Replica(
         config,

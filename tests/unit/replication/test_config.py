@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from steelyard.replication.config import (
+    DETOURS_FILE,
     GROUP_FILE,
     SECRET_FILE,
     GroupConfig,
@@ -15,6 +16,7 @@ from steelyard.replication.config import (
     group_settings,
     node_paths,
     prepare_socket_folder,
+    read_detours,
     read_group,
     read_secret,
     split_endpoint,
@@ -159,3 +161,19 @@ def test_a_long_socket_path_moves_where_only_we_can_enter(
     with pytest.raises(StartRefused, match="only this user"):
         prepare_socket_folder(one)
     assert os.path.islink(one.parent)
+
+
+def test_a_member_may_reach_the_others_another_way(tmp_path: Path) -> None:
+    config = found(tmp_path / "group")
+    node = node_paths(tmp_path / "group", 2).node
+    assert read_detours(node) == {}
+    (node / DETOURS_FILE).write_text('{"1": "tunnel:9001", "2": "own:9002"}')
+    settings = group_settings(config, 2, bytes(32), read_detours(node))
+    assert settings.peers == {1: ("tunnel", 9001), 2: ("::1", 7002), 3: ("c", 7003)}
+
+
+@pytest.mark.parametrize("content", ["[]", '{"4": "a:1"}', '{"1": "nowhere"}', "{"])
+def test_detours_that_make_no_sense_are_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / DETOURS_FILE).write_text(content)
+    with pytest.raises(StartRefused, match=DETOURS_FILE):
+        read_detours(tmp_path)
