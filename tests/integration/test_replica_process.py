@@ -236,8 +236,12 @@ def test_reads_are_as_fresh_as_asked(group: Replicas) -> None:
     assert at_least.answer == fresh.answer
     stale = group.member(follower).ask(trader.key, BALANCES, ReadMode.STALE)
     assert isinstance(stale, Answer)
-    refused = group.member(follower).ask(trader.key, BALANCES)
-    assert refused == Failed([1], FailureReason.NOT_LEADER)
+    for _ in range(3):
+        trader.trade(1)
+        index = max(index for index, _ in trader.acknowledged.values())
+        there = group.member(follower).ask(trader.key, BALANCES)
+        assert isinstance(there, Answer)
+        assert there.index >= index
     ahead = group.member(follower).ask(trader.key, BALANCES, ReadMode.AT_LEAST, index + 1_000)
     assert ahead == Failed([1], FailureReason.INDEX_NOT_REACHED)
     unknown = group.member(leader).ask(77, BALANCES)
@@ -246,6 +250,31 @@ def test_reads_are_as_fresh_as_asked(group: Replicas) -> None:
     raws = [msgspec.Raw(msgspec.msgpack.encode(each)) for each in trader.next_requests(1)]
     group.member(follower).send(Submit([5], raws))
     assert group.member(follower).receive_answer() == Failed([5], FailureReason.NOT_LEADER)
+
+
+def test_reads_on_followers_of_a_paused_leader_are_fresh_or_fail(group: Replicas) -> None:
+    trader = Trader(group)
+    trader.trade(9)
+    group.level()
+    leader = group.leader()
+    paused = group.processes.pop(leader)
+    paused.send_signal(signal.SIGSTOP)
+    try:
+        member = leader % 3 + 1
+        first = group.member(member).ask(trader.key, BALANCES)
+        assert isinstance(first, Answer) or first == Failed([1], FailureReason.NO_LEADER)
+        group._leading = 0
+        trader.trade(9)
+    finally:
+        paused.send_signal(signal.SIGCONT)
+        group.processes[leader] = paused
+    index = max(index for index, _ in trader.acknowledged.values())
+    # Whoever was asleep does not know yet what it missed, and must not say so.
+    for _ in range(20):
+        there = group.member(leader).ask(trader.key, BALANCES)
+        if isinstance(there, Answer):
+            assert there.index >= index
+    group.level()
 
 
 def test_events_resume_after_an_index_at_any_member(group: Replicas) -> None:

@@ -197,8 +197,12 @@ class PysyncobjGroup:
 
     def read_barrier(self, done: Done) -> None:
         """Call back once a read is linearizable; see ``Group``."""
+        leader = self.leader_id()
         if not self.leads():
-            done(Failure.NOT_LEADER)
+            if leader is None:
+                done(Failure.NO_ANSWER)
+            else:
+                self.transport.remote_reads.ask(leader, done)
         elif not self.ready():
             done(Failure.NOT_READY)
         else:
@@ -235,6 +239,7 @@ class PysyncobjGroup:
         if now_s - self._second_s >= 1:
             self._second_s = now_s
             self.transport.each_second()
+        self._ask_for_reads()
         fetched = self.transport.fetched()
         if fetched is not None:
             self._install(fetched)
@@ -426,6 +431,26 @@ class PysyncobjGroup:
     def _answer_reads(self) -> None:
         if self.leads() and not self._lost_leadership and self._reads.answer(self._confirmed, self._applied):
             self._worked = True
+
+    def _ask_for_reads(self) -> None:
+        """See that questions to a leader that is gone are put to the next one, or to ourselves."""
+        remote = self.transport.remote_reads
+        if not self.leads():
+            remote.tick(self.leader_id())
+        elif self.ready():
+            for done in remote.take():
+                self.read_barrier(done)
+        else:
+            remote.tick(None)
+
+    def answer_read(self, answer: Callable[[int], None]) -> None:
+        """Tell another member's read the index to wait for; 0 if we cannot."""
+        if self.ready():
+            self._reads.add(
+                self._store.commit_index, lambda told: answer(told if isinstance(told, int) else 0)
+            )
+        else:
+            answer(0)
 
     def _confirmed(self, read_round: int) -> bool:
         return self.transport.rounds_confirmed(read_round) >= self._peers_needed

@@ -23,6 +23,7 @@ class Failure(Enum):
     NOT_LEADER = "not the leader"
     WINDOW_FULL = "too much in flight"
     NOT_READY = "the leader has not yet committed an entry of its own term"
+    NO_ANSWER = "no leader answered in time"
     OUTCOME_UNKNOWN = "leadership was lost; the entry may or may not be committed"
 
 
@@ -153,7 +154,10 @@ class Group(Protocol):
         ...
 
     def read_barrier(self, done: Done) -> None:
-        """Linearizable read: ``done(index)`` once ``applied_index >= index`` makes answering safe."""
+        """Linearizable read, on any member: ``done(index)``; answer once ``applied_index >= index``.
+
+        A member that does not lead asks its leader; ``NO_ANSWER`` if none answers in time.
+        """
         ...
 
     def is_leader(self) -> bool:

@@ -303,8 +303,6 @@ class Replica:
     def _leadership_changed(self, leading: bool) -> None:
         self._founding = False
         self._sequencer.leadership_changed(leading)
-        if not leading:
-            self._questions.leadership_lost()
 
     # --- what gateways ask of us ---------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from steelyard.replication.journal import Journal
 from steelyard.replication.links import Links
 from steelyard.replication.log_store import LogStore
 from steelyard.replication.outbox import Outbox, Peer
+from steelyard.replication.remote_reads import RemoteReads
 from steelyard.replication.wire import (
     WIRE_VERSION,
     Ack,
@@ -31,6 +32,8 @@ from steelyard.replication.wire import (
     Ping,
     PreVoteGrant,
     PreVoteRequest,
+    ReadIndex,
+    ReadIndexRequest,
     Remembered,
     TermInfo,
     TimeoutNow,
@@ -75,6 +78,10 @@ class Engine(Protocol):
         """Learn that a peer acked a later round."""
         ...
 
+    def answer_read(self, answer: Callable[[int], None]) -> None:
+        """Tell another member's read the index to wait for, 0 if we do not lead."""
+        ...
+
     def may_campaign(self) -> None:
         """Let the next election pass without a pre-vote: the leader asked for it."""
         ...
@@ -114,6 +121,7 @@ class Transport:
         self._peers = self._out.peers
         self._joining = Joining(store, clock, guards, len(others))
         self.fetching = Fetching(snapshots, clock, self._tell, self._linked)
+        self.remote_reads = RemoteReads(clock, self._tell)
         self._leader_heard_s = -settings.timeouts.max_s
         self._round_seen = (0, 0, 0)  # term, leader, its highest read round
         self._book_term = 0
@@ -312,6 +320,7 @@ class Transport:
         peer.linked = peer.paused = False
         peer.held.clear()
         self.fetching.lost(member)
+        self.remote_reads.lost(member)
         self._tell_connected(member, False)
 
     def link_payload(self, member: MemberId, payload: bytes) -> None:
@@ -366,6 +375,11 @@ class Transport:
                     self._links.drop(member, "a damaged piece of a snapshot")
             case NoPiece():
                 self.fetching.refused(member, message)
+            case ReadIndexRequest():
+                number = message.number
+                self.engine.answer_read(lambda index: self._tell(member, ReadIndex(number, index)))
+            case ReadIndex():
+                self.remote_reads.answered(member, message.number, message.index)
 
     def learn_term(self, member: MemberId, term: int) -> None:
         """Step down to a follower of a higher term: a vote request that nobody can grant says so."""

@@ -176,6 +176,19 @@ class NoPiece(msgspec.Struct, frozen=True, array_like=True, tag=18):
     sha256: Sha256
 
 
+class ReadIndexRequest(msgspec.Struct, frozen=True, array_like=True, tag=19):
+    """The sender wants to answer a linearizable read and asks its leader for the index to wait for."""
+
+    number: Count
+
+
+class ReadIndex(msgspec.Struct, frozen=True, array_like=True, tag=20):
+    """The index; 0 if the sender does not lead, or cannot say yet."""
+
+    number: Count
+    index: Count
+
+
 Greeting = Hello | Proof
 PeerMessage = (
     Append
@@ -194,6 +207,8 @@ PeerMessage = (
     | PieceRequest
     | Piece
     | NoPiece
+    | ReadIndexRequest
+    | ReadIndex
 )
 
 encode: Final = msgspec.msgpack.Encoder().encode
