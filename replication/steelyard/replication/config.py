@@ -205,14 +205,14 @@ def read_detours(node: Path) -> dict[int, str]:
     path = node / DETOURS_FILE
     try:
         detours = msgspec.json.decode(path.read_bytes(), type=dict[int, str])
-        for member, endpoint in detours.items():
-            if not 1 <= member <= MEMBERS:
-                raise ValueError(f"there is no member {member}")
+        for endpoint in detours.values():
             split_endpoint(endpoint)
     except FileNotFoundError:
         return {}
     except (ValueError, OSError) as error:
         raise StartRefused(f"{path}: {error}") from error
+    if not detours.keys() <= set(range(1, MEMBERS + 1)):
+        raise StartRefused(f"{path}: members are 1 to {MEMBERS}, got {sorted(detours)}")
     return detours
 
 
