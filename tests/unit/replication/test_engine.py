@@ -2,6 +2,7 @@
 
 import socket
 import struct
+import zlib
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -192,12 +193,18 @@ def test_a_member_far_behind_catches_up_in_batches(tmp_path: Path) -> None:
         group.run(lambda: bodies(group, late) == sent)
 
 
+def header(length: int) -> bytes:
+    """Return a frame's header that verifies, whatever payload follows."""
+    place = struct.pack(">IIQ", length, 0, 0)
+    return place + struct.pack(">II", zlib.crc32(place), 0)
+
+
 GARBAGE = {
     "noise": bytes(range(256)) * 40,
     "an http request": b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" + b"x" * 100,
-    "a huge length": struct.pack(">IIIQ", 2**31, 0, 0, 0),
-    "a pickle with a plausible header": struct.pack(">IIIQ", 4, 0, 0, 0) + b"N.N.",
-    "an empty frame": struct.pack(">IIIQ", 0, 0, 0, 0),
+    "a huge length": header(2**31),
+    "a pickle with a plausible header": header(4) + b"N.N.",
+    "an empty frame": header(0),
 }
 
 
