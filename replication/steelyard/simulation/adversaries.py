@@ -4,31 +4,33 @@ import random
 from collections.abc import Callable
 from typing import Final
 
+from steelyard.replication.frames import HEADER_BYTES
+from steelyard.replication.group import MemberId
 from steelyard.simulation.cluster import Cluster, Node
 
 Adversary = Callable[[Cluster, random.Random, Callable[[], bool]], None]
 """Sets itself up on a cluster; the last argument says whether the run is healed."""
 
-_HEADER_BYTES: Final = 20
 _TAG_ACK, _TAG_VOTE = 5, 7
 _PATIENCE_S: Final = 0.7
 
 
 def _tag(frame: bytes) -> int:
     """Return the kind of peer message in a frame: the first item of its array."""
-    return frame[_HEADER_BYTES + 1] if len(frame) > _HEADER_BYTES + 1 else 0
+    return frame[HEADER_BYTES + 1] if len(frame) > HEADER_BYTES + 1 else 0
 
 
-def after_promise(cluster: Cluster, rng: random.Random, over: Callable[[], bool]) -> None:
-    """Cut the power of a member right after an ack or a vote of its left."""
+def after_promise(cluster: Cluster, rng: random.Random, _: Callable[[], bool]) -> None:
+    """End a member right after an ack or a vote of its left, at the next thing it wants to do."""
     ready_s = [0.0]
 
-    def watch(sender: int, _: int, frame: bytes) -> None:
+    def watch(sender: int, __: int, frame: bytes) -> None:
         now_s = cluster.agenda.now_s
         if now_s >= ready_s[0] and _tag(frame) in (_TAG_ACK, _TAG_VOTE) and rng.random() < 0.2:
             ready_s[0] = now_s + _PATIENCE_S + 2 * rng.random()
-            node = cluster.nodes[sender]  # type: ignore[index]
-            cluster.agenda.after(0.0, lambda: _power(cluster, node, over))
+            process = cluster.nodes[MemberId(sender)].process
+            if process is not None:
+                process.calls_left = rng.randrange(1, 3)
 
     cluster.net.watch = watch
 
@@ -152,7 +154,7 @@ def forgetter(cluster: Cluster, rng: random.Random, over: Callable[[], bool]) ->
         tag = _tag(frame)
         if now_s >= ready_s[0] and (tag == _TAG_VOTE or (tag == _TAG_ACK and rng.random() < 0.01)):
             ready_s[0] = now_s + 1.0 + 3 * rng.random()
-            node = cluster.nodes[sender]  # type: ignore[index]
+            node = cluster.nodes[MemberId(sender)]
             cluster.agenda.after(0.0, lambda: strike(node))
 
     def copy_again() -> None:

@@ -371,8 +371,8 @@ class Cluster:
         self.crashes = 0
         self.on_leader: list[Callable[[Node], None]] = []
         """Told when a member begins to lead."""
-        self.restarts = True
-        """Whether machines start their process again on their own."""
+        self.healed = False
+        """Whether faults are over."""
 
     @property
     def doors(self) -> dict[int, Door]:
@@ -418,11 +418,9 @@ class Cluster:
 
     def restart_later(self, node: Node, span_s: float | None = None) -> None:
         """Start a node's process after a while."""
-        if self.restarts:
-            span_s = (
-                self.rng.choice((0.01, 0.1, 0.5, 2.0, 6.0)) * self.rng.random() if span_s is None else span_s
-            )
-            self.agenda.after(span_s, node.start)
+        if span_s is None:
+            span_s = self.rng.choice((0.01, 0.1, 0.5, 2.0, 6.0)) * self.rng.random()
+        self.agenda.after(span_s, node.start)
 
     def stopped(self, node: Node, code: int, reason: str) -> None:
         """Judge a member that stopped itself, and send an operator if its disk is bad."""

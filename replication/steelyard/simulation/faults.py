@@ -21,12 +21,11 @@ class Faults:
     def __init__(self, cluster: Cluster, rng: random.Random, kinds: frozenset[str] | None) -> None:
         self._cluster = cluster
         self._rng = rng
-        self._healed = False
-        self._backups: dict[int, list[tuple[int, object]]] = {}
+        kind_share, adversary_share = (KIND_SHARE, ADVERSARY_SHARE) if kinds is None else (0.6, 0.6)
         allowed = [kind for kind in KINDS if kinds is None or kind in kinds]
-        self._kinds = {kind: rng.choice(RATES_PER_S) for kind in allowed if rng.random() < KIND_SHARE}
+        self._kinds = {kind: rng.choice(RATES_PER_S) for kind in allowed if rng.random() < kind_share}
         names = [name for name in ADVERSARIES if kinds is None or name in kinds]
-        self._adversary = rng.choice(names) if names and rng.random() < ADVERSARY_SHARE else ""
+        self._adversary = rng.choice(names) if names and rng.random() < adversary_share else ""
 
     def begin(self) -> None:
         """Let them begin."""
@@ -34,12 +33,12 @@ class Faults:
         for kind, rate in self._kinds.items():
             self._plan(kind, rate)
         if self._adversary:
-            ADVERSARIES[self._adversary](self._cluster, self._rng, lambda: self._healed)
+            ADVERSARIES[self._adversary](self._cluster, self._rng, lambda: self._cluster.healed)
 
     def heal(self) -> list[Node]:
         """End all faults for a random majority, leave the rest broken for good, and return the majority."""
         cluster, rng = self._cluster, self._rng
-        self._healed = True
+        cluster.healed = True
         cluster.on_leader.clear()
         cluster.net.watch = None
         for node in cluster.nodes.values():
@@ -62,7 +61,7 @@ class Faults:
 
     def _plan(self, kind: str, rate: float) -> None:
         def happen() -> None:
-            if not self._healed:
+            if not self._cluster.healed:
                 KINDS[kind](self._cluster, self._rng)
                 self._plan(kind, rate)
 
@@ -292,7 +291,8 @@ def _restore_copy(cluster: Cluster, rng: random.Random) -> None:
 
     def restore() -> None:
         if (
-            cluster.may_lose(node)
+            not cluster.healed
+            and cluster.may_lose(node)
             and not node.damaged
             and node.platter.identity.incarnation == life
             and not copy.identity.joining
@@ -353,3 +353,8 @@ KINDS: Final[dict[str, Callable[[Cluster, random.Random], None]]] = {
     "flip-snapshot": _flip_snapshot,
 }
 """Every kind of fault by the name that chooses it."""
+
+
+def every_kind() -> frozenset[str]:
+    """Return the names that a run's faults are chosen by, adversaries included."""
+    return frozenset(KINDS) | frozenset(ADVERSARIES)
