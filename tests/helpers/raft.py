@@ -16,6 +16,7 @@ from steelyard.replication.guards import Guards
 from steelyard.replication.links import TcpLinks, listen
 from steelyard.replication.log_store import LogStore, found, join, open_store
 from steelyard.replication.poller import EpollWaiter
+from steelyard.replication.tls import PeerTls
 
 QUICK = Timeouts(min_s=0.15, max_s=0.3, heartbeat_s=0.03)
 SECRET = hashlib.sha256(b"a secret for tests").digest()
@@ -57,7 +58,15 @@ class Member:
 class TcpGroup:
     """Three members on loopback, driven turn by turn by the test."""
 
-    def __init__(self, directory: Path, *, timeouts: Timeouts = QUICK, guards: Guards | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        timeouts: Timeouts = QUICK,
+        guards: Guards | None = None,
+        tls: Callable[[MemberId], PeerTls | None] = lambda _: None,
+    ) -> None:
+        self._tls = tls
         self._directory = directory
         self._timeouts = timeouts
         self._guards = guards or Guards()
@@ -80,7 +89,7 @@ class TcpGroup:
         store = open_store(self.directory(member), GROUP, member, map_bytes=MAP_BYTES)
         clock, waiter = SystemClock(), EpollWaiter()
         listener = self._listeners.pop(member, None) or listen(self.addresses[member])
-        links = TcpLinks(self.settings(member), waiter, clock, _Dice(member), listener)
+        links = TcpLinks(self.settings(member), waiter, clock, _Dice(member), listener, tls=self._tls(member))
         holder: list[Member] = []
         group = build_group(
             self.settings(member),

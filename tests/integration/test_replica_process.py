@@ -21,7 +21,7 @@ from steelyard.core.entry import AnyReply, Refused
 from steelyard.core.queries import Balances, GetBalances
 from steelyard.core.rejects import Reject
 from steelyard.core.units import AccountId
-from steelyard.replication.config import node_paths, split_endpoint
+from steelyard.replication.config import node_paths, prepare_replacement, split_endpoint
 from steelyard.replication.digests import INTERVAL
 from steelyard.replication.files import FolderFiles
 from steelyard.replication.front import Answer, Done, Failed, FailureReason, Open, ReadMode, Submit
@@ -153,6 +153,34 @@ def test_a_member_behind_the_others_logs_comes_back_by_snapshot_and_votes_again(
         group.kill(behind)
         group.start(behind)
         trader.trade(10)
+        group.level()
+        group.stop()
+        trader.check(group.audit())
+
+
+def test_a_dead_member_is_replaced_under_load_and_votes_once_it_has_caught_up(tmp_path: Path) -> None:
+    with Replicas(tmp_path / "group", snapshot_entries=15, log_keep_entries=10) as group:
+        trader = Trader(group)
+        leader = group.leader()
+        dead, other = (member for member in (1, 2, 3) if member != leader)
+        group.kill(dead)
+        for _ in range(40):
+            trader.trade(1)
+        prepare_replacement(group.directory, dead)
+        group.start(dead)
+        while (state := group.member(dead).state()).role != "follower" or not state.ready:
+            trader.trade(1)
+        assert group.log(dead).index("joining in term") < group.log(dead).index(
+            "caught up: voting in terms above"
+        )
+        states = group.level()
+        assert states[dead].applied_index == states[leader].applied_index
+        group.kill(other)
+        trader.trade(10)
+        group.kill(leader)
+        group.start(other)
+        trader.trade(10)
+        group.start(leader)
         group.level()
         group.stop()
         trader.check(group.audit())

@@ -32,6 +32,7 @@ from steelyard.replication.poller import EpollWaiter, Poller, Waiter
 from steelyard.replication.reads import ReadBarriers
 from steelyard.replication.snapshot_pieces import NoSnapshots
 from steelyard.replication.snapshot_store import Snapshot
+from steelyard.replication.tls import PeerTls
 from steelyard.replication.transport import DigestHandler, Transport
 from steelyard.replication.wire import APPEND_BYTES_MAX, Digest, PreVoteRequest
 
@@ -514,6 +515,7 @@ def build_group(
     waiter: Waiter | None = None,
     links: Links | None = None,
     guards: Guards | None = None,
+    tls: PeerTls | None = None,
 ) -> PysyncobjGroup:
     """Build a member over an open store; its first ``turn`` begins at ``restored_index + 1``.
 
@@ -521,7 +523,7 @@ def build_group(
     index from 2 (or behind the restored snapshot) on, in order. ``leadership_changed``
     is called between turns' work, never inside the library. ``snapshots`` are offered to members
     that are behind our log; one that was fetched is handed to ``install``, which must make its
-    state the one that ``apply`` goes on from.
+    state the one that ``apply`` goes on from. Without ``tls`` (and ``links``) the members speak plainly.
 
     Raises:
         StartRefused: The store is another member's, or does not hold the snapshot's entries.
@@ -542,7 +544,7 @@ def build_group(
         settings,
         store,
         waiter,
-        links or TcpLinks(settings, waiter, clock, rng),
+        links or TcpLinks(settings, waiter, clock, rng, tls=tls),
         apply=apply,
         apply_noop=apply_noop,
         leadership_changed=leadership_changed,

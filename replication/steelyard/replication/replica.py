@@ -25,6 +25,7 @@ from steelyard.replication.config import (
     read_detours,
     read_group,
     read_secret,
+    read_tls,
 )
 from steelyard.replication.digests import INTERVAL, Digests
 from steelyard.replication.engine import build_group
@@ -46,6 +47,7 @@ from steelyard.replication.retention import Retention
 from steelyard.replication.sequencer import PENDING_BYTES_MAX, Sequencer
 from steelyard.replication.snapshot_pieces import SnapshotPieces
 from steelyard.replication.snapshot_store import Snapshot, SnapshotStore, snapshot_name
+from steelyard.replication.tls import PeerTls
 
 #: The engine's timers need no more; sockets wake the loop at once.
 LOOP_WAIT_S: Final = 0.010
@@ -75,6 +77,7 @@ class Machine:
     waiter: Waiter | None = None
     links: Links | None = None
     guards: Guards | None = None
+    tls: PeerTls | None = None
     background: Background | None = None
     """Where large snapshots are written; without it they are written in the loop."""
 
@@ -99,6 +102,7 @@ def open_replica(directory: Path, member: int) -> "Replica":
             store,
             FolderFiles(paths.snapshots),
             lambda registry, service: FrontPort(paths.front_socket, config.group, registry, service),
+            tls=read_tls(directory, member),
             background=Fork(SystemClock()),
         ),
     )
@@ -138,6 +142,7 @@ class Replica:
             waiter=machine.waiter,
             links=machine.links,
             guards=machine.guards,
+            tls=machine.tls,
         )
         self._digests = Digests(
             self._member,
