@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -41,6 +42,8 @@ class LocalGroup:
         self.config = config
         #: Whether the processes end with this one, however it ends.
         self.leashed = False
+        #: What a member's replica finds in its environment besides ours.
+        self.surroundings: dict[int, dict[str, str]] = {}
         self.run: Run = read_run(directory)
         self._children: dict[int, subprocess.Popen[bytes]] = {}
 
@@ -156,7 +159,7 @@ class LocalGroup:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
-                env=child_environment(),
+                env=child_environment() | (self.surroundings.get(member, {}) if part == "replica" else {}),
             )
         self._children[child.pid] = child
         process = Process.of(child.pid)
@@ -186,6 +189,37 @@ class LocalGroup:
         for process in processes:
             process.send(signal.SIGKILL)
         return killed_s
+
+    def pause(self, member: int, parts: Sequence[Part] = PARTS) -> None:
+        """Let a node's processes stand still, as a machine does that is out of memory or being moved."""
+        self._send(member, parts, signal.SIGSTOP)
+
+    def resume(self, member: int) -> None:
+        """Let a paused node go on."""
+        self._send(member, PARTS, signal.SIGCONT)
+
+    def stop_node(self, member: int) -> None:
+        """Stop a node in order: the replica first, so that its gateway can still say who leads then."""
+        for part in PARTS:
+            self._send(member, [part], signal.SIGTERM)
+            process = self.run.nodes[member].part(part)
+            self._await_end([process] if process is not None else [], seconds=STOP_S)
+
+    async def replica_exit(self, member: int, *, seconds: float) -> int:
+        """Wait until a replica that we started ends by itself; return its exit code.
+
+        Raises:
+            GroupError: It does not.
+
+        """
+        process = self.run.nodes[member].replica
+        deadline = time.monotonic() + seconds
+        while process is not None and time.monotonic() < deadline:
+            code = self.exit_code(process)
+            if code is not None:
+                return code
+            await asyncio.sleep(POLL_S)
+        raise GroupError(f"the replica of node {member} did not stop within {seconds:.0f} s")
 
     def restart(self, member: int) -> None:
         """Start a killed node again; waits until its old processes are gone.
@@ -313,9 +347,15 @@ class LocalGroup:
                     words = self.last_words(member, part)
                     raise GroupError(f"the {part} of node {member} stopped with exit code {code}: {words}")
 
-    def _await_end(self, processes: list[Process]) -> None:
+    def _send(self, member: int, parts: Sequence[Part], number: signal.Signals) -> None:
+        for part in parts:
+            process = self.run.nodes[member].part(part)
+            if process is not None:
+                process.send(number)
+
+    def _await_end(self, processes: list[Process], *, seconds: float = KILL_S) -> None:
         self._reap()
-        left = wait_gone(processes, seconds=KILL_S)
+        left = wait_gone(processes, seconds=seconds)
         if left:
             raise GroupError(f"process {left[0].pid} does not end")
         self._reap()
