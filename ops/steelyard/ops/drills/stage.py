@@ -201,6 +201,9 @@ async def _act(terminal: Terminal, drill: Drill, group: LocalGroup, rounds: int)
         with terminal.busy(f"{drill.name}: waiting until all are level"):
             await group.wait_level(operator, last_index)
             await group.wait_logged(last_index)
+        if mesh is not None:
+            carried = stage.facts["bytes_through_mesh"] = sum(way.bytes_passed for way in mesh.ways.values())
+            stage.expect(carried > 0, "the members did not use the mesh")
         stage.facts["linearizable_reads"] = readers.linearizable
         return stage, readers.unanswered
 
