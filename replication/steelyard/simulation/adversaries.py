@@ -1,10 +1,9 @@
 """Directed faults: they wait for the dangerous moment that uniform noise needs hours to meet."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
-from steelyard.replication.frames import HEADER_BYTES
 from steelyard.replication.group import MemberId
 from steelyard.simulation.cluster import Cluster, Node
 
@@ -15,18 +14,13 @@ _TAG_ACK, _TAG_VOTE = 5, 7
 _PATIENCE_S: Final = 0.7
 
 
-def _tag(frame: bytes) -> int:
-    """Return the kind of peer message in a frame: the first item of its array."""
-    return frame[HEADER_BYTES + 1] if len(frame) > HEADER_BYTES + 1 else 0
-
-
 def after_promise(cluster: Cluster, rng: random.Random, _: Callable[[], bool]) -> None:
     """End a member right after an ack or a vote of its left, at the next thing it wants to do."""
     ready_s = [0.0]
 
-    def watch(sender: int, __: int, frame: bytes) -> None:
+    def watch(sender: int, __: int, message: bytes) -> None:
         now_s = cluster.agenda.now_s
-        if now_s >= ready_s[0] and _tag(frame) in (_TAG_ACK, _TAG_VOTE) and rng.random() < 0.2:
+        if now_s >= ready_s[0] and message[1] in (_TAG_ACK, _TAG_VOTE) and rng.random() < 0.2:
             ready_s[0] = now_s + _PATIENCE_S + 2 * rng.random()
             process = cluster.nodes[MemberId(sender)].process
             if process is not None:
@@ -72,8 +66,9 @@ def new_leader(cluster: Cluster, rng: random.Random, over: Callable[[], bool]) -
         cluster.count("cut off new leader")
 
         def end() -> None:
-            weather.blocked.difference_update(ways)
-            cluster.net.release()
+            if not over():
+                weather.blocked.difference_update(ways)
+                cluster.net.release()
 
         cluster.agenda.after(1 + 2 * rng.random(), end)
 
@@ -89,6 +84,41 @@ def new_leader(cluster: Cluster, rng: random.Random, over: Callable[[], bool]) -
 
     cluster.on_leader.append(told)
     cluster.agenda.after(1.0, depose)
+
+
+def old_leader(cluster: Cluster, rng: random.Random, over: Callable[[], bool]) -> None:
+    """Cut the leader off while clients still come to it, so that it returns with a tail of its own.
+
+    Sometimes what it says still arrives for a moment: then a part of the tail is not only its own.
+    """
+    weather = cluster.net.weather
+
+    def block(ways: Iterable[tuple[int, int]]) -> None:
+        if not over():
+            weather.blocked.update(ways)
+
+    def cut() -> None:
+        leader = cluster.leader()
+        if over():
+            return
+        max_s = cluster.tuning.timeouts.max_s
+        if leader is not None:
+            member = leader.member
+            others = [other for other in cluster.nodes if other != member]
+            answers, says = {(o, member) for o in others}, {(member, o) for o in others}
+            block(answers)
+            cluster.agenda.after(rng.choice((0.0, 0.01, 0.1)) * rng.random(), lambda: block(says))
+            cluster.count("cut off leader")
+
+            def end() -> None:
+                if not over():
+                    weather.blocked.difference_update(answers | says)
+                    cluster.net.release()
+
+            cluster.agenda.after(max_s * rng.choice((0.7, 1.5, 3.0)), end)
+        cluster.agenda.after(max_s * (3.2 + 2 * rng.random()), cut)
+
+    cut()
 
 
 def snapshots(cluster: Cluster, rng: random.Random, over: Callable[[], bool]) -> None:
@@ -149,9 +179,9 @@ def forgetter(cluster: Cluster, rng: random.Random, over: Callable[[], bool]) ->
             node.kill(power=True)
             cluster.renew(node)
 
-    def watch(sender: int, _: int, frame: bytes) -> None:
+    def watch(sender: int, _: int, message: bytes) -> None:
         now_s = cluster.agenda.now_s
-        tag = _tag(frame)
+        tag = message[1]
         if now_s >= ready_s[0] and (tag == _TAG_VOTE or (tag == _TAG_ACK and rng.random() < 0.01)):
             ready_s[0] = now_s + 1.0 + 3 * rng.random()
             node = cluster.nodes[MemberId(sender)]
@@ -210,6 +240,7 @@ ADVERSARIES: Final[dict[str, Adversary]] = {
     "after-promise": after_promise,
     "holders": holders,
     "new-leader": new_leader,
+    "old-leader": old_leader,
     "snapshots": snapshots,
     "sleeper": sleeper,
     "forgetter": forgetter,

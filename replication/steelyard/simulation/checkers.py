@@ -10,12 +10,15 @@ from typing import Final, NamedTuple
 
 from steelyard.core import Exchange
 from steelyard.replication.log_store import LogStore
+from steelyard.replication.wire import Ack, Append, VoteGrant, VoteRequest, decode_message
 from steelyard.simulation.disk import Platter
 
 BOUND_FRAMES_PER_TURN: Final = 400
 """More than this in one turn is a flood: four entries to two members, heartbeats, answers, pieces."""
 BOUND_PENDING_BYTES: Final = 32 << 20
 INVARIANTS_EVERY: Final = 64
+_PROMISES: Final = (3, 5, 6, 7)
+"""The tags of appends, which are counted, and of acks, vote requests and votes."""
 
 
 class Violation(NamedTuple):
@@ -37,7 +40,7 @@ class Promises:
     """What one disk has promised, kept beside it: term, commit and log time, as of its last commit."""
 
     def __init__(self) -> None:
-        self.term = self.commit = self.time_ns = 0
+        self.term = self.vote = self.commit = 0
         self.vouched_index = 0
         """What a wiped or replaced disk held: its copies are lost by accident, not by a broken promise."""
 
@@ -57,6 +60,8 @@ class Checkers:
         self.promises: dict[int, Promises] = {}
         self.applied = 0
         self.holes = 0
+        self.sent = 0
+        """How many entries left in appends."""
 
     def violate(self, checker: str, what: str) -> None:
         """Note a violation."""
@@ -110,6 +115,24 @@ class Checkers:
             self.violate("C4", f"entry {index} was applied and is durable on {holders} members only")
         return holders
 
+    def promised(self, sender: int, receiver: int, payload: bytes, platter: Platter) -> None:
+        """C4: an ack, a vote or a wish to be voted for leaves only when the disk has what it rests on."""
+        if payload[1] not in _PROMISES:
+            return
+        message = decode_message(payload)
+        if isinstance(message, Append):
+            self.sent += len(message.entries)
+            return
+        hard = platter.hard
+        if isinstance(message, Ack):
+            kept = not message.success or platter.has(message.next_index - 1)
+        elif isinstance(message, VoteGrant):
+            kept = hard.term > message.term or (hard.term, hard.vote) == (message.term, receiver)
+        else:
+            kept = hard.term >= message.term if isinstance(message, VoteRequest) else True
+        if not kept:
+            self.violate("C4", f"n{sender} promises {message} to n{receiver}, and its disk does not")
+
     def kept(self, member: int, platter: Platter) -> None:
         """C10: what a disk says of itself never moves back, whatever process uses it."""
         hard, promises = platter.hard, self.promises[member]
@@ -119,7 +142,9 @@ class Checkers:
                 f"n{member} fell back from term {promises.term}, commit {promises.commit} "
                 f"to {hard.term}, {hard.commit}",
             )
-        promises.term, promises.commit = hard.term, hard.commit
+        if hard.term == promises.term and promises.vote not in (0, hard.vote):
+            self.violate("C10", f"n{member} changed its vote in term {hard.term}")
+        promises.term, promises.vote, promises.commit = hard.term, hard.vote, hard.commit
 
     def lost(self, member: int, platter: Platter) -> None:
         """Learn that an accident was done to a disk: what it held is no broken promise of ours."""
@@ -130,7 +155,7 @@ class Checkers:
         """Learn that a disk was wiped or replaced: what it promised is void, what it held is lost."""
         self.lost(member, old)
         hard, promises = new.hard, self.promises[member]
-        promises.term, promises.commit, promises.time_ns = hard.term, hard.commit, 0
+        promises.term, promises.vote, promises.commit = hard.term, hard.vote, hard.commit
 
     def caught_up(self, member: int, platter: Platter) -> None:
         """Learn that a replaced disk holds everything again: from now on its copies count."""
@@ -143,9 +168,15 @@ class Checkers:
         if not excused:
             self.violate("C12", f"n{member} stopped itself with {code}: {reason}")
 
-    def bounded(self, member: int, frames: int, pending_bytes: int, held: int) -> None:
-        """C12: no flood, no queue without end."""
-        if frames > BOUND_FRAMES_PER_TURN:
+    def economical(self, members: int) -> None:
+        """C12 of a run without faults: each entry goes out once to each other member, and that is all."""
+        bound = (members - 1) * self.frontier + 30
+        if self.sent > bound:
+            self.violate("C12", f"{self.frontier} entries went out {self.sent} times without any fault")
+
+    def bounded(self, member: int, frames: int, pending_bytes: int, held: int, *, per_frame: int) -> None:
+        """C12: no flood, no queue without end; the log may go out in one turn, ``per_frame`` entries each."""
+        if frames > BOUND_FRAMES_PER_TURN + 2 * self.frontier // per_frame:
             self.violate("C12", f"n{member} sent {frames} frames in one turn")
         if pending_bytes > BOUND_PENDING_BYTES or held > BOUND_FRAMES_PER_TURN * 10:
             self.violate("C12", f"n{member} holds {pending_bytes} bytes pending, {held} frames back")

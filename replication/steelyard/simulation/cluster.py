@@ -41,6 +41,7 @@ class Tuning:
     snapshot_entries: int
     log_keep_entries: int
     cache_bytes: int
+    append_entries: int
     loop_wait_s: float
     read_s: float
     guards: Guards = field(default_factory=Guards)
@@ -324,7 +325,13 @@ class Node:
                 cluster.stopped(self, *exit_)
             return
         if self.replica is not None:
-            cluster.checkers.bounded(self.member, frames, self.replica.pending_bytes, len(self.inbox))
+            cluster.checkers.bounded(
+                self.member,
+                frames,
+                self.replica.pending_bytes,
+                len(self.inbox),
+                per_frame=cluster.tuning.append_entries,
+            )
         now_s = cluster.agenda.now_s
         self._busy_until_s = now_s + self.clock.spent_s
         self.clock.spent_s = 0.0
@@ -367,6 +374,7 @@ class Cluster:
         self.nodes = {member: Node(self, member) for member in MEMBERS}
         self.net.hosts = dict(self.nodes)  # type: ignore[arg-type]
         self.checkers.promises = {member: Promises() for member in MEMBERS}
+        self.net.judge = self._judge
         self.faults: dict[str, int] = {}
         self.crashes = 0
         self.on_leader: list[Callable[[Node], None]] = []
@@ -410,6 +418,9 @@ class Cluster:
         """Tell adversaries."""
         for told in self.on_leader:
             told(node)
+
+    def _judge(self, sender: int, receiver: int, payload: bytes) -> None:
+        self.checkers.promised(sender, receiver, payload, self.nodes[MemberId(sender)].platter)
 
     def disk_changed(self, node: Node) -> None:
         """Hold a disk against what it promised."""
@@ -455,6 +466,7 @@ class Cluster:
             other.platter.holds(checkers.frontier, checkers.frontier_chain)
             and not other.platter.identity.joining
             and not other.damaged
+            and not checkers.promises[other.member].vouched_index
             for other in self.nodes.values()
             if other is not node
         )

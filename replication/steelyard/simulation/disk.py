@@ -91,6 +91,10 @@ class Platter:
         """The pointers to snapshots."""
         return parse_meta(self.meta, b"snapshots", list[SnapshotRef])
 
+    def has(self, index: int) -> bool:
+        """Whether an entry of that index is here, or was before a trim."""
+        return index in self.log or index < self.first_index
+
     def holds(self, index: int, chain: bytes) -> bool:
         """Whether the log up to ``index`` is here, durable, with this hash chain (or was, before a trim)."""
         record = self.log.get(index)

@@ -27,6 +27,11 @@ class Faults:
         names = [name for name in ADVERSARIES if kinds is None or name in kinds]
         self._adversary = rng.choice(names) if names and rng.random() < adversary_share else ""
 
+    @property
+    def calm(self) -> bool:
+        """Whether nothing goes wrong at all."""
+        return not self._kinds and not self._adversary
+
     def begin(self) -> None:
         """Let them begin."""
         self._cluster.trace.note(0, f"faults: {sorted(self._kinds)} {self._adversary}")
@@ -83,9 +88,15 @@ class Faults:
         """Return who stays broken: one that the two others can do without, or nobody."""
         cluster, rng = self._cluster, self._rng
         candidates: list[Node | None] = [None]
+        if self.calm:
+            return None
         for node in cluster.nodes.values():
             others = [other for other in cluster.nodes.values() if other is not node]
-            if all(not o.platter.identity.joining and not o.damaged for o in others):
+            promises = cluster.checkers.promises
+            if all(
+                not o.platter.identity.joining and not o.damaged and not promises[o.member].vouched_index
+                for o in others
+            ):
                 candidates.append(node)
         return rng.choice(candidates)
 
@@ -167,8 +178,9 @@ def _block(cluster: Cluster, rng: random.Random, ways: set[tuple[int, int]]) -> 
     weather.blocked |= ways
 
     def unblock() -> None:
-        weather.blocked -= ways
-        cluster.net.release()
+        if not cluster.healed:
+            weather.blocked -= ways
+            cluster.net.release()
 
     cluster.agenda.after(rng.choice((0.3, 2.0, 8.0)) * rng.random(), unblock)
 

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from steelyard.replication.frames import FrameError, FrameReader, FrameWriter
+from steelyard.replication.frames import HEADER_BYTES, FrameError, FrameReader, FrameWriter
 from steelyard.replication.group import GroupSettings, MemberId
 from steelyard.replication.handshake import Handshake
 from steelyard.replication.links import (
@@ -100,7 +100,9 @@ class Net:
         self.faults: dict[str, int] = {}
         self.frames = 0
         self.watch: Callable[[int, int, bytes], None] | None = None
-        """Told of every frame that leaves: sender, receiver, bytes."""
+        """Told of every message that leaves: sender, receiver, bytes."""
+        self.judge: Callable[[int, int, bytes], None] = lambda *_: None
+        """Told of the same, and says whether it may."""
         self._numbers = 0
 
     def dial(self, caller: "SimLinks", peer: MemberId, now_s: float) -> End | None:
@@ -121,8 +123,11 @@ class Net:
         connection, way = end.connection, (end.member, int(end.peer))
         self.frames += 1
         self.trace.add(end.member, f"to {end.peer}", data)
-        if self.watch is not None:
-            self.watch(end.member, end.peer, data)
+        if end.linked:
+            payload = data[HEADER_BYTES:]
+            self.judge(end.member, end.peer, payload)
+            if self.watch is not None:
+                self.watch(end.member, end.peer, payload)
         connection.under_way[end.member] = connection.under_way.get(end.member, 0) + len(data)
         weather = self.weather
         if way in weather.blocked or way in weather.stalled or connection.waiting.get(end.member):

@@ -5,16 +5,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from steelyard.replication import journal
 from steelyard.replication.group import DEDICATED, SHARED
 from steelyard.replication.guards import Guards
+from steelyard.replication.wire import APPEND_ENTRIES_MAX
 from steelyard.simulation.checkers import Violation
 from steelyard.simulation.cluster import Cluster, Node, Tuning
 from steelyard.simulation.faults import Faults
 from steelyard.simulation.history import History
+from steelyard.simulation.patches import patched
 from steelyard.simulation.verdict import judge, judge_member, judge_snapshots
 from steelyard.simulation.workload import Habits, Workload
 
-SETUP_S: Final = 20.0
+SETUP_S: Final = 60.0
 FAULTS_S: Final = 25.0
 COMMIT_S: Final = 10.0
 CONVERGE_S: Final = 30.0
@@ -46,6 +49,7 @@ def tuning_of(rng: random.Random) -> Tuning:
         snapshot_entries=20_000 if production else rng.choice((10, 30, 100, 400)),
         log_keep_entries=2_000_000 if production else rng.choice((5, 30, 200, 2_000_000)),
         cache_bytes=32 << 20 if production else rng.choice((400, 4_000, 1 << 20)),
+        append_entries=APPEND_ENTRIES_MAX if production else rng.choice((2, 3, 20, APPEND_ENTRIES_MAX)),
         loop_wait_s=0.010 if production else 0.025,
         read_s=rng.choice((0.000_02, 0.000_1)),
     )
@@ -77,7 +81,7 @@ def simulate(
     cluster = Cluster(rng, tuning, say)
     history = History()
     result = Result(seed)
-    with cluster.processor.in_charge():
+    with cluster.processor.in_charge(), patched((journal, "APPEND_ENTRIES_MAX", tuning.append_entries)):
         if prepare is not None:
             prepare(cluster)
         for node in cluster.nodes.values():
@@ -125,6 +129,8 @@ def _phases(cluster: Cluster, workload: Workload, rng: random.Random, kinds: fro
     if not cluster.run_until(healed_s + CONVERGE_S, lambda: _level(healed)) and not checkers.violations:
         indexes = {node.member: node.replica and node.replica.applied_index for node in healed}
         checkers.violate("C11", f"not level after {CONVERGE_S} s of health: {indexes}")
+    if faults.calm:
+        checkers.economical(len(cluster.nodes))
 
 
 def _level(nodes: list[Node]) -> bool:

@@ -56,6 +56,7 @@ class Trading:
 
     def __init__(self) -> None:
         self.group = ""
+        self.version = 1
         self.keys: dict[int, Key] = {}
         self.accounts: list[int] = []
         self.sessions: dict[int, Session] = {}

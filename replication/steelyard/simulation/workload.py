@@ -7,7 +7,7 @@ from typing import Final
 from steelyard.core import wire
 from steelyard.core.commands import AnyCommand, OpenSession
 from steelyard.core.entry import Accepted, AnyReply, Refused, Request, SessionReady
-from steelyard.core.queries import AnyAnswer
+from steelyard.core.queries import AnyAnswer, AnyQuery
 from steelyard.core.rejects import Reject
 from steelyard.core.units import OPERATOR, OPERATOR_KEY, AccountId, KeyId, SessionId
 from steelyard.replication.front import FailureReason, ReadMode
@@ -245,13 +245,15 @@ class Reader:
             min_index = self._index if mode is ReadMode.AT_LEAST else 0
             trader, query = wishes.question(rng, len(self._keys))
             key = OPERATOR_KEY if trader is None else self._keys[trader]
-            door = self._doors[rng.choice(list(self._doors))]
-            number, self._next = self._next, self._next + 1
-            self._history.asked(number, self._agenda.now_s, mode, min_index, key, query)
-            self._agenda.after(
-                self._habits.hop_s, lambda: door.ask(self, number, key, mode, min_index, query)
-            )
+            everywhere = mode is ReadMode.LINEARIZABLE and rng.random() < 0.5
+            for member in list(self._doors) if everywhere else [rng.choice(list(self._doors))]:
+                self._ask_at(self._doors[member], key, mode, min_index, query)
         self._agenda.after(self._rng.expovariate(1 / self._habits.read_s), self._ask)
+
+    def _ask_at(self, door: Door, key: KeyId, mode: ReadMode, min_index: int, query: AnyQuery) -> None:
+        number, self._next = self._next, self._next + 1
+        self._history.asked(number, self._agenda.now_s, mode, min_index, key, query)
+        self._agenda.after(self._habits.hop_s, lambda: door.ask(self, number, key, mode, min_index, query))
 
 
 class Workload:
