@@ -13,11 +13,11 @@ from pathlib import Path
 import lmdb
 import msgspec
 import pytest
-from tests.helpers.replicas import Link, Replicas, Trader, request
+from tests.helpers.replicas import Link, NotDone, Replicas, Trader, request
 
 from steelyard.core import snapshot
-from steelyard.core.commands import FoundGroup
-from steelyard.core.entry import AnyReply, Refused
+from steelyard.core.commands import ActivateVersion, FoundGroup
+from steelyard.core.entry import Accepted, AnyReply, Refused
 from steelyard.core.queries import Balances, GetBalances
 from steelyard.core.rejects import Reject
 from steelyard.core.units import AccountId
@@ -445,3 +445,47 @@ def test_a_leader_that_is_told_to_stop_hands_over_and_leaves_nothing_behind(grou
     # One term more: nobody had to find out and stand twice.
     assert group.member(group.leader()).state().term == states[leader].term + 1
     group.stop()
+
+
+NEXT_BUILD = """
+from steelyard.core import versions
+from steelyard.replication.__main__ import main
+versions.KNOWN_MAX = 2
+main()
+"""
+
+
+def test_a_version_is_activated_once_all_know_it_and_an_old_build_stops_before_it(tmp_path: Path) -> None:
+    with Replicas(tmp_path / "group") as group:
+        trader = Trader(group)
+        activate = request(ActivateVersion(version=2), 10, trader.operator)
+        old_program, new_program = group.program, ["-c", NEXT_BUILD]
+        for member in (1, 2, 3):
+            # Two new builds and an old one: nobody may activate what one member does not know.
+            leader = group.leader()
+            with pytest.raises(NotDone, match="MALFORMED"):
+                group.member(leader).submit([activate])
+            group.kill(member, signal.SIGTERM)
+            group.program = new_program
+            group.start(member)
+            trader.trade(3)
+            group.level()
+        group._leading = 0
+        ((index, reply),) = group.submit([activate])
+        assert isinstance(reply, Accepted)
+        trader.trade(9)
+        states = group.level()
+        assert len({state.digest for state in states.values()}) == 1
+        follower = group.leader() % 3 + 1
+        group.kill(follower)
+        group.program = old_program
+        stopped = group.start(follower)
+        assert stopped.wait(20) == 70
+        assert f"applying index {index}" in group.log(follower)
+        assert "version 2 is activated here, and this build knows 1" in group.log(follower)
+        group.program = new_program
+        del group.processes[follower]
+        group.start(follower)
+        trader.trade(3)
+        group.level()
+        group.stop()

@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from steelyard.core import versions
 from steelyard.replication.certificates import Signed, issue, make_authority
 from steelyard.replication.disk import refuse_if_owned
 from steelyard.replication.errors import StartRefused
@@ -270,6 +271,7 @@ def group_settings(
         peers={MemberId(other): split_endpoint(way) for other, way in ways.items()},
         secret=secret,
         timeouts=TIMEOUTS[config.profile],
+        knows=versions.KNOWN_MAX,
     )
 
 

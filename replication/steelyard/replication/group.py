@@ -66,6 +66,8 @@ class GroupSettings:
     peers: dict[MemberId, tuple[str, int]]
     secret: bytes
     timeouts: Timeouts = SHARED
+    knows: int = 0
+    """The newest version of the state machine that this build can carry out; the others are told."""
 
     def __post_init__(self) -> None:
         """Refuse a group without us, or with a guessable secret."""
@@ -90,6 +92,8 @@ class PeerStatus:
     needs_snapshot: bool
     wall_ahead_ns: int
     used_permille: int
+    knows: int = 0
+    """The newest version of the state machine that its build can carry out; 0 if it was never heard."""
 
 
 class FdRegistry(Protocol):

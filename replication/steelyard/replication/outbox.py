@@ -24,6 +24,7 @@ class Peer:
         self.needs_snapshot = False
         self.heard_s: float | None = None
         self.seen_term = 0
+        self.knows = 0
         self.wall_ahead_ns = 0
         self.used_permille = 0
         self.matched = 0

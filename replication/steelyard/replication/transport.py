@@ -209,6 +209,7 @@ class Transport:
                 needs_snapshot=p.needs_snapshot,
                 wall_ahead_ns=p.wall_ahead_ns if leads else 0,
                 used_permille=p.used_permille,
+                knows=p.knows,
             )
             for p in self._peers.values()
         ]
@@ -303,6 +304,7 @@ class Transport:
             store.durable_last_index,
             store.term(store.durable_last_index),
             nonce,
+            self._settings.knows,
         )
 
     def link_up(self, member: MemberId, hello: Hello) -> None:
@@ -311,6 +313,7 @@ class Transport:
         peer.linked, peer.paused = True, False
         peer.heard_s = self._clock.monotonic_s()
         peer.seen_term = hello.term
+        peer.knows = hello.knows
         self._out.post(peer, self._joining.meet(peer, hello))
         self._tell_connected(member, True)
 

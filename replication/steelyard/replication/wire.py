@@ -38,6 +38,8 @@ class Hello(msgspec.Struct, frozen=True, array_like=True, tag=1):
     last_index: Count
     last_term: Count
     nonce: Nonce
+    knows: Count = 0
+    """The newest version of the state machine that the sender's build can carry out."""
 
 
 class Proof(msgspec.Struct, frozen=True, array_like=True, tag=2):

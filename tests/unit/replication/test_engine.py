@@ -4,6 +4,7 @@ import socket
 import struct
 import zlib
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -239,3 +240,18 @@ def test_silent_strangers_are_closed_and_bounded(tmp_path: Path) -> None:
             group.run(lambda: refused.get("too many strangers", 0) == 4)
             group.run(lambda: refused.get("greeting took too long", 0) == 16)
             group.commit(b"goes on")
+
+
+def test_members_tell_each_other_which_versions_their_builds_know(tmp_path: Path) -> None:
+    with tcp_group(tmp_path) as group:
+        plain = group.settings
+        group.settings = lambda member: replace(plain(member), knows=10 + member)  # type: ignore[method-assign]
+        for member in MEMBERS[:2]:
+            group.start(member)
+        group.elect()
+        assert [peer.knows for peer in group.members[MEMBERS[0]].group.peers()] == [12, 0]
+        group.start(MEMBERS[2])
+        group.run(lambda: [peer.knows for peer in group.members[MEMBERS[0]].group.peers()] == [12, 13])
+        group.stop(MEMBERS[2])
+        group.run(lambda: not group.members[MEMBERS[0]].group.peers()[1].connected)
+        assert group.members[MEMBERS[0]].group.peers()[1].knows == 13, "what was heard is remembered"
