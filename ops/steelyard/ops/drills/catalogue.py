@@ -4,14 +4,14 @@ from typing import Any, Final
 
 from rich.table import Table
 
-from steelyard.ops.drills import crashes, partitions, pauses
+from steelyard.ops.drills import crashes, disks, partitions, pauses
 from steelyard.ops.drills.stage import Drill, perform
 from steelyard.ops.errors import OpsError
 from steelyard.ops.terminal import Terminal, text_of
 from steelyard.replication.config import Profile
 
 DRILLS: Final[dict[str, Drill]] = {
-    drill.name: drill for drill in (*crashes.DRILLS, *pauses.DRILLS, *partitions.DRILLS)
+    drill.name: drill for drill in (*crashes.DRILLS, *pauses.DRILLS, *partitions.DRILLS, *disks.DRILLS)
 }
 
 

@@ -43,7 +43,7 @@ class Setting(NamedTuple):
     #: Whether members reach each other through a mesh that can be tampered with.
     meshed: bool = False
     #: Around the whole life of the group, from before its start.
-    prepare: Callable[[LocalGroup], AbstractContextManager[None]] = lambda _: nullcontext()
+    prepare: Callable[[LocalGroup], AbstractContextManager[object]] = lambda _: nullcontext()
 
 
 class Drill(NamedTuple):
@@ -64,7 +64,13 @@ class Stage:
     """What a drill acts on while the group is under load."""
 
     def __init__(
-        self, terminal: Terminal, group: LocalGroup, operator: Client, traders: Traders, mesh: Mesh | None
+        self,
+        terminal: Terminal,
+        group: LocalGroup,
+        operator: Client,
+        traders: Traders,
+        mesh: Mesh | None,
+        prepared: object,
     ) -> None:
         self.terminal = terminal
         self.group = group
@@ -76,6 +82,8 @@ class Stage:
         self.facts: dict[str, Any] = {}
         #: Claims of this drill alone that did not hold, in words.
         self.failures: list[str] = []
+        #: What the setting's ``prepare`` has made.
+        self.prepared = prepared
         self._mesh = mesh
 
     @property
@@ -155,9 +163,9 @@ async def perform(
         start=False,
     ) as scratch:
         group = scratch.group
-        with setting.prepare(group):
+        with setting.prepare(group) as prepared:
             try:
-                stage, unread = await _act(terminal, drill, group, count)
+                stage, unread = await _act(terminal, drill, group, prepared, count)
                 with terminal.busy("reading the logs of all replicas"):
                     result = await asyncio.to_thread(_verdict, group, stage)
             finally:
@@ -184,14 +192,16 @@ async def perform(
         }
 
 
-async def _act(terminal: Terminal, drill: Drill, group: LocalGroup, rounds: int) -> tuple[Stage, list[int]]:
+async def _act(
+    terminal: Terminal, drill: Drill, group: LocalGroup, prepared: object, rounds: int
+) -> tuple[Stage, list[int]]:
     """Start, trade, break, heal; return once all members hold all that clients have seen."""
     async with _meshed(group, drill.setting.meshed) as mesh, group.client() as operator:
         group.start_all()
         with terminal.busy(f"{drill.name}: waiting for the group"):
             await group.wait_ready(operator)
         async with trading(group, operator) as traders, reading(traders) as readers:
-            stage = Stage(terminal, group, operator, traders, mesh)
+            stage = Stage(terminal, group, operator, traders, mesh, prepared)
             await stage.trade_on()
             await drill.faults(stage, rounds)
             await stage.trade_on()
