@@ -51,9 +51,12 @@ def fail_stop(code: int, reason: str) -> NoReturn:
 
 
 def _end_process(code: int, line: str) -> NoReturn:
-    sys.stderr.write(f"FAIL-STOP {code}: {line}\n")
-    sys.stderr.flush()
-    os._exit(code)
+    try:
+        sys.stderr.write(f"FAIL-STOP {code}: {line}\n")
+        sys.stderr.flush()
+    finally:
+        # Even if nobody can be told: the log of a full disk is on that disk.
+        os._exit(code)
 
 
 class Ending:

@@ -3,7 +3,6 @@
 import gc
 import logging
 import os
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -270,7 +269,8 @@ class Replica:
             if index % INTERVAL == 0:
                 self._reached(index)
         except Exception as error:
-            traceback.print_exc()
+            # Through the log, which bears a disk without room for it.
+            _log.exception("applying index %d", index)
             fail_stop(EX_INVARIANT, f"applying index {index}: {error!r}")
 
     def _apply_noop(self, index: int) -> None:
