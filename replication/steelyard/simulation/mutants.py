@@ -257,12 +257,6 @@ MUTANTS: Final = (
         patch=_founding_again,
     ),
     Mutant("an older copy of a disk votes", "D13", _LOSS, _guards(forgot=lambda *_: False)),
-    Mutant(
-        "snapshots over what is there, and all sent again",
-        "D9 D17",
-        _SNAPSHOTS | _LEADERS,
-        _guards(holds=lambda *_: False, next_after_ack=lambda _, after, __: after),
-    ),
     Mutant("frames unchecked", "D16", frozenset({"frames", "reset"}), patch=_frames_unchecked),
     Mutant("records unchecked", "section 5", _ROT, patch=_records_unchecked),
     Mutant(
@@ -283,7 +277,7 @@ MUTANTS: Final = (
 HIDDEN: Final = {
     "acks of another term (D10)": "with three members an ack always tells of a majority; five need it",
     "votes counted twice (D14)": "with three members the first vote already decides",
-    "an offer below applied (D17)": "alone: offers follow the order of a link, so none is late; see D9 D17",
+    "an offer below applied (D17)": "offers follow the order of a link, and a link's frames are never late or doubled",
     "a higher term is told (D33)": "without it a deposed leader leaves office a second later, by itself",
     "pre-vote (D34)": "saves terms and time, no promise rests on it",
     "soundness of appends (D36)": "nobody in a simulated group sends forged entries",

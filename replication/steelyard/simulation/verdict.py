@@ -100,7 +100,11 @@ def judge(checkers: Checkers, history: History) -> Replayed:
 
 
 def judge_member(checkers: Checkers, replayed: Replayed, member: int, exchange: Exchange) -> None:
-    """C13: a living member that has applied everything is what the replay is, to the byte."""
+    """C8, C13: a living member that has applied everything is what the replay is, to the byte."""
+    before = len(checkers.violations)
+    checkers.money(member, exchange)
+    if len(checkers.violations) > before:
+        return
     if exchange.applied_index == replayed.exchange.applied_index and snapshot.dump(exchange) != snapshot.dump(
         replayed.exchange
     ):
