@@ -162,6 +162,6 @@ def test_c12_a_member_that_stops_itself_and_one_that_floods() -> None:
 def test_c13_a_member_that_is_not_what_its_log_gives(scene: Scene) -> None:
     replayed = judge(scene.checkers, scene.history)
     other = snapshot.load(snapshot.dump(scene.exchange))
-    next(iter(other.state.sessions.values())).wants_from += 1
+    next(iter(other.state.sessions.values())).used_ns -= 1
     judge_member(scene.checkers, replayed, 2, other)
     assert fired(scene.checkers) == {"C13"}
