@@ -178,6 +178,11 @@ class PysyncobjGroup:
         """True while this member may not vote."""
         return self._store.identity.joining
 
+    @property
+    def fetching(self) -> bool:
+        """True while this member fetches a snapshot."""
+        return self.transport.fetching.active
+
     def propose(self, body: bytes, done: Done) -> None:
         """Put ``body`` into the log at the next turn; see ``Group``."""
         if len(body) > ENTRY_BYTES_MAX:

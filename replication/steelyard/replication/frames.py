@@ -1,4 +1,4 @@
-"""Frames between members: ``u32 length | u32 epoch | u64 sequence | u32 crc32 of these | u32 crc32`` and payload.
+"""Frames between members, ``u32 length | u32 epoch | u64 sequence | u32 header crc | u32 crc | payload``.
 
 Numbers are big-endian. The sequence counts from 0 on each connection and direction; a gap, a
 repeat, another connection's epoch or a wrong crc ends the connection, so what arrives is always

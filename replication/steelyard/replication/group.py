@@ -145,6 +145,11 @@ class Group(Protocol):
         """True while this member stores entries but may not vote (new or outdated disk)."""
         ...
 
+    @property
+    def fetching(self) -> bool:
+        """True while this member is behind the others' logs and fetches a snapshot."""
+        ...
+
     def propose(self, body: bytes, done: Done) -> None:
         """Put ``body`` (at most ``ENTRY_BYTES_MAX``) into the log at the next turn.
 

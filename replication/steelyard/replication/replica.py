@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from steelyard.core import Applied, Outcome, queries, wire
+from steelyard.core import Applied, Outcome, queries, versions, wire
 from steelyard.core.commands import FoundGroup
 from steelyard.core.entry import Request
 from steelyard.core.rejects import Reject
@@ -396,6 +396,9 @@ class Replica:
             log_used_ppm=int(self._sequencer.storage_used * 1_000_000),
             commands_applied=self._commands,
             sync_mode=SYNC_MODE,
+            needs_snapshot=group.fetching,
+            version=self._exchange.state.version,
+            knows=versions.KNOWN_MAX,
         )
 
 
