@@ -123,6 +123,22 @@ def status(directory: Path, as_json: bool) -> None:
 
 
 @cli.command()
+@click.argument("member", type=click.IntRange(1, 3))
+@data_directory
+@as_json
+def replace(member: int, directory: Path, as_json: bool) -> None:
+    """Put a new machine in the place of a dead MEMBER: empty disk, new certificate; it votes once caught up.
+
+    The other two must be running.  What is left of the old one is kept beside it, and must never run again.
+    """
+    from steelyard.ops import replace as part
+    from steelyard.ops.cluster import LocalGroup
+
+    terminal = Terminal(as_json=as_json)
+    terminal.finish(_run(part.replace(terminal, LocalGroup.open(directory), member)))
+
+
+@cli.command()
 @click.option("--seed", default=1, show_default=True, help="The market's seed.")
 @click.option("--steps", default=1500, show_default=True, type=click.IntRange(1), help="How long it lasts.")
 @as_json

@@ -16,7 +16,14 @@ from steelyard.ops.errors import GroupError, NotReady
 from steelyard.ops.ports import USUAL_CLIENT, USUAL_PEER, free_ports
 from steelyard.ops.processes import Process, wait_gone
 from steelyard.ops.runfile import PARTS, RUN_FILE, NodeRun, Part, Run, read_run, remove_run, write_run
-from steelyard.replication.config import GroupConfig, Profile, found_group, node_paths, read_group
+from steelyard.replication.config import (
+    GroupConfig,
+    Profile,
+    found_group,
+    node_paths,
+    prepare_replacement,
+    read_group,
+)
 from steelyard.replication.errors import ReplicationError
 from steelyard.replication.log_reader import LogReader
 
@@ -212,14 +219,18 @@ class LocalGroup:
             GroupError: It does not.
 
         """
-        process = self.run.nodes[member].replica
         deadline = time.monotonic() + seconds
-        while process is not None and time.monotonic() < deadline:
-            code = self.exit_code(process)
+        while time.monotonic() < deadline:
+            code = self.replica_exit_now(member)
             if code is not None:
                 return code
             await asyncio.sleep(POLL_S)
         raise GroupError(f"the replica of node {member} did not stop within {seconds:.0f} s")
+
+    def replica_exit_now(self, member: int) -> int | None:
+        """Return the exit code of a replica that we started, or None while it lives."""
+        process = self.run.nodes[member].replica
+        return self.exit_code(process) if process is not None else None
 
     def restart(self, member: int) -> None:
         """Start a killed node again; waits until its old processes are gone.
@@ -236,6 +247,21 @@ class LocalGroup:
         node = self.refresh().nodes[member]
         self._await_end(node.alive())
         shutil.rmtree(node_paths(self.directory, member).node)
+
+    def replace(self, member: int) -> None:
+        """Put a new machine in the place of a member: a new certificate, an empty disk, and no vote yet.
+
+        What was left of the old one is kept beside it.
+
+        Raises:
+            ReplicationError: It cannot be prepared.
+
+        """
+        self.kill(member)
+        self._await_end(self.run.nodes[member].alive())
+        prepare_replacement(self.directory, member)
+        self.run.nodes[member].down_reason = ""
+        self.start(member)
 
     def stop(self) -> list[int]:
         """Stop what runs, gateways before replicas, by SIGTERM, then SIGKILL; return their numbers."""

@@ -20,6 +20,7 @@ COMMANDS = [
     ["drill", "restore"],
     ["drill", "all"],
     ["sim"],
+    ["replace"],
     ["bench"],
     ["bench", "core"],
     ["bench", "e2e"],

@@ -4,15 +4,16 @@ from typing import Any, Final
 
 from rich.table import Table
 
-from steelyard.ops.drills import crashes, disks, partitions, pauses
+from steelyard.client.errors import SteelyardError
+from steelyard.ops.drills import clocks, crashes, disks, operations, partitions, pauses
 from steelyard.ops.drills.stage import Drill, perform
 from steelyard.ops.errors import OpsError
 from steelyard.ops.terminal import Terminal, text_of
 from steelyard.replication.config import Profile
+from steelyard.replication.errors import ReplicationError
 
-DRILLS: Final[dict[str, Drill]] = {
-    drill.name: drill for drill in (*crashes.DRILLS, *pauses.DRILLS, *partitions.DRILLS, *disks.DRILLS)
-}
+_PARTS: Final = (crashes, pauses, partitions, disks, clocks, operations)
+DRILLS: Final[dict[str, Drill]] = {drill.name: drill for part in _PARTS for drill in part.DRILLS}
 
 
 async def run_all(terminal: Terminal, *, quick: bool, profile: Profile) -> dict[str, Any]:
@@ -25,9 +26,9 @@ async def run_all(terminal: Terminal, *, quick: bool, profile: Profile) -> dict[
         terminal.say(f"drill {number} of {len(DRILLS)}: {drill.name}")
         try:
             verdicts.append(await perform(terminal, drill, quick=quick, profile=profile))
-        except* OpsError as errors:
-            words = "; ".join(str(error) for error in errors.exceptions)
-            verdicts.append({"drill": drill.name, "error": words, "ok": False})
+        except (OpsError, SteelyardError, ReplicationError, TimeoutError) as error:
+            terminal.say(f"{drill.name} broke off: {error!r}")
+            verdicts.append({"drill": drill.name, "error": repr(error), "ok": False})
     return {
         "drills": verdicts,
         "skipped": [verdict["drill"] for verdict in verdicts if "skipped" in verdict],

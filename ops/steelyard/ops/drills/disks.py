@@ -21,6 +21,7 @@ from steelyard.replication.log_reader import LogReader
 STOP_S: Final = 20.0
 SLOW_SYNC_S: Final = 0.4
 SLOW_S: Final = 6.0
+FULL_S: Final = 6.0
 #: What rests of a small disk is filled up to this.
 LEFT_BYTES: Final = 4096
 SMALL_MAP_BYTES: Final = 24 << 20
@@ -82,17 +83,26 @@ async def slow_disk(stage: Stage, rounds: int) -> None:
 
 
 async def disk_full(stage: Stage, rounds: int) -> None:
-    """Fill a member's small disk: it must stop at its next snapshot, and come back when there is room."""
+    """Fill a member's small disk: it must go on without snapshots, or stop with exit code 74."""
     small = stage.prepared
     assert isinstance(small, SmallDisk)
     with stage.terminal.progress("filling a disk", rounds) as advance:
         for number in range(rounds):
             async with stage.measured():
                 small.fill()
-                await _stops(stage, small.member)
+                stood_at = await _snapshot_index(stage, small.member)
+                await asyncio.sleep(FULL_S)
+                code = stage.group.replica_exit_now(small.member)
+                stage.expect(code in {None, EX_DISK}, f"a full disk ended the replica with exit code {code}")
+                if code is None:
+                    # Written before the disk was full, perhaps; another one cannot have been.
+                    now_at = await _snapshot_index(stage, small.member)
+                    stage.expect(now_at <= stood_at + SNAPSHOT_ENTRIES, "the disk was not full")
                 small.make_room()
                 stage.group.start(small.member)
                 await stage.level()
+                await _snapshots_again(stage, small.member)
+            stage.facts["exit_code"] = code
             advance(number + 1)
 
 
@@ -236,6 +246,17 @@ def _shims(stage: Stage) -> Shims:
 async def _stops(stage: Stage, member: int) -> None:
     code = await stage.group.replica_exit(member, seconds=STOP_S)
     stage.expect(code == EX_DISK, f"node {member} stopped with exit code {code}, not {EX_DISK}")
+
+
+async def _snapshot_index(stage: Stage, member: int) -> int:
+    return (await stage.group.statuses(stage.operator))[member].snapshot_index
+
+
+async def _snapshots_again(stage: Stage, member: int) -> None:
+    stood_at = await _snapshot_index(stage, member)
+    async with asyncio.timeout(SNAPSHOT_S):
+        while await _snapshot_index(stage, member) == stood_at:
+            await asyncio.sleep(LOOK_S)
 
 
 async def _gone(stage: Stage, member: int) -> None:

@@ -166,6 +166,10 @@ async def perform(
         with setting.prepare(group) as prepared:
             try:
                 stage, unread = await _act(terminal, drill, group, prepared, count)
+            except Exception as error:
+                terminal.say(f"the group's data is left in {group.directory}")
+                raise _cause(error) from None
+            else:
                 with terminal.busy("reading the logs of all replicas"):
                     result = await asyncio.to_thread(_verdict, group, stage)
             finally:
@@ -190,6 +194,13 @@ async def perform(
             "machine": machine.describe(),
             "ok": ok,
         }
+
+
+def _cause(error: Exception) -> Exception:
+    """Return what went wrong first where several tasks were under way."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 async def _act(
