@@ -16,6 +16,7 @@ from steelyard.replication.log_store import LogStore
 from steelyard.replication.poller import FdCallback
 from steelyard.replication.replica import Machine, Replica
 from steelyard.replication.snapshot_store import Snapshot
+from steelyard.simulation.background import SimBackground
 from steelyard.simulation.checkers import Checkers, Promises
 from steelyard.simulation.clock import Agenda, MachineClock
 from steelyard.simulation.disk import Platter, SimDisk, SimFiles
@@ -42,6 +43,8 @@ class Tuning:
     log_keep_entries: int
     cache_bytes: int
     append_entries: int
+    children: bool
+    """Whether every snapshot is written by a child."""
     loop_wait_s: float
     read_s: float
     guards: Guards = field(default_factory=Guards)
@@ -55,6 +58,8 @@ class SimReplica(Replica):
     def __init__(self, config: GroupConfig, settings: GroupSettings, machine: Machine, node: "Node") -> None:
         self._node = node
         super().__init__(config, settings, machine)
+        if node.cluster.tuning.children:
+            self._retention._bytes_per_s = 1.0  # whatever its size: it would take too long in the loop
         node.cluster.checkers.restored(node.member, self._exchange)
 
     @property
@@ -224,12 +229,13 @@ class Node:
                 dice = random.Random(cluster.rng.getrandbits(64))
                 links = SimLinks(cluster.net, settings, process, clock, dice)
                 self.links = links
+                files = SimFiles(platter, process, clock, trace)
                 self.replica = SimReplica(
                     cluster.config,
                     settings,
                     Machine(
                         store,
-                        SimFiles(platter, process, clock, trace),
+                        files,
                         open_front,
                         clock=clock,
                         process=1000 * self.member + self.lives,
@@ -237,6 +243,7 @@ class Node:
                         waiter=waiter,
                         links=links,
                         guards=tuning.guards,
+                        background=SimBackground(cluster.agenda, dice, files, process, clock),
                     ),
                     self,
                 )

@@ -125,6 +125,10 @@ class Platter:
             file.content = file.synced = _torn(file, rng)
         self.named = dict(self.files)
 
+    def create(self, name: str) -> None:
+        """Make an empty file."""
+        self.files[name] = _File()
+
     def sync_late(self) -> None:
         """Let the device get what a careless store left in the cache."""
         self._undo = []
@@ -212,10 +216,27 @@ class SimDisk:
         """Keep everything."""
 
 
+class ChildFiles:
+    """What a child does to files, kept in order, and what it would read of its own."""
+
+    def __init__(self) -> None:
+        self.steps: list[tuple[str, str, bytes]] = []
+        self.contents: dict[str, bytes] = {}
+
+    def note(self, what: str, name: str, content: bytes = b"") -> None:
+        """Note a step."""
+        self.steps.append((what, name, content))
+        if what != "sync":
+            self.contents[name] = content if what == "create" else self.contents[name] + content
+
+
 class SimFiles:
     """``Files`` of one process over a platter."""
 
     def __init__(self, platter: Platter, process: Process, clock: MachineClock, trace: Trace) -> None:
+        self.platter = platter
+        self.child: ChildFiles | None = None
+        """While a child is born: what it does does not happen here and now."""
         self._platter = platter
         self._process = process
         self._clock = clock
@@ -223,11 +244,17 @@ class SimFiles:
 
     def create(self, name: str) -> None:
         """Make an empty file, or empty the one that is there."""
+        if self.child is not None:
+            self.child.note("create", name)
+            return
         self._call("create", name)
-        self._platter.files[name] = _File()
+        self._platter.create(name)
 
     def append(self, name: str, content: bytes) -> None:
         """Write behind what the file holds."""
+        if self.child is not None:
+            self.child.note("append", name, content)
+            return
         self._call("append", name, content)
         if self._platter.fail_files == errno.ENOSPC:
             raise OSError(errno.ENOSPC, "No space left on device")
@@ -237,7 +264,8 @@ class SimFiles:
     def read(self, name: str, offset: int = 0, size: int = -1) -> bytes:
         """Return ``size`` bytes from ``offset`` on, or all that follow."""
         self._process.call()
-        content = self._file(name).content
+        inside = self.child is not None and name in self.child.contents
+        content = self.child.contents[name] if self.child and inside else self._file(name).content
         return content[offset:] if size < 0 else content[offset : offset + size]
 
     def size(self, name: str) -> int:
@@ -247,6 +275,9 @@ class SimFiles:
 
     def sync(self, name: str) -> None:
         """Let the device have the file's content."""
+        if self.child is not None:
+            self.child.note("sync", name)
+            return
         self._call("sync", name)
         self._clock.spent_s += self._platter.sync_s
         if self._platter.fail_files == errno.EIO:

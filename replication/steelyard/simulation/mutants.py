@@ -277,7 +277,7 @@ MUTANTS: Final = (
 HIDDEN: Final = {
     "acks of another term (D10)": "with three members an ack always tells of a majority; five need it",
     "votes counted twice (D14)": "with three members the first vote already decides",
-    "an offer below applied (D17)": "offers follow the order of a link, and a link's frames are never late or doubled",
+    "an offer below applied (D17)": "offers keep the order of a link, so that none is late or doubled",
     "a higher term is told (D33)": "without it a deposed leader leaves office a second later, by itself",
     "pre-vote (D34)": "saves terms and time, no promise rests on it",
     "soundness of appends (D36)": "nobody in a simulated group sends forged entries",
