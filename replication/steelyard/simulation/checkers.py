@@ -6,9 +6,11 @@ those of the naive exchange · C10 nothing moves back · C11 liveness · C12 no 
 C13 replay equals life.
 """
 
-from typing import Final, NamedTuple
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple, Protocol
 
 from steelyard.core import Exchange
+from steelyard.replication.group import MemberId
 from steelyard.replication.log_store import LogStore
 from steelyard.replication.wire import Ack, Append, VoteGrant, VoteRequest, decode_message
 from steelyard.simulation.disk import Platter
@@ -45,6 +47,13 @@ class Promises:
         """What a wiped or replaced disk held: its copies are lost by accident, not by a broken promise."""
 
 
+class Machine(Protocol):
+    """What C4 needs to know of a member."""
+
+    member: MemberId
+    platter: Platter
+
+
 class Checkers:
     """The claims about a running group."""
 
@@ -59,7 +68,8 @@ class Checkers:
         self.frontier_chain = b""
         self.promises: dict[int, Promises] = {}
         self.applied = 0
-        self.holes = 0
+        self.unsettled = False
+        """Whether a disk or the frontier has changed since C4 was looked at."""
         self.sent = 0
         """How many entries left in appends."""
 
@@ -81,6 +91,7 @@ class Checkers:
             self.violate("C2", f"n{member} has another digest at {index}")
         if index > self.frontier:
             self.frontier, self.frontier_chain = index, store.chain(index)
+            self.unsettled = True
         if body is not None and index % INVARIANTS_EVERY == 0:
             self.money(member, exchange)
 
@@ -103,17 +114,18 @@ class Checkers:
         if self.leaders.setdefault(term, member) != member:
             self.violate("C3", f"n{self.leaders[term]} and n{member} both lead in term {term}")
 
-    def durable(self, platters: dict[int, Platter]) -> int:
-        """C4: return how many members hold all that was applied anywhere."""
+    def durable(self, machines: Mapping[Any, Machine]) -> None:
+        """C4: a majority of disks holds all that was applied anywhere; judged when either has changed."""
+        if not self.unsettled:
+            return
+        self.unsettled = False
         index, chain = self.frontier, self.frontier_chain
         holders = 0
-        for member, platter in platters.items():
-            if platter.holds(index, chain) or index <= self.promises[member].vouched_index:
-                holders += 1
-        if holders * 2 <= len(platters) and index:
-            self.holes += 1
+        for machine in machines.values():
+            vouched = index <= self.promises[machine.member].vouched_index
+            holders += vouched or machine.platter.holds(index, chain)
+        if holders * 2 <= len(machines) and index:
             self.violate("C4", f"entry {index} was applied and is durable on {holders} members only")
-        return holders
 
     def promised(self, sender: int, receiver: int, payload: bytes, platter: Platter) -> None:
         """C4: an ack, a vote or a wish to be voted for leaves only when the disk has what it rests on."""

@@ -321,7 +321,7 @@ class Node:
         if self._commits != self.platter.commits:
             self._commits = self.platter.commits
             cluster.disk_changed(self)
-        cluster.checkers.durable(cluster.platters())
+        cluster.checkers.durable(cluster.nodes)
         if not process.alive:
             exit_ = process.exit
             self._ended(silently=False)
@@ -394,10 +394,6 @@ class Cluster:
         """Where clients go."""
         return {member: node.door for member, node in self.nodes.items()}
 
-    def platters(self) -> dict[int, Platter]:
-        """Return what the disks hold."""
-        return {member: node.platter for member, node in self.nodes.items()}
-
     def count(self, fault: str) -> None:
         """Count a fault by its kind."""
         self.faults[fault] = self.faults.get(fault, 0) + 1
@@ -431,6 +427,7 @@ class Cluster:
 
     def disk_changed(self, node: Node) -> None:
         """Hold a disk against what it promised."""
+        self.checkers.unsettled = True
         self.checkers.kept(node.member, node.platter)
         self.checkers.caught_up(node.member, node.platter)
 

@@ -51,7 +51,7 @@ def tuning_of(rng: random.Random) -> Tuning:
         cache_bytes=32 << 20 if production else rng.choice((400, 4_000, 1 << 20)),
         append_entries=APPEND_ENTRIES_MAX if production else rng.choice((2, 3, 20, APPEND_ENTRIES_MAX)),
         children=rng.random() < 0.3,
-        loop_wait_s=0.010 if production else 0.025,
+        loop_wait_s=0.010 if production else rng.choice((0.025, 0.05)),
         read_s=rng.choice((0.000_02, 0.000_1)),
     )
 
