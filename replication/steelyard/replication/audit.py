@@ -213,6 +213,8 @@ def _note(
             continue
         key = (request.session, request.request)
         before = executions.get(key)
+        if before is not None and before.log_index == index and not outcome.events:
+            continue  # a repeat in the entry of its first attempt: answered from memory
         if before is not None:
             executions[key] = before._replace(times=before.times + 1)
             continue
