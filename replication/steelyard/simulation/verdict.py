@@ -4,6 +4,8 @@ from bisect import bisect_left
 from itertools import accumulate
 from typing import Final
 
+from msgspec.structs import replace
+
 from steelyard.core import Exchange, queries, snapshot, wire
 from steelyard.core.entry import Applied, Entry, Outcome, Refused
 from steelyard.core.units import KeyId
@@ -77,7 +79,9 @@ class Replayed:
                 if before[0] == index and not outcome.events:
                     continue  # its copy came in the same entry and was answered from memory
                 self._checkers.violate("C6", f"request {key} was executed at {before[0]} and at {index}")
-            body, reply = wire.encode_request(request), wire.encode_reply(outcome.reply)
+            # What a client still wants changes from one copy of a request to the next.
+            body = wire.encode_request(replace(request, wants_from=0))
+            reply = wire.encode_reply(outcome.reply)
             self.places[key] = (index, position, body, reply)
 
     def _answer(self, index: int, question: Question) -> None:

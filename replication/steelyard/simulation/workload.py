@@ -4,10 +4,16 @@ import random
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
+from msgspec.structs import replace
+
+from steelyard.client import model
+from steelyard.client.errors import SteelyardError
+from steelyard.client.failover import Backoff, Line
+from steelyard.client.wire import delimited
 from steelyard.core import wire
 from steelyard.core.commands import AnyCommand, OpenSession
 from steelyard.core.entry import Accepted, AnyReply, Refused, Request, SessionReady
-from steelyard.core.queries import AnyAnswer, AnyQuery
+from steelyard.core.queries import AnyAnswer, AnyQuery, GetSession, SessionInfo
 from steelyard.core.rejects import Reject
 from steelyard.core.units import OPERATOR, OPERATOR_KEY, AccountId, KeyId, SessionId
 from steelyard.replication.front import FailureReason, ReadMode
@@ -16,9 +22,9 @@ from steelyard.simulation.clock import Agenda
 from steelyard.simulation.doors import Door
 from steelyard.simulation.history import History
 
-_OUT_OF_ORDER: Final = (Reject.REQUEST_GAP, Reject.WINDOW_FULL)
 _NO_SESSION: Final = SessionId(0)
-RETRY_S: Final = 0.05
+_COMMAND: Final = b"\x12"
+"""The tag of a command in the line's messages, as in the protocol."""
 ANSWER_S: Final = 1.2
 """Without an answer for so long, a client asks elsewhere."""
 
@@ -28,7 +34,7 @@ class Habits:
 
     def __init__(self, rng: random.Random) -> None:
         self.traders = rng.randrange(2, 6)
-        self.window = rng.choice((1, 4, 16, 64))
+        self.open_max = rng.choice((1, 4, 16, 64))
         self.think_s = rng.choice((0.05, 0.15, 0.4))
         self.hop_s = 0.0005
         self.lost_rate = rng.choice((0.0, 0.01, 0.1))
@@ -38,7 +44,7 @@ class Habits:
 
 
 class Client:
-    """One session's line of requests, sent to whoever leads."""
+    """One session's line of requests, in the hands of the SDK's own logic, sent to whoever leads."""
 
     def __init__(
         self,
@@ -51,7 +57,7 @@ class Client:
         key: KeyId,
         wish: Callable[[int], AnyCommand],
         script: Iterable[AnyCommand] = (),
-        scripted: Callable[[AnyReply], None] | None = None,
+        scripted: Callable[[model.Reply], None] | None = None,
     ) -> None:
         """``script`` comes first, one command at a time; ``scripted`` hears its replies."""
         self._agenda = agenda
@@ -65,20 +71,16 @@ class Client:
         self._script: Iterator[AnyCommand] | None = iter(script)
         self._scripted = scripted
         self._session = _NO_SESSION
-        self._open: dict[int, bytes] = {}
-        self._next = 1
+        self._line = Line()
+        self._backoff = Backoff(random.Random(rng.getrandbits(64)))
         self._target = rng.choice(list(doors))
-        self._sent_s = 0.0
-        self._retrying = False
+        self._attached = False
+        self._attaching = 0
+        self._heard_s = 0.0
         self.stopped = False
         """Whether to begin nothing new; what is open is still resent."""
-        self.replies = 0
-        self._open_session()
-
-    @property
-    def outstanding(self) -> int:
-        """How many requests have no reply."""
-        return len(self._open)
+        self._attach()
+        self._watch()
 
     # --- what doors tell ---------------------------------------------------------------------------
 
@@ -87,38 +89,51 @@ class Client:
         if request:
             self._history.replied(self._session, request, self._agenda.now_s, index, reply)
         if self._rng.random() >= self._habits.lost_rate:
-            self._agenda.after(self._hop_s(), lambda: self._settle(request, reply))
+            self._agenda.after(self._hop_s(), lambda: self._settle(index, reply))
 
     def failed(self, requests: list[int], reason: FailureReason | None) -> None:
-        """Ask again, perhaps somewhere else."""
-        del requests
-        self._agenda.after(self._hop_s(), lambda: self._retry(elsewhere=reason is None))
+        """Attach again, perhaps somewhere else."""
+        if self._attached or self._session == _NO_SESSION or -self._attaching in requests:
+            self._lost(elsewhere=reason is None)
 
     def answered(self, question: int, index: int, answer: AnyAnswer | Reject) -> None:
-        """Clients do not ask questions; see ``Reader``."""
+        """Learn where the session stands, and send again whatever has no reply."""
+        if question != -self._attaching or not isinstance(answer, SessionInfo):
+            return
+        self._attached = True
+        self._heard_s = self._agenda.now_s
+        self._backoff.reset()
+        self._line.welcomed(answer.last_request, [_told(index, reply) for index, reply in answer.replies])
+        self._send()
+
+    # --- what the line tells of a scripted command ---------------------------------------------------
+
+    def set_result(self, result: model.Reply, /) -> None:
+        """Go on with the script."""
+        if self._scripted is not None:
+            self._scripted(result)
+        self._agenda.after(0.0, self._step)
+
+    def set_exception(self, exception: SteelyardError, /) -> None:
+        """Stop: nothing that a script asks for is ever taken over or given up."""
+        raise AssertionError(exception)
 
     # --- the line ------------------------------------------------------------------------------------
 
-    def _settle(self, number: int, reply: AnyReply) -> None:
-        if number == 0:
-            if isinstance(reply, SessionReady) and self._session == _NO_SESSION:
+    def _settle(self, index: int, reply: AnyReply) -> None:
+        self._heard_s = self._agenda.now_s
+        if isinstance(reply, SessionReady):
+            if self._session == _NO_SESSION:
                 self._session = reply.session
+                self._attach()
                 self._step()
-                self._watch()
-            elif self._session == _NO_SESSION:
-                self._agenda.after(RETRY_S, self._open_session)
             return
-        if number not in self._open:
-            return
-        if isinstance(reply, Refused) and reply.reason in _OUT_OF_ORDER:
-            self._retry(elsewhere=False)
-            return
-        del self._open[number]
-        self.replies += 1
-        if self._script is not None:
-            if self._scripted is not None:
-                self._scripted(reply)
-            self._step()
+        if reply.request == 0:
+            return  # the session was refused: whoever watches asks again
+        if not self._line.settle(_told(index, reply)):
+            self._lost(elsewhere=False)
+        elif self._attached:
+            self._send()  # the window has moved
 
     def _step(self) -> None:
         """Begin what comes next: the script, one by one; then wishes, as the habits say."""
@@ -126,80 +141,119 @@ class Client:
             command = next(self._script, None)
             if command is not None:
                 self._add(command)
-                self._send(self._target, list(self._open))
+                self._send()
                 return
             self._script = None
         self._agenda.after(self._rng.expovariate(1 / self._habits.think_s), self._think)
 
     def _think(self) -> None:
-        if not self.stopped:
-            habits, rng = self._habits, self._rng
-            room = habits.window - len(self._open)
-            if room > 0:
-                numbers = [
-                    self._add(self._wish(self._next)) for _ in range(rng.randrange(1, min(room, 8) + 1))
-                ]
-                if len(numbers) > 1 and rng.random() < habits.gap_rate:
-                    numbers = numbers[1:]
-                self._send(self._target, numbers)
-                if rng.random() < habits.twice_rate:
-                    self._send(rng.choice(list(self._doors)), numbers)
+        room = self._habits.open_max - len(self._line.open)
+        if not self.stopped and room > 0:
+            for _ in range(self._rng.randrange(1, min(room, 8) + 1)):
+                self._add(self._wish(self._line.next_request))
+            self._send()
         self._step()
 
-    def _add(self, command: AnyCommand) -> int:
-        number, self._next = self._next, self._next + 1
-        wants_from = min(self._open, default=number)
-        request = Request(self._session, number, wants_from, self._key, number, 0, command)
-        self._open[number] = wire.encode_request(request)
-        self._history.called(self._session, number, self._agenda.now_s, self._open[number])
-        return number
+    def _add(self, command: AnyCommand) -> None:
+        number = self._line.next_request
+        request = Request(self._session, number, 0, self._key, number, 0, command)
+        body = wire.encode_request(request)
+        waiter = self if self._script is not None else None
+        self._line.add(delimited(_COMMAND, body), number, waiter, self._agenda.now_s)
+        self._history.called(self._session, number, self._agenda.now_s, body)
 
-    def _send(self, member: int, numbers: list[int]) -> None:
-        self._sent_s = self._agenda.now_s
-        requests = [(number, self._open[number]) for number in numbers]
+    def _send(self) -> None:
+        """Send what the line has to send; sometimes twice, to two members, or with a gap."""
+        habits, rng = self._habits, self._rng
+        while self._attached and (message := self._line.message()) is not None:
+            requests = _requests_of(message)
+            if len(requests) > 1 and rng.random() < habits.gap_rate:
+                requests = requests[1:]
+            self._submit(self._target, requests)
+            if rng.random() < habits.twice_rate:
+                self._submit(rng.choice(list(self._doors)), requests)
+
+    def _submit(self, member: int, requests: list[tuple[int, bytes]]) -> None:
         door = self._doors[member]
         if self._rng.random() >= self._habits.lost_rate:
             self._agenda.after(self._hop_s(), lambda: door.submit(self, requests))
 
-    def _open_session(self) -> None:
-        if self._session != _NO_SESSION:
+    # --- attaching -------------------------------------------------------------------------------------
+
+    def _attach(self) -> None:
+        """Open the session, or ask a member where it stands."""
+        self._attaching += 1
+        number, door = -self._attaching, self._doors[self._target]
+        if self._session == _NO_SESSION:
+            command = OpenSession(account=self._account, name="main")
+            body = wire.encode_request(Request(_NO_SESSION, 0, 0, self._key, 0, 0, command))
+            self._agenda.after(self._hop_s(), lambda: door.submit(self, [(0, body)]))
             return
-        command = OpenSession(account=self._account, name="main")
-        body = wire.encode_request(Request(_NO_SESSION, 0, 0, self._key, 0, 0, command))
-        door = self._doors[self._guess()]
-        self._agenda.after(self._hop_s(), lambda: door.submit(self, [(0, body)]))
-        self._agenda.after(ANSWER_S, self._open_session)
+        query = GetSession(account=self._account, name="main", replies_from=self._line.wants_from)
+        self._agenda.after(
+            self._hop_s(), lambda: door.ask(self, number, self._key, ReadMode.LINEARIZABLE, 0, query)
+        )
 
-    def _watch(self) -> None:
-        """Ask again when an answer is overdue."""
-        if self._open and self._agenda.now_s - self._sent_s > ANSWER_S:
-            self._retry(elsewhere=True)
-        self._agenda.after(ANSWER_S / 3, self._watch)
-
-    def _retry(self, *, elsewhere: bool) -> None:
-        if self._retrying:
-            return
-        self._retrying = True
-
-        def again() -> None:
-            self._retrying = False
-            self._target = self._guess(elsewhere=elsewhere)
-            if self._session == _NO_SESSION:
-                self._open_session()
-            elif self._open:
-                self._send(self._target, sorted(self._open))
-
-        self._agenda.after(RETRY_S * (1 + self._rng.random()), again)
-
-    def _guess(self, *, elsewhere: bool = False) -> int:
-        """Return whom to ask: the leader that somebody knows of, or anybody."""
+    def _lost(self, *, elsewhere: bool) -> None:
+        self._attached = False
+        self._attaching += 1  # whatever is still to be answered comes too late
+        mark = self._attaching
         state = self._doors[self._target].state
         if not elsewhere and state is not None and state.leader:
-            return state.leader
-        return self._rng.choice(list(self._doors))
+            self._target = state.leader
+        else:
+            self._target = self._rng.choice(list(self._doors))
+
+        def again() -> None:
+            if self._attaching == mark:
+                self._attach()
+
+        self._agenda.after(self._hop_s() + self._backoff.next_s(), again)
+
+    def _watch(self) -> None:
+        """Attach again when an answer is overdue."""
+        waits = not self._attached or bool(self._line.open)
+        if not waits:
+            self._heard_s = self._agenda.now_s
+        elif self._agenda.now_s - self._heard_s > ANSWER_S:
+            self._heard_s = self._agenda.now_s
+            self._lost(elsewhere=True)
+        self._agenda.after(ANSWER_S / 3, self._watch)
 
     def _hop_s(self) -> float:
         return self._habits.hop_s * (0.5 + self._rng.random())
+
+
+def _told(index: int, reply: AnyReply) -> model.Reply:
+    """Return a reply as the SDK's logic takes it: all it asks is whose it is, and why it was refused."""
+    if isinstance(reply, Refused):
+        return model.Refused(
+            reply.request, reply.fingerprint, index, Reject(reply.reason).name, reply.expected
+        )
+    made = reply.made if isinstance(reply, Accepted) else 0
+    return model.Accepted(reply.request, reply.fingerprint, index, made)
+
+
+def _requests_of(message: bytes) -> list[tuple[int, bytes]]:
+    """Return the requests in a message of the line, as a door makes them: with what is still wanted."""
+    bodies: list[bytes] = []
+    at = 0
+    while message[at : at + 1] == _COMMAND:
+        size, at = _varint(message, at + 1)
+        bodies.append(message[at : at + size])
+        at += size
+    wants_from, _ = _varint(message, at + 1)
+    requests = [replace(wire.decode_request(body), wants_from=wants_from) for body in bodies]
+    return [(request.request, wire.encode_request(request)) for request in requests]
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    number = shift = 0
+    while True:
+        number |= (data[at] & 0x7F) << shift
+        shift, at = shift + 7, at + 1
+        if data[at - 1] < 0x80:
+            return number, at
 
 
 class Reader:
@@ -295,8 +349,8 @@ class Workload:
         for client in self.clients:
             client.stopped = True
 
-    def _set_up(self, reply: AnyReply) -> None:
-        if not isinstance(reply, Accepted) or not reply.made:
+    def _set_up(self, reply: model.Reply) -> None:
+        if not isinstance(reply, model.Accepted) or not reply.made:
             return
         trader, key = len(self._keys), KeyId(reply.made)
         self._keys[trader] = key
