@@ -19,6 +19,8 @@ class Peer:
     def __init__(self, member: MemberId) -> None:
         self.member = member
         self.linked = False
+        self.links = 0
+        """How many links to it there were: each may lead to another life of it."""
         self.paused = False
         self.held: deque[bytes] = deque()
         self.needs_snapshot = False

@@ -231,6 +231,15 @@ class Transport:
         """Send something that promises nothing."""
         self._out.send_now(self._peers[member], encode(message))
 
+    def _answer_read(self, peer: Peer, link: int, number: int, index: int) -> None:
+        """Answer on the link that the question came by, or not at all.
+
+        Behind a later link may be another life of the member, which counts its questions anew: the
+        answer to an old one would pass for that to a question that was asked later.
+        """
+        if link == peer.links:
+            self._tell(peer.member, ReadIndex(number, index))
+
     def _linked(self) -> list[MemberId]:
         return [peer.member for peer in self._peers.values() if peer.linked]
 
@@ -311,6 +320,7 @@ class Transport:
         """Greet a proven member with what we remember of it, before anything else."""
         peer = self._peers[member]
         peer.linked, peer.paused = True, False
+        peer.links += 1
         peer.heard_s = self._clock.monotonic_s()
         peer.seen_term = hello.term
         peer.knows = hello.knows
@@ -379,8 +389,8 @@ class Transport:
             case NoPiece():
                 self.fetching.refused(member, message)
             case ReadIndexRequest():
-                number = message.number
-                self.engine.answer_read(lambda index: self._tell(member, ReadIndex(number, index)))
+                number, link = message.number, peer.links
+                self.engine.answer_read(lambda index: self._answer_read(peer, link, number, index))
             case ReadIndex():
                 self.remote_reads.answered(member, message.number, message.index)
 

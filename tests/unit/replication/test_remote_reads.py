@@ -166,3 +166,21 @@ def test_a_leader_that_was_asleep_never_gives_an_old_index(tmp_path: Path) -> No
         group.run(lambda: late.calls and outcome.calls)
         assert isinstance(late.only, int)
         assert late.only >= index
+
+
+def test_a_question_of_an_earlier_life_is_not_answered_to_the_next_one() -> None:
+    member = Scripted()
+    member.lead_ready()
+    member.hear(TWO, ReadIndexRequest(1))
+    member.turn()
+    member.group.transport.link_down(TWO)
+    member.link(TWO, term=member.group.term, last_index=member.store.last_index, boots=2)
+    member.said()
+    member.hear(THREE, member.ack(member.store.commit_index, round=member.group.read_round()))
+    member.turn(2)
+    assert [m for m in member.said(TWO) if isinstance(m, ReadIndex)] == []
+    member.hear(TWO, ReadIndexRequest(1))
+    member.turn()
+    member.hear(THREE, member.ack(member.store.commit_index, round=member.group.read_round()))
+    member.turn(2)
+    assert ReadIndex(1, member.store.commit_index) in member.said(TWO)
