@@ -180,7 +180,7 @@ async def flip_in_snapshot(stage: Stage, rounds: int) -> None:
                 await _gone(stage, member)
                 with LogReader(paths.store) as log:
                     newest = paths.snapshots / log.snapshots[-1].name
-                _flip(newest, newest.stat().st_size // 2)
+                flip(newest, newest.stat().st_size // 2)
                 said_before = paths.replica_log.stat().st_size
                 stage.group.start(member)
                 await stage.level()
@@ -285,10 +285,11 @@ def _flip_entry(store: Path) -> None:
         places.append(place)
         place = content.find(body[:512], place + 1)
     for place in places:
-        _flip(data, place + min(len(body), 512) // 2)
+        flip(data, place + min(len(body), 512) // 2)
 
 
-def _flip(path: Path, place: int) -> None:
+def flip(path: Path, place: int) -> None:
+    """Change one bit of a file."""
     with path.open("r+b") as file:
         file.seek(place)
         (byte,) = file.read(1)
