@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import pytest
+from msgspec.structs import replace
 
 from steelyard.core import Exchange, snapshot, wire
 from steelyard.core.commands import AnyCommand, Deposit, FoundGroup, OpenSession
@@ -44,7 +45,7 @@ def scene() -> Scene:
         )
         body = wire.encode_entry(Entry(ENTRY_VERSION, index, [request]))
         if session:
-            history.called(session, number, float(index), wire.encode_request(request))
+            history.called(session, number, float(index), wire.encode_request(replace(request, wants_from=0)))
         applied, _ = exchange.apply_bytes(index, body)
         checkers.bodies[index], checkers.digests[index] = Body(1, body), exchange.digest
         if session:
