@@ -51,6 +51,8 @@ class LocalGroup:
         self.leashed = False
         #: What a member's replica finds in its environment besides ours.
         self.surroundings: dict[int, dict[str, str]] = {}
+        #: What a member's processes are started through, such as the way into a network of its own.
+        self.prefixes: dict[int, list[str]] = {}
         self.run: Run = read_run(directory)
         self._children: dict[int, subprocess.Popen[bytes]] = {}
 
@@ -161,7 +163,7 @@ class LocalGroup:
         with log.open("ab") as output:
             # A session of its own: a Ctrl-C at the terminal is for the command, which then stops the group.
             child = subprocess.Popen(
-                [sys.executable, "-m", *leash, *arguments],
+                [*self.prefixes.get(member, []), sys.executable, "-m", *leash, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

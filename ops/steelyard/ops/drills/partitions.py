@@ -7,6 +7,7 @@ from typing import Final
 from steelyard.ops.cluster import MEMBERS
 from steelyard.ops.drills.stage import Drill, Setting, Stage
 from steelyard.ops.mesh import Way
+from steelyard.ops.namespaces import Namespaces, in_namespaces, needs_namespaces
 
 #: Longer than any election timeout, and longer than a link may be silent.
 BLOCK_S: Final = 5.0
@@ -94,6 +95,33 @@ async def bad_links(stage: Stage, rounds: int) -> None:
             advance(number + 1)
 
 
+async def drop_packets(stage: Stage, rounds: int) -> None:
+    """Let packets vanish between namespaces: unplug the leader, deafen it, silence it, unplug a follower."""
+    spaces = stage.prepared
+    assert isinstance(spaces, Namespaces)
+    with stage.terminal.progress("dropping packets", 4 * rounds) as advance:
+        for number in range(4 * rounds):
+            leader = await stage.leader()
+            followers = await stage.followers()
+            async with stage.measured():
+                if number % 4 == 0:
+                    spaces.unplug(leader)
+                elif number % 4 == 1:
+                    for follower in followers:
+                        spaces.block(follower, leader)
+                elif number % 4 == 2:  # noqa: PLR2004 - the third of four
+                    for follower in followers:
+                        spaces.block(leader, follower)
+                else:
+                    spaces.unplug(followers[0])
+                try:
+                    await asyncio.sleep(BLOCK_S)
+                finally:
+                    spaces.heal()
+                await stage.level()
+            advance(number + 1)
+
+
 async def _blocked(stage: Stage, seconds: float) -> None:
     try:
         await asyncio.sleep(seconds)
@@ -106,5 +134,13 @@ DRILLS: Final = (
     Drill("partition-leader", "Cut the leader off.", partition_leader, rounds=2, setting=_MESHED),
     Drill("partition-follower", "Cut a follower off.", partition_follower, rounds=2, setting=_MESHED),
     Drill("partition-one-way", "Block single directions.", partition_one_way, rounds=1, setting=_MESHED),
+    Drill(
+        "partition-namespaces",
+        "Let packets vanish between network namespaces.",
+        drop_packets,
+        rounds=1,
+        setting=Setting(prepare=in_namespaces),
+        missing=needs_namespaces,
+    ),
     Drill("bad-links", "Delay, stall, reset, cut and garble links.", bad_links, setting=_MESHED),
 )
