@@ -15,7 +15,7 @@ from rich.table import Table
 from steelyard.ops.results import write_results
 from steelyard.ops.terminal import Terminal, text_of
 from steelyard.simulation.faults import every_kind
-from steelyard.simulation.mutants import MUTANTS, Finding, Mutant, hunt
+from steelyard.simulation.mutants import HIDDEN, MUTANTS, Finding, Mutant, hunt
 from steelyard.simulation.run import Result, simulate
 
 CHUNK_SEEDS: Final = 4
@@ -113,6 +113,7 @@ def hunt_mutants(terminal: Terminal, *, first: int, seeds_max: int, jobs: int) -
         "found": len(found) - len(missed),
         "seeds_max": seeds_max,
         "missed": missed,
+        "without_effect_here": HIDDEN,
         "findings": [
             {
                 "guard": f.name,

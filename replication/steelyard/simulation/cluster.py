@@ -43,6 +43,7 @@ class Tuning:
     log_keep_entries: int
     cache_bytes: int
     append_entries: int
+    apply_entries: int
     children: bool
     """Whether every snapshot is written by a child."""
     loop_wait_s: float

@@ -8,6 +8,7 @@ from typing import Final
 from steelyard.replication import journal
 from steelyard.replication.group import DEDICATED, SHARED
 from steelyard.replication.guards import Guards
+from steelyard.replication.journal import APPLY_ENTRIES_MAX
 from steelyard.replication.wire import APPEND_ENTRIES_MAX
 from steelyard.simulation.checkers import Violation
 from steelyard.simulation.cluster import Cluster, Node, Tuning
@@ -50,6 +51,7 @@ def tuning_of(rng: random.Random) -> Tuning:
         log_keep_entries=2_000_000 if production else rng.choice((5, 30, 200, 2_000_000)),
         cache_bytes=32 << 20 if production else rng.choice((400, 4_000, 1 << 20)),
         append_entries=APPEND_ENTRIES_MAX if production else rng.choice((2, 3, 20, APPEND_ENTRIES_MAX)),
+        apply_entries=APPLY_ENTRIES_MAX if production else rng.choice((1, 4, APPLY_ENTRIES_MAX)),
         children=rng.random() < 0.3,
         loop_wait_s=0.010 if production else rng.choice((0.025, 0.05)),
         read_s=rng.choice((0.000_02, 0.000_1)),
@@ -82,7 +84,11 @@ def simulate(
     cluster = Cluster(rng, tuning, say)
     history = History()
     result = Result(seed)
-    with cluster.processor.in_charge(), patched((journal, "APPEND_ENTRIES_MAX", tuning.append_entries)):
+    smaller = patched(
+        (journal, "APPEND_ENTRIES_MAX", tuning.append_entries),
+        (journal, "APPLY_ENTRIES_MAX", tuning.apply_entries),
+    )
+    with cluster.processor.in_charge(), smaller:
         if prepare is not None:
             prepare(cluster)
         for node in cluster.nodes.values():
