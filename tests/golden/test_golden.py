@@ -45,6 +45,7 @@ def test_the_old_log_is_worth_replaying() -> None:
             for spoken in (outcome.reply, *outcome.events):
                 name = type(spoken).__name__
                 said[name] = said.get(name, 0) + 1
-    assert sorted(said) == sorted(kind.__name__ for kind in (*get_args(AnyReply), *get_args(AnyEvent)))
+    kinds = {kind.__name__ for kind in (*get_args(AnyReply), *get_args(AnyEvent))}
+    assert said.keys() == kinds - {"VersionActivated"}, "an old log is of the first version"
     assert said["Traded"] > 100
     assert len(snapshot.dump(exchange)) > 1_000

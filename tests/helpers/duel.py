@@ -3,8 +3,6 @@
 from collections.abc import Iterable
 
 from tests.helpers.traffic import Traffic
-from tests.helpers.twin import Twin
-from tests.helpers.twin_parts import Session
 from tests.helpers.world import CUSTOMERS
 
 from steelyard.core import Exchange, queries, snapshot, wire
@@ -21,6 +19,8 @@ from steelyard.core.units import (
     SessionId,
     Side,
 )
+from steelyard.simulation.twin import Twin
+from steelyard.simulation.twin_parts import Session
 
 
 class Difference(AssertionError):

@@ -6,15 +6,18 @@ store over memory, and checks after every step that what was acknowledged stays.
 
 import heapq
 import random
+from hashlib import blake2b
 
 from tests.helpers.scripted import GROUP, ManualClock, MemoryDisk, NoWait, founded
+from tests.helpers.snapshots import MemoryFiles, Shelf
 
 from steelyard.replication.engine import PysyncobjGroup, build_group
 from steelyard.replication.group import SHARED, Failure, GroupSettings, MemberId
 from steelyard.replication.guards import Guards
 from steelyard.replication.links import LinkHandler
-from steelyard.replication.log_record import HardState, Head, Identity, parse_meta
-from steelyard.replication.log_store import LogStore, SnapshotRef
+from steelyard.replication.log_record import Head, Identity, parse_meta
+from steelyard.replication.log_store import LogStore
+from steelyard.replication.snapshot_store import Snapshot
 from steelyard.replication.wire import Hello
 
 MEMBERS = [MemberId(1), MemberId(2), MemberId(3)]
@@ -108,10 +111,12 @@ class NetLinks:
 class Life:
     """One member between two crashes."""
 
-    def __init__(self, group: PysyncobjGroup, store: LogStore) -> None:
+    def __init__(self, group: PysyncobjGroup, shelf: Shelf, state: bytes) -> None:
         self.group = group
-        self.store = store
-        self.applied: list[tuple[int, bytes]] = []
+        self.shelf = shelf
+        self.store = shelf.store
+        self.state = state
+        """A hash over everything that was applied, in order."""
         self.paused_until_s = 0.0
 
 
@@ -124,13 +129,12 @@ class FaultyGroup:
         self.clock = ManualClock()
         self.net = Net(self.clock, self.rng)
         self.disks: dict[MemberId, MemoryDisk] = {m: founded(m) for m in MEMBERS}
+        self.files: dict[MemberId, MemoryFiles] = {m: MemoryFiles() for m in MEMBERS}
         self.lives: dict[MemberId, Life] = {}
-        self.trims = seed % 2 == 0
-        """Whether members take snapshots and trim; in other seeds disks are wiped."""
         self.acknowledged: dict[int, bytes] = {}
         self.applied: dict[int, bytes] = {}
         self.leaders: dict[int, MemberId] = {}
-        self.crashes = self.wipes = self.snapshots = 0
+        self.crashes = self.wipes = self.snapshots = self.installs = 0
         self._asked = 0
         for member in MEMBERS:
             self.start(member)
@@ -138,7 +142,10 @@ class FaultyGroup:
     def start(self, member: MemberId) -> None:
         """Start a member on its disk."""
         store = LogStore(self.disks[member], GROUP, member, cache_bytes_max=2000)
-        restored_index = max((snapshot.index for snapshot in store.snapshots()), default=0)
+        shelf = Shelf(store, GROUP, self.files[member])
+        refs = store.snapshots()
+        restored_index = refs[-1].index if refs else 0
+        state = shelf.snapshots.read(refs[-1]).state if refs else b""
         life: list[Life] = []
         addresses = dict.fromkeys(MEMBERS, ("127.0.0.1", 1))
         group = build_group(
@@ -153,9 +160,11 @@ class FaultyGroup:
             waiter=NoWait(),
             links=NetLinks(self.net, member),
             guards=self.guards,
+            install=lambda snapshot: self._install(life[0], snapshot),
+            snapshots=shelf.pieces,
             restored_index=restored_index,
         )
-        life.append(Life(group, store))
+        life.append(Life(group, shelf, state))
         self.lives[member] = life[0]
 
     def crash(self, member: MemberId) -> None:
@@ -212,9 +221,9 @@ class FaultyGroup:
                 leaders = [m for m, life in self.lives.items() if life.group.is_leader()]
                 for leader in leaders:
                     self.crash(leader)
-            case 13 | 14 if self.trims and member in self.lives:
+            case 13 | 14 if member in self.lives:
                 self.snapshot(self.lives[member])
-            case 15 if not self.trims:
+            case 15:
                 self.wipe(member)
             case _:
                 pass
@@ -223,26 +232,32 @@ class FaultyGroup:
                 self.start(down)
 
     def snapshot(self, life: Life) -> None:
-        """Point at a snapshot of what is applied, and trim, but nothing that a member may still need.
-
-        What a member that lags behind the log does is another matter: no snapshot travels yet.
-        """
+        """Take a snapshot of what is applied, and trim the log, whoever may still need it."""
         index = life.group.applied_index
         if index > 2 and all(snapshot.index < index for snapshot in life.store.snapshots()):
             self.snapshots += 1
-            life.store.add_snapshot(SnapshotRef(index, life.store.term(index), f"at {index}", bytes(32)))
-            commits = [parse_meta(disk.meta, b"hard", HardState).commit for disk in self.disks.values()]
-            life.store.trim(min(*commits, index - self.rng.randrange(50)))
+            life.shelf.take(index, life.state)
+            pinned = life.group.pinned_snapshots()
+            for old in life.store.snapshots()[:-2]:
+                if old.name not in pinned:
+                    life.store.drop_snapshot(old.name)
+            life.store.trim(index - self.rng.randrange(50))
 
     def wipe(self, member: MemberId) -> None:
         """Replace a disk by an empty one, if what was acknowledged is on both others."""
         others = [m for m in MEMBERS if m != member]
         identities = [parse_meta(disk.meta, b"identity", Identity) for disk in self.disks.values()]
-        safe = all(set(self.acknowledged) <= set(self.disks[m].log) for m in others)
+        heads = {m: parse_meta(self.disks[m].meta, b"head", Head).first_index for m in others}
+        safe = all(
+            index < heads[m] or index in self.disks[m].log
+            for m in others
+            for index in list(self.acknowledged)[-200:]
+        )
         if safe and not any(identity.joining for identity in identities):
             self.wipes += 1
             if member in self.lives:
                 self.crash(member)
+            self.files[member] = MemoryFiles()
             self.disks[member] = founded(member, joining=True, incarnation=self.clock.wall_ns())
 
     def heal(self) -> None:
@@ -266,7 +281,11 @@ class FaultyGroup:
 
     def _apply(self, life: Life, index: int, body: bytes) -> None:
         assert self.applied.setdefault(index, body) == body, f"two entries {index}"
-        life.applied.append((index, body))
+        life.state = blake2b(life.state + b"%d " % index + body, digest_size=16).digest()
+
+    def _install(self, life: Life, snapshot: Snapshot) -> None:
+        self.installs += 1
+        life.state = snapshot.state
 
     def _leads(self, member: MemberId, group: PysyncobjGroup, leads: bool) -> None:
         if leads:
@@ -299,7 +318,7 @@ def run(
     group.check()
     assert len(group.acknowledged) > before, "a healthy group must commit"
     ends = {
-        (life.group.applied_index, life.store.chain(life.group.applied_index))
+        (life.group.applied_index, life.state, life.store.chain(life.group.applied_index))
         for life in group.lives.values()
     }
     assert len(ends) == 1, ends

@@ -28,7 +28,7 @@ class LoneGroup:
         self.known_leader: MemberId | None = MemberId(1)
         self.term = 1
         self.last_index = self.commit_index = self.applied_index = 1
-        self.joining = False
+        self.joining = self.fetching = False
 
     @property
     def poller(self) -> FdRegistry:

@@ -16,6 +16,7 @@ from steelyard.replication.guards import Guards
 from steelyard.replication.links import TcpLinks, listen
 from steelyard.replication.log_store import LogStore, found, join, open_store
 from steelyard.replication.poller import EpollWaiter
+from steelyard.replication.tls import PeerTls
 
 QUICK = Timeouts(min_s=0.15, max_s=0.3, heartbeat_s=0.03)
 SECRET = hashlib.sha256(b"a secret for tests").digest()
@@ -57,7 +58,17 @@ class Member:
 class TcpGroup:
     """Three members on loopback, driven turn by turn by the test."""
 
-    def __init__(self, directory: Path, *, timeouts: Timeouts = QUICK, guards: Guards | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        timeouts: Timeouts = QUICK,
+        guards: Guards | None = None,
+        tls: Callable[[MemberId], PeerTls | None] = lambda _: None,
+        map_bytes: int = MAP_BYTES,
+    ) -> None:
+        self._map_bytes = map_bytes
+        self._tls = tls
         self._directory = directory
         self._timeouts = timeouts
         self._guards = guards or Guards()
@@ -65,7 +76,7 @@ class TcpGroup:
         self.addresses = {m: s.getsockname() for m, s in self._listeners.items()}
         self.members: dict[MemberId, Member] = {}
         for member in MEMBERS:
-            found(self.directory(member), GROUP, member, map_bytes=MAP_BYTES)
+            found(self.directory(member), GROUP, member, map_bytes=self._map_bytes)
 
     def directory(self, member: MemberId) -> Path:
         """Where a member keeps its log."""
@@ -77,10 +88,10 @@ class TcpGroup:
 
     def start(self, member: MemberId, *, restored_index: int = 0) -> Member:
         """Open a member's store and let it take part."""
-        store = open_store(self.directory(member), GROUP, member, map_bytes=MAP_BYTES)
+        store = open_store(self.directory(member), GROUP, member, map_bytes=self._map_bytes)
         clock, waiter = SystemClock(), EpollWaiter()
         listener = self._listeners.pop(member, None) or listen(self.addresses[member])
-        links = TcpLinks(self.settings(member), waiter, clock, _Dice(member), listener)
+        links = TcpLinks(self.settings(member), waiter, clock, _Dice(member), listener, tls=self._tls(member))
         holder: list[Member] = []
         group = build_group(
             self.settings(member),
@@ -111,7 +122,7 @@ class TcpGroup:
         """Replace a stopped member's disk by a new one that joins."""
         for path in self.directory(member).iterdir():
             path.unlink()
-        join(self.directory(member), GROUP, member, map_bytes=MAP_BYTES)
+        join(self.directory(member), GROUP, member, map_bytes=self._map_bytes)
 
     def run(self, until: Callable[[], object], *, within_s: float = 10.0) -> None:
         """Turn all members until something holds."""

@@ -199,6 +199,8 @@ class Replicas:
         members = [(f"127.0.0.1:{ports[n]}", f"127.0.0.1:{ports[n + 3]}") for n in range(3)]
         settings = {"map_size_bytes": 32 << 20, **settings}
         self.directory = directory
+        self.program = ["-m", "steelyard.replication"]
+        """What Python runs as a replica."""
         self.config: GroupConfig = found_group(directory, members, OPERATOR_PUBLIC_KEY, **settings)  # type: ignore[arg-type]
         self.processes: dict[int, subprocess.Popen[bytes]] = {}
         self.links: dict[int, Link] = {}
@@ -226,8 +228,7 @@ class Replicas:
             process = subprocess.Popen(
                 [
                     sys.executable,
-                    "-m",
-                    "steelyard.replication",
+                    *self.program,
                     "--data",
                     str(self.directory),
                     "--member",
@@ -343,7 +344,7 @@ class Trader:
     def __init__(self, group: Replicas) -> None:
         """Open market, account, key and session."""
         self.group = group
-        operator = self._session(1, 9)
+        self.operator = operator = self._session(1, 9)
         setup: list[AnyCommand] = [
             ListAsset(asset=BTC, symbol="BTC", decimals=8),
             ListAsset(asset=USD, symbol="USD", decimals=2),

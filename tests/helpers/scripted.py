@@ -4,12 +4,15 @@ from dataclasses import dataclass, field
 
 from steelyard.replication.disk import Write
 from steelyard.replication.engine import PysyncobjGroup, build_group
+from steelyard.replication.files import Files
 from steelyard.replication.group import SHARED, GroupSettings, MemberId
 from steelyard.replication.guards import Guards
 from steelyard.replication.links import LinkHandler
 from steelyard.replication.log_record import ENTRY, FORMAT, NO_OP, Identity, Record, first_meta
 from steelyard.replication.log_store import LogStore
 from steelyard.replication.poller import FdCallback
+from steelyard.replication.snapshot_pieces import SnapshotPieces
+from steelyard.replication.snapshot_store import SnapshotStore
 from steelyard.replication.wire import (
     WIRE_VERSION,
     Ack,
@@ -155,7 +158,12 @@ class Scripted:
     """Member 1 of three; ``hear`` is the wire in, ``said`` the wire out."""
 
     def __init__(
-        self, disk: MemoryDisk | None = None, *, guards: Guards | None = None, restored_index: int = 0
+        self,
+        disk: MemoryDisk | None = None,
+        *,
+        guards: Guards | None = None,
+        restored_index: int = 0,
+        files: Files | None = None,
     ) -> None:
         self.disk = disk or founded()
         self.clock = ManualClock()
@@ -163,6 +171,7 @@ class Scripted:
         self.store = LogStore(self.disk, GROUP, US)
         self.applied: list[tuple[int, bytes]] = []
         self.noops: list[int] = []
+        self.installed: list[bytes] = []
         self.leadership: list[bool] = []
         addresses = dict.fromkeys((US, TWO, THREE), ("127.0.0.1", 1))
         self.group: PysyncobjGroup = build_group(
@@ -172,6 +181,8 @@ class Scripted:
             apply_noop=self.noops.append,
             leadership_changed=self.leadership.append,
             on_digest=lambda *_: None,
+            install=lambda snapshot: self.installed.append(snapshot.state),
+            snapshots=SnapshotPieces(files, SnapshotStore(files, GROUP), self.store) if files else None,
             restored_index=restored_index,
             clock=self.clock,
             rng=Middle(),

@@ -102,6 +102,8 @@ class StubReplica:
         """Apply, and say nothing: what a leader killed after its commit looks like."""
         self.refuse_with: FailureReason | None = None
         """Answer every Submit like this instead of applying it."""
+        self.behind = False
+        """Know no key yet when asked for what is at hand; asked freshly, know everything."""
         self.hold_feed_from = 0
         """Events at or below this index are not held any more."""
         self.applied: list[Applied] = []
@@ -281,7 +283,12 @@ class StubReplica:
         elif frame.mode is ReadMode.AT_LEAST and frame.min_index > self._index:
             peer.send(Failed([frame.ref], FailureReason.INDEX_NOT_REACHED))
         else:
-            answer = queries.answer(self.exchange.state, KeyId(frame.key), frame.query)
+            stale = self.behind and frame.mode is ReadMode.STALE
+            answer = (
+                Reject.UNKNOWN_KEY
+                if stale
+                else queries.answer(self.exchange.state, KeyId(frame.key), frame.query)
+            )
             refused = answer if isinstance(answer, Reject) else None
             peer.send(Answer(frame.ref, self._index, None if isinstance(answer, Reject) else answer, refused))
 

@@ -60,6 +60,26 @@ def test_a_group_comes_up_is_watched_and_goes_down(tmp_path: Path) -> None:
     assert steelyard("down", "--data", str(data))["stopped"] == []
 
 
+def test_a_dead_member_is_replaced_while_the_supervisor_looks_after_the_others(tmp_path: Path) -> None:
+    data = tmp_path / "group"
+    steelyard("up", "--detach", "--data", str(data))
+    try:
+        found = steelyard("status", "--data", str(data))
+        leader = found["leader"]
+        other = next(node for node in found["nodes"] if node["role"] != "leader")
+        assert steelyard("replace", str(other["member"]), "--data", str(data))["replaced"] == other["member"]
+        after = steelyard("status", "--data", str(data))
+        new = after["nodes"][other["member"] - 1]
+        assert (new["role"], new["ready"], new["stops"]) == ("follower", True, 0)
+        assert new["replica_pid"] not in {0, other["replica_pid"]}
+        assert after["leader"] == leader
+        assert (data / f"n{other['member']}.replaced-1" / "store").is_dir()
+    finally:
+        steelyard("down", "--data", str(data))
+    refused = steelyard("replace", "1", "--data", str(data), code=1)["error"]
+    assert "only be replaced while the other two serve" in refused
+
+
 def test_a_folder_without_a_group_is_told(tmp_path: Path) -> None:
     for command in ("status", "down"):
         assert "holds no group" in steelyard(command, "--data", str(tmp_path), code=1)["error"]

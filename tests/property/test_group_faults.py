@@ -6,6 +6,14 @@ from tests.helpers.raft import exit_of
 
 from steelyard.replication.guards import Guards
 
+
+@pytest.mark.parametrize("seed", range(100, 104))
+def test_members_that_fell_behind_the_logs_come_back_by_snapshot(seed: int) -> None:
+    group = run(seed, faulty_s=60.0, healthy_s=8.0)
+    assert group.installs > 0
+    assert not any(life.group.joining for life in group.lives.values())
+
+
 UNGUARDED = Guards(
     strip=lambda message, log: (message, True), next_after_ack=lambda before, after, last: after
 )

@@ -2,13 +2,14 @@
 
 import msgspec
 
+from steelyard.core import versions
 from steelyard.core.commands import AnyCommand
 from steelyard.core.events import AnyEvent
 from steelyard.core.rejects import Reject
 from steelyard.core.units import KeyId, OrderNumber, SessionId
 
-#: The only entry version there is; a replica that meets another one stops before applying it.
-ENTRY_VERSION = 1
+#: What the entries of a newly founded group carry.
+ENTRY_VERSION = versions.FIRST
 
 
 class Request(msgspec.Struct, frozen=True, array_like=True, gc=False, forbid_unknown_fields=True):
@@ -31,7 +32,10 @@ class Request(msgspec.Struct, frozen=True, array_like=True, gc=False, forbid_unk
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False, forbid_unknown_fields=True):
-    """One batch of requests with the log time they share; without requests it is a tick."""
+    """One batch of requests with the log time they share; without requests it is a tick.
+
+    ``version`` was in force where the leader that made it stood; see ``versions``.
+    """
 
     version: int
     time_ns: int

@@ -7,6 +7,7 @@ from typing import Any, Final
 from steelyard.core import wire
 from steelyard.core.accounts import ApiKey
 from steelyard.core.commands import (
+    ActivateVersion,
     CancelOrder,
     Command,
     CreateApiKey,
@@ -22,7 +23,7 @@ from steelyard.core.commands import (
     Skip,
     Withdraw,
 )
-from steelyard.core.entry import ENTRY_VERSION, AnyReply, Applied, Entry, Outcome, Refused, Request
+from steelyard.core.entry import AnyReply, Applied, Entry, Outcome, Refused, Request
 from steelyard.core.events import AnyEvent
 from steelyard.core.handlers import accounts, funds, markets, orders
 from steelyard.core.invariants import check_state
@@ -41,6 +42,7 @@ HANDLERS: Final[dict[type[Command], Handler]] = {
     OpenAccount: accounts.open_account,
     OpenSession: accounts.open_session,
     Skip: accounts.skip,
+    ActivateVersion: accounts.activate_version,
     ListAsset: markets.list_asset,
     ListInstrument: markets.list_instrument,
     SetInstrumentState: markets.set_instrument_state,
@@ -85,7 +87,8 @@ class Exchange:
     def apply(self, index: int, entry: Entry) -> Applied:
         """Apply one committed entry and return what each of its requests came to, in their order.
 
-        An ``AssertionError`` means that this replica's state or log is broken: stop it.
+        An ``AssertionError`` means that this replica's state or log is broken: stop it.  So does
+        ``versions.UnknownVersion`` mean a log that goes on in a version this build does not know.
         """
         return self._apply(index, entry)[0]
 
@@ -103,7 +106,7 @@ class Exchange:
     def _apply(self, index: int, entry: Entry) -> tuple[Applied, bytes]:
         state = self.state
         time_ns = entry.time_ns
-        assert entry.version == ENTRY_VERSION, entry.version
+        assert entry.version <= state.version, (entry.version, state.version)
         assert index > state.applied_index, (index, state.applied_index)
         assert state.time_ns < time_ns <= INTEGER_MAX, (time_ns, state.time_ns)
         state.applied_index = index

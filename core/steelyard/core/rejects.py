@@ -47,7 +47,7 @@ class Reject(IntEnum):
     INSTRUMENT_STATE = 23
     """The instrument's state does not allow this now."""
     STATE_MOVE = 24
-    """No such move between instrument states."""
+    """No such move between instrument states, or between versions."""
     SCALE_NOT_INTEGER = 25
     """Tick, lot and decimals do not make whole atoms."""
     BOUNDS_TOO_WIDE = 26

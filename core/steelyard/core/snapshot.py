@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from steelyard.core import versions
 from steelyard.core.accounts import Account, ApiKey
 from steelyard.core.commands import ListInstrument
 from steelyard.core.entry import AnyReply
@@ -32,7 +33,7 @@ from steelyard.core.units import (
 )
 
 #: Changes whenever the layout below does.
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 
 class SnapshotError(Exception):
@@ -47,6 +48,8 @@ class _Image(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
     time_ns: int
     digest: bytes
     group: str
+    #: in force
+    version: int
     #: last_key, last_session, last_number, last_trade
     counters: tuple[int, int, int, int]
     #: asset, symbol, decimals, omnibus, fees, rounding
@@ -78,6 +81,7 @@ def dump(exchange: Exchange) -> bytes:
             time_ns=state.time_ns,
             digest=exchange.digest,
             group=state.group,
+            version=state.version,
             counters=(state.last_key, state.last_session, state.last_number, state.last_trade),
             assets=[
                 (
@@ -152,7 +156,10 @@ def load(body: bytes) -> Exchange:
         raise SnapshotError(f"no snapshot of schema {SCHEMA_VERSION}: {error}") from error
     if image.schema != SCHEMA_VERSION:
         raise SnapshotError(f"snapshot schema {image.schema}, expected {SCHEMA_VERSION}")
+    if not 0 < image.version <= versions.KNOWN_MAX:
+        raise SnapshotError(f"version {image.version} is in force, and this build knows {versions.KNOWN_MAX}")
     state = State()
+    state.version = image.version
     state.applied_index = image.applied_index
     state.time_ns = image.time_ns
     state.group = image.group

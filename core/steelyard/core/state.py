@@ -1,5 +1,6 @@
 """The root of everything that a snapshot holds."""
 
+from steelyard.core import versions
 from steelyard.core.accounts import Account, ApiKey
 from steelyard.core.instruments import Markets
 from steelyard.core.ledger import Ledger
@@ -17,6 +18,7 @@ class State:
 
     def __init__(self) -> None:
         self.group = ""
+        self.version = versions.FIRST
         self.applied_index = 0
         self.time_ns = 0
         self.accounts: dict[AccountId, Account] = {}

@@ -8,8 +8,9 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from steelyard.core import versions
 from steelyard.core.commands import Skip
-from steelyard.core.entry import ENTRY_VERSION, AnyReply, Applied, Entry, Request
+from steelyard.core.entry import AnyReply, Applied, Entry, Request
 from steelyard.core.items import CutShort, array_header, end_of_item
 from steelyard.core.limits import INTEGER_MAX
 from steelyard.core.rejects import Reject
@@ -45,15 +46,15 @@ def decode_entry(body: bytes) -> Entry:
     """Return the entry that the log holds.
 
     A request that cannot be read becomes ``UNREADABLE``, so that whatever bytes a client got into the log
-    are the same refusal on every replica.  Raises ``UnknownEntry`` if the version is another one, if the time
-    is out of range, or if the bytes around the requests are no entry.
+    are the same refusal on every replica.  Raises ``UnknownEntry`` if this build does not know the version,
+    if the time is out of range, or if the bytes around the requests are no entry.
     """
     try:
         entry = _ENTRY_DECODER.decode(body)
     except _NOT_DECODABLE:
         entry = _decode_leniently(body)
-    if entry.version != ENTRY_VERSION:
-        raise UnknownEntry(f"entry version {entry.version}, expected {ENTRY_VERSION}")
+    if not 0 < entry.version <= versions.KNOWN_MAX:
+        raise UnknownEntry(f"entry of version {entry.version}, and this build knows {versions.KNOWN_MAX}")
     if not 0 < entry.time_ns <= INTEGER_MAX:
         raise UnknownEntry(f"entry time {entry.time_ns}")
     return entry

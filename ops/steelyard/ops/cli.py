@@ -6,11 +6,12 @@ import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 import click
 import msgspec
 import uvloop
+from rich.console import RenderableType
 
 from steelyard.client.errors import SteelyardError
 from steelyard.ops import running
@@ -19,6 +20,9 @@ from steelyard.ops.results import write_results
 from steelyard.ops.terminal import Terminal
 from steelyard.replication.config import Profile
 from steelyard.replication.errors import ReplicationError
+
+if TYPE_CHECKING:
+    from steelyard.ops.drills.stage import Drill
 
 EXIT_FAILED: Final = 1
 EXIT_INTERRUPTED: Final = 130
@@ -62,7 +66,23 @@ profile = click.option(
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class Commands(click.Group):
+    """All commands; the simulator's is only read when somebody asks for it, for it brings half a replica."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return their names."""
+        return sorted([*super().list_commands(ctx), "sim"])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return one of them."""
+        if cmd_name != "sim":
+            return super().get_command(ctx, cmd_name)
+        from steelyard.ops.sim import sim_command
+
+        return sim_command
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="steelyard", prog_name="steelyard")
 def cli() -> None:
     """Steelyard: an exchange you can own, replicated on three nodes."""
@@ -100,6 +120,22 @@ def status(directory: Path, as_json: bool) -> None:
     """Show leader, term, indexes, digests and orders per second; exit status 1 unless a leader is ready."""
     if not running.show_status(Terminal(as_json=as_json), directory):
         raise SystemExit(EXIT_FAILED)
+
+
+@cli.command()
+@click.argument("member", type=click.IntRange(1, 3))
+@data_directory
+@as_json
+def replace(member: int, directory: Path, as_json: bool) -> None:
+    """Put a new machine in the place of a dead MEMBER: empty disk, new certificate; it votes once caught up.
+
+    The other two must be running.  What is left of the old one is kept beside it, and must never run again.
+    """
+    from steelyard.ops import replace as part
+    from steelyard.ops.cluster import LocalGroup
+
+    terminal = Terminal(as_json=as_json)
+    terminal.finish(_run(part.replace(terminal, LocalGroup.open(directory), member)))
 
 
 @cli.command()
@@ -146,35 +182,62 @@ def replay(
     _finish(terminal, result, f"replay-{capture.name.partition('.')[0]}", keep=keep)
 
 
-@cli.group()
+class Drills(click.Group):
+    """One command for each drill of the catalogue, which is only read when somebody asks for one."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return their names."""
+        from steelyard.ops.drills.catalogue import DRILLS
+
+        return [*DRILLS, *super().list_commands(ctx)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return one of them."""
+        from steelyard.ops.drills.catalogue import DRILLS
+
+        found = DRILLS.get(cmd_name)
+        return super().get_command(ctx, cmd_name) if found is None else _drill_command(found)
+
+
+quick = click.option("--quick", is_flag=True, help="As few rounds as make sense.")
+
+
+@cli.group(cls=Drills)
 def drill() -> None:
-    """Break a group on purpose and judge what came of it."""
+    """Break a group on purpose, under load, and judge what came of it."""
 
 
-@drill.command("kill-leader")
-@click.option("--rounds", default=10, show_default=True, type=click.IntRange(1), help="How many kills.")
+@drill.command("all")
+@quick
 @profile
 @kept_results
 @as_json
-def kill_leader(rounds: int, profile: Profile, keep: bool, as_json: bool) -> None:
-    """Kill the leader with SIGKILL under load, again and again; print how long orders had to wait."""
-    from steelyard.ops.drills import kill_leader as part
+def all_drills(quick: bool, profile: Profile, keep: bool, as_json: bool) -> None:
+    """Run every drill, one after the other."""
+    from steelyard.ops.drills import catalogue
 
     terminal = Terminal(as_json=as_json)
-    result = _run(part.drill(terminal, rounds=rounds, profile=profile))
-    _finish(terminal, result, "drill-kill-leader", keep=keep)
+    result = _run(catalogue.run_all(terminal, quick=quick, profile=profile))
+    _finish(terminal, result, "drill-all", keep=keep, shown=catalogue.table(result))
 
 
-@drill.command()
-@kept_results
-@as_json
-def restore(keep: bool, as_json: bool) -> None:
-    """Kill all three under load, wipe one, and bring them back from snapshot and log."""
-    from steelyard.ops.drills import restore as part
+def _drill_command(found: "Drill") -> click.Command:
+    from steelyard.ops.drills.stage import perform
 
-    terminal = Terminal(as_json=as_json)
-    result = _run(part.drill(terminal))
-    _finish(terminal, result, "drill-restore", keep=keep)
+    @click.command(found.name, help=found.summary)
+    @click.option(
+        "--rounds", type=click.IntRange(1), help=f"How often; {found.rounds} unless told otherwise."
+    )
+    @quick
+    @profile
+    @kept_results
+    @as_json
+    def run(rounds: int | None, quick: bool, profile: Profile, keep: bool, as_json: bool) -> None:
+        terminal = Terminal(as_json=as_json)
+        result = _run(perform(terminal, found, rounds=rounds, quick=quick, profile=profile))
+        _finish(terminal, result, f"drill-{found.name}", keep=keep)
+
+    return run
 
 
 @cli.group()
@@ -255,10 +318,17 @@ def main() -> NoReturn:
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _finish(terminal: Terminal, result: dict[str, Any], name: str, *, keep: bool) -> None:
+def _finish(
+    terminal: Terminal,
+    result: dict[str, Any],
+    name: str,
+    *,
+    keep: bool,
+    shown: RenderableType | None = None,
+) -> None:
     if keep:
         terminal.say(f"kept in {write_results(name, result)}")
-    terminal.finish(result)
+    terminal.finish(result, shown)
     _exit_unless_ok(result)
 
 

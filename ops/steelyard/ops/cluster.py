@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +16,14 @@ from steelyard.ops.errors import GroupError, NotReady
 from steelyard.ops.ports import USUAL_CLIENT, USUAL_PEER, free_ports
 from steelyard.ops.processes import Process, wait_gone
 from steelyard.ops.runfile import PARTS, RUN_FILE, NodeRun, Part, Run, read_run, remove_run, write_run
-from steelyard.replication.config import GroupConfig, Profile, found_group, node_paths, read_group
+from steelyard.replication.config import (
+    GroupConfig,
+    Profile,
+    found_group,
+    node_paths,
+    prepare_replacement,
+    read_group,
+)
 from steelyard.replication.errors import ReplicationError
 from steelyard.replication.log_reader import LogReader
 
@@ -41,6 +49,10 @@ class LocalGroup:
         self.config = config
         #: Whether the processes end with this one, however it ends.
         self.leashed = False
+        #: What a member's replica finds in its environment besides ours.
+        self.surroundings: dict[int, dict[str, str]] = {}
+        #: What a member's processes are started through, such as the way into a network of its own.
+        self.prefixes: dict[int, list[str]] = {}
         self.run: Run = read_run(directory)
         self._children: dict[int, subprocess.Popen[bytes]] = {}
 
@@ -151,12 +163,12 @@ class LocalGroup:
         with log.open("ab") as output:
             # A session of its own: a Ctrl-C at the terminal is for the command, which then stops the group.
             child = subprocess.Popen(
-                [sys.executable, "-m", *leash, *arguments],
+                [*self.prefixes.get(member, []), sys.executable, "-m", *leash, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
-                env=child_environment(),
+                env=child_environment() | (self.surroundings.get(member, {}) if part == "replica" else {}),
             )
         self._children[child.pid] = child
         process = Process.of(child.pid)
@@ -187,6 +199,41 @@ class LocalGroup:
             process.send(signal.SIGKILL)
         return killed_s
 
+    def pause(self, member: int, parts: Sequence[Part] = PARTS) -> None:
+        """Let a node's processes stand still, as a machine does that is out of memory or being moved."""
+        self._send(member, parts, signal.SIGSTOP)
+
+    def resume(self, member: int) -> None:
+        """Let a paused node go on."""
+        self._send(member, PARTS, signal.SIGCONT)
+
+    def stop_node(self, member: int) -> None:
+        """Stop a node in order: the replica first, so that its gateway can still say who leads then."""
+        for part in PARTS:
+            self._send(member, [part], signal.SIGTERM)
+            process = self.run.nodes[member].part(part)
+            self._await_end([process] if process is not None else [], seconds=STOP_S)
+
+    async def replica_exit(self, member: int, *, seconds: float) -> int:
+        """Wait until a replica that we started ends by itself; return its exit code.
+
+        Raises:
+            GroupError: It does not.
+
+        """
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            code = self.replica_exit_now(member)
+            if code is not None:
+                return code
+            await asyncio.sleep(POLL_S)
+        raise GroupError(f"the replica of node {member} did not stop within {seconds:.0f} s")
+
+    def replica_exit_now(self, member: int) -> int | None:
+        """Return the exit code of a replica that we started, or None while it lives."""
+        process = self.run.nodes[member].replica
+        return self.exit_code(process) if process is not None else None
+
     def restart(self, member: int) -> None:
         """Start a killed node again; waits until its old processes are gone.
 
@@ -202,6 +249,21 @@ class LocalGroup:
         node = self.refresh().nodes[member]
         self._await_end(node.alive())
         shutil.rmtree(node_paths(self.directory, member).node)
+
+    def replace(self, member: int) -> None:
+        """Put a new machine in the place of a member: a new certificate, an empty disk, and no vote yet.
+
+        What was left of the old one is kept beside it.
+
+        Raises:
+            ReplicationError: It cannot be prepared.
+
+        """
+        self.kill(member)
+        self._await_end(self.run.nodes[member].alive())
+        prepare_replacement(self.directory, member)
+        self.run.nodes[member].down_reason = ""
+        self.start(member)
 
     def stop(self) -> list[int]:
         """Stop what runs, gateways before replicas, by SIGTERM, then SIGKILL; return their numbers."""
@@ -313,9 +375,15 @@ class LocalGroup:
                     words = self.last_words(member, part)
                     raise GroupError(f"the {part} of node {member} stopped with exit code {code}: {words}")
 
-    def _await_end(self, processes: list[Process]) -> None:
+    def _send(self, member: int, parts: Sequence[Part], number: signal.Signals) -> None:
+        for part in parts:
+            process = self.run.nodes[member].part(part)
+            if process is not None:
+                process.send(number)
+
+    def _await_end(self, processes: list[Process], *, seconds: float = KILL_S) -> None:
         self._reap()
-        left = wait_gone(processes, seconds=KILL_S)
+        left = wait_gone(processes, seconds=seconds)
         if left:
             raise GroupError(f"process {left[0].pid} does not end")
         self._reap()

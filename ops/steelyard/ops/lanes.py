@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
 from steelyard.client import Command, Reply, Session
+from steelyard.ops.history import History
 from steelyard.ops.verdict import AckBook
 
 #: Batches on their way before the sender waits: the exchange keeps at most 1 024 replies of a session.
@@ -29,8 +30,10 @@ class Lane(Generic[Note]):
         batch: int,
         batches_max: int = BATCHES_MAX,
         on_reply: Callable[[Reply, Note], None],
+        history: History | None = None,
     ) -> None:
         self.session = session
+        self._history = history
         self.acknowledged = 0
         #: The highest log index of its replies.
         self.last_index = 0
@@ -58,6 +61,9 @@ class Lane(Generic[Note]):
     def flush(self) -> None:
         """Let go what waits for its batch to fill."""
         if self._commands:
+            if self._history is not None:
+                first = self._next_request - len(self._commands)
+                self._history.called(self.session.id, first, self._commands)
             *others, last = self._commands
             self.session.send(others)
             self._markers.append(self.session.submit(last))
@@ -77,6 +83,8 @@ class Lane(Generic[Note]):
 
     def _acked(self, request: int, reply: Reply) -> None:
         self._record(request, reply)
+        if self._history is not None:
+            self._history.returned(self.session.id, reply)
         self.acknowledged += 1
         self.last_index = reply.log_index
         if self._outage is not None and self._outage.over(self.session):

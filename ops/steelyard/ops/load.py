@@ -1,6 +1,7 @@
 """Orders without end: the mix of placing, cancelling and crossing that drills and benchmarks send."""
 
 import random
+import sys
 from typing import Final
 
 from steelyard.client import CancelOrder, Command, PlaceOrder, Side, TimeInForce
@@ -22,11 +23,16 @@ class OrderFlow:
     """One trader's commands, the same for the same seed: 45 % place, 45 % cancel, 10 % cross.
 
     A resting order has up to 100 lots and a crossing one takes a single lot, so that most cancels find
-    their order alive; those that do not are refused, which is part of the load.
+    their order alive; those that do not are refused, which is part of the load.  With more than
+    ``resting_max`` orders a cancel takes the place of a new one.
     """
 
-    def __init__(self, instrument: int, seed: int) -> None:
+    def __init__(
+        self, instrument: int, seed: int, *, resting_min: int = RESTING_MIN, resting_max: int = sys.maxsize
+    ) -> None:
         self._instrument = instrument
+        self._resting_min = resting_min
+        self._resting_max = resting_max
         self._chance = random.Random(seed)
         self._resting: list[int] = []
         self._next_order = 1
@@ -38,7 +44,7 @@ class OrderFlow:
     def _one(self) -> Command:
         dice = self._chance.random()
         resting = self._resting
-        if dice < PLACE or len(resting) < RESTING_MIN:
+        if len(resting) < self._resting_min or (dice < PLACE and len(resting) <= self._resting_max):
             buying = self._chance.random() < 1 / 2
             away_ticks = 1 + int(self._chance.random() * BAND_TICKS)
             order = self._next_order

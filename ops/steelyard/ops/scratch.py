@@ -33,6 +33,7 @@ def scratch_group(
     profile: Profile = "shared",
     snapshot_entries: int = 20_000,
     map_size_bytes: int = 1 << 30,
+    start: bool = True,
 ) -> Iterator[Scratch]:
     """Found and start a group of three for the length of a block.
 
@@ -42,6 +43,7 @@ def scratch_group(
         profile: The timeouts.
         snapshot_entries: How often replicas take snapshots.
         map_size_bytes: How large a log may grow.
+        start: Whether to start it; otherwise whoever asks does, when all is prepared.
 
     Raises:
         GroupError: It cannot be founded or started.
@@ -58,7 +60,8 @@ def scratch_group(
         )
         group.leashed = True
         scratch = Scratch(group)
-        group.start_all()
+        if start:
+            group.start_all()
         yield scratch
         finished = True
     finally:

@@ -13,7 +13,8 @@ from steelyard.ops.cluster import MEMBERS, LocalGroup
 from steelyard.ops.errors import OpsError
 from steelyard.ops.processes import Process
 from steelyard.ops.runfile import PARTS, Part, write_run
-from steelyard.replication.errors import EX_DISK
+from steelyard.ops.wishes import read_wish, write_wish
+from steelyard.replication.errors import EX_DISK, ReplicationError
 
 LOOK_S: Final = 0.2
 #: A node that stops more often than this within the window stays down.
@@ -68,7 +69,7 @@ class Supervisor:
 
     def look(self, now_s: float) -> list[str]:
         """Look once at every process; return what happened, in words."""
-        happened: list[str] = []
+        happened: list[str] = self._replace_if_wished()
         for member in MEMBERS:
             node = self.group.run.nodes[member]
             for part in PARTS:
@@ -83,6 +84,23 @@ class Supervisor:
                     self.group.start_part(member, part)
                     happened.append(f"node {member}: {part} started again")
         return happened
+
+    def _replace_if_wished(self) -> list[str]:
+        """Do what ``steelyard replace`` asks for: only we may start and stop what we look after."""
+        wish = read_wish(self.group.directory)
+        if wish is None or wish.done:
+            return []
+        try:
+            self.group.replace(wish.member)
+        except (OpsError, ReplicationError) as error:
+            wish.error = str(error)
+        else:
+            self._restarts[wish.member] = Restarts()
+            for part in PARTS:
+                self._due_s.pop((wish.member, part), None)
+        wish.done = True
+        write_wish(self.group.directory, wish)
+        return [f"node {wish.member}: {wish.error or 'replaced by a new one'}"]
 
     def _stopped(self, member: int, part: Part, process: Process, now_s: float) -> str:
         node = self.group.run.nodes[member]

@@ -9,6 +9,7 @@ from typing import Final
 from steelyard.client import Client, Reply
 from steelyard.ops.cluster import LocalGroup
 from steelyard.ops.errors import GroupError
+from steelyard.ops.history import History
 from steelyard.ops.kills import RECOVERY_MAX_S
 from steelyard.ops.lanes import Lane
 from steelyard.ops.load import HIGHEST_TICKS, OrderFlow
@@ -20,14 +21,26 @@ SESSIONS: Final = 4
 #: steady load that leaves two cores room for an election.
 BATCH: Final = 20
 PAUSE_S: Final = 0.03
+#: Few living orders, so that the naive exchange that judges the history is quick enough.
+RESTING_MIN: Final = 20
+RESTING_MAX: Final = 40
 
 
 class Traders:
     """Several sessions under continuous load, each on an account of its own."""
 
-    def __init__(self, lanes: list[Lane[None]], flows: list[OrderFlow], acks: AckBook) -> None:
+    def __init__(
+        self,
+        opened: OpenedMarket,
+        lanes: list[Lane[None]],
+        flows: list[OrderFlow],
+        acks: AckBook,
+        history: History,
+    ) -> None:
+        self.opened = opened
         self.lanes = lanes
         self.acks = acks
+        self.history = history
         self._flows = flows
         self._stopping = asyncio.Event()
 
@@ -68,15 +81,18 @@ class Traders:
 async def trading(group: LocalGroup, operator: Client, *, sessions: int = SESSIONS) -> AsyncIterator[Traders]:
     """Open a market with one account a session, and trade on it for the length of the block."""
     opened = await open_load_market(group, operator, sessions)
-    acks = AckBook()
+    acks, history = AckBook(), History()
     async with AsyncExitStack() as stack:
         lanes: list[Lane[None]] = []
         for name in opened.keys:
             client = await stack.enter_async_context(opened.client(name))
             session = await stack.enter_async_context(await client.session("drill", batch_max=BATCH))
-            lanes.append(Lane(session, acks, batch=BATCH, on_reply=_ignore))
-        flows = [OrderFlow(opened.instrument.instrument, seed) for seed in range(sessions)]
-        traders = Traders(lanes, flows, acks)
+            lanes.append(Lane(session, acks, batch=BATCH, on_reply=_ignore, history=history))
+        flows = [
+            OrderFlow(opened.instrument.instrument, seed, resting_min=RESTING_MIN, resting_max=RESTING_MAX)
+            for seed in range(sessions)
+        ]
+        traders = Traders(opened, lanes, flows, acks, history)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(traders.trade())
             try:

@@ -31,6 +31,8 @@ class NodeEvidence(NamedTuple):
 
     member: int
     executions: Mapping[RequestId, Execution]
+    #: Its log begins with a snapshot of this index, and says nothing of what was executed up to there.
+    from_index: int = 0
 
 
 class Evidence(NamedTuple):
@@ -103,19 +105,16 @@ class AckBook:
 def gather(nodes: Sequence[Path]) -> Evidence:
     """Replay the committed logs of the member directories; their replicas may be running.
 
-    A log that is trimmed cannot show what was executed before, so it is a fault.
+    A member that has taken over a snapshot has a log that begins there; its digests say that it agrees with
+    the others on what was before.  If no log is whole, earlier requests cannot be checked: a fault.
     """
     found = audit(nodes)
-    faults = [
-        *found.faults,
-        *(
-            f"replica {node.member}: the log begins at {node.first_index}, earlier requests cannot be checked"
-            for node in found.nodes
-            if node.replayed_after
-        ),
-    ]
+    faults = [*found.faults]
+    if found.nodes and all(node.replayed_after for node in found.nodes):
+        first_index = min(node.first_index for node in found.nodes)
+        faults.append(f"no log begins before {first_index}: earlier requests cannot be checked")
     return Evidence(
-        [NodeEvidence(node.member, node.executions) for node in found.nodes],
+        [NodeEvidence(node.member, node.executions, node.replayed_after) for node in found.nodes],
         money_conserved=found.money_conserved,
         digests_equal=found.digests_equal and len(found.nodes) == len(nodes),
         faults=faults,
@@ -167,6 +166,8 @@ def judge(acks: AckBook, evidence: Evidence) -> Verdict:
         sound: Execution | None = None  # replicas share what is equal: compared once is enough
         for node in evidence.nodes:
             found = node.executions.get(request_id)
+            if found is None and reply.log_index <= node.from_index:
+                continue
             if found is None:
                 lost[request_id] = (
                     f"acknowledged at {reply.log_index}, not in the log of replica {node.member}"

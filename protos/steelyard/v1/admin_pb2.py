@@ -26,7 +26,7 @@ from steelyard.v1 import common_pb2 as steelyard_dot_v1_dot_common__pb2
 from steelyard.v1 import trading_pb2 as steelyard_dot_v1_dot_trading__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18steelyard/v1/admin.proto\x12\x0csteelyard.v1\x1a\x19steelyard/v1/common.proto\x1a\x1asteelyard/v1/trading.proto\"\xdc\x03\n\x11\x41\x64ministerRequest\x12 \n\x04once\x18\x01 \x01(\x0b\x32\x12.steelyard.v1.Once\x12-\n\nlist_asset\x18\x02 \x01(\x0b\x32\x17.steelyard.v1.ListAssetH\x00\x12\x37\n\x0flist_instrument\x18\x03 \x01(\x0b\x32\x1c.steelyard.v1.ListInstrumentH\x00\x12@\n\x14set_instrument_state\x18\x04 \x01(\x0b\x32 .steelyard.v1.SetInstrumentStateH\x00\x12\x31\n\x0copen_account\x18\x05 \x01(\x0b\x32\x19.steelyard.v1.OpenAccountH\x00\x12(\n\x07\x64\x65posit\x18\x06 \x01(\x0b\x32\x15.steelyard.v1.DepositH\x00\x12*\n\x08withdraw\x18\x07 \x01(\x0b\x32\x16.steelyard.v1.WithdrawH\x00\x12\x34\n\x0e\x63reate_api_key\x18\x08 \x01(\x0b\x32\x1a.steelyard.v1.CreateApiKeyH\x00\x12\x34\n\x0erevoke_api_key\x18\t \x01(\x0b\x32\x1a.steelyard.v1.RevokeApiKeyH\x00\x42\x06\n\x04kind\"K\n\x12\x41\x64ministerResponse\x12\x11\n\tlog_index\x18\x01 \x01(\x04\x12\"\n\x05reply\x18\x02 \x01(\x0b\x32\x13.steelyard.v1.Reply\"<\n\tListAsset\x12\r\n\x05\x61sset\x18\x01 \x01(\r\x12\x0e\n\x06symbol\x18\x02 \x01(\t\x12\x10\n\x08\x64\x65\x63imals\x18\x03 \x01(\r\"\xc8\x02\n\x0eListInstrument\x12\x12\n\ninstrument\x18\x01 \x01(\r\x12\x0e\n\x06symbol\x18\x02 \x01(\t\x12\x12\n\nbase_asset\x18\x03 \x01(\r\x12\x13\n\x0bquote_asset\x18\x04 \x01(\r\x12\x15\n\rtick_mantissa\x18\x05 \x01(\x03\x12\x15\n\rtick_decimals\x18\x06 \x01(\r\x12\x14\n\x0clot_mantissa\x18\x07 \x01(\x03\x12\x14\n\x0clot_decimals\x18\x08 \x01(\r\x12\x17\n\x0fprice_max_ticks\x18\t \x01(\x03\x12\x15\n\rsize_max_lots\x18\n \x01(\x03\x12\x1a\n\x12notional_min_atoms\x18\x0b \x01(\x03\x12\x11\n\tmaker_ppm\x18\x0c \x01(\x12\x12\x11\n\ttaker_ppm\x18\r \x01(\x12\x12\x1d\n\x15market_protection_ppm\x18\x0e \x01(\x03\"V\n\x12SetInstrumentState\x12\x12\n\ninstrument\x18\x01 \x01(\r\x12,\n\x05state\x18\x02 \x01(\x0e\x32\x1d.steelyard.v1.InstrumentState\"\x1e\n\x0bOpenAccount\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\x04\"?\n\x07\x44\x65posit\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\x04\x12\r\n\x05\x61sset\x18\x02 \x01(\r\x12\x14\n\x0c\x61mount_atoms\x18\x03 \x01(\x03\"@\n\x08Withdraw\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\x04\x12\r\n\x05\x61sset\x18\x02 \x01(\r\x12\x14\n\x0c\x61mount_atoms\x18\x03 \x01(\x03\"\\\n\x0c\x43reateApiKey\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\x04\x12\x12\n\npublic_key\x18\x02 \x01(\x0c\x12\x13\n\x0bpermissions\x18\x03 \x01(\r\x12\x12\n\nexpires_ns\x18\x04 \x01(\x03\"\x1b\n\x0cRevokeApiKey\x12\x0b\n\x03key\x18\x01 \x01(\x04\"4\n\x10GetTotalsRequest\x12 \n\x02\x61t\x18\x01 \x01(\x0b\x32\x14.steelyard.v1.ReadAt\"P\n\x11GetTotalsResponse\x12\x11\n\tlog_index\x18\x01 \x01(\x04\x12(\n\x06totals\x18\x02 \x03(\x0b\x32\x18.steelyard.v1.AssetTotal\"\x8a\x01\n\nAssetTotal\x12\r\n\x05\x61sset\x18\x01 \x01(\r\x12\x17\n\x0f\x63ustomers_atoms\x18\x02 \x01(\x03\x12\x15\n\romnibus_atoms\x18\x03 \x01(\x12\x12\x12\n\nfees_atoms\x18\x04 \x01(\x12\x12\x16\n\x0erounding_atoms\x18\x05 \x01(\x12\x12\x11\n\tsum_atoms\x18\x06 \x01(\x12\x32\xad\x01\n\x0c\x41\x64minService\x12O\n\nAdminister\x12\x1f.steelyard.v1.AdministerRequest\x1a .steelyard.v1.AdministerResponse\x12L\n\tGetTotals\x12\x1e.steelyard.v1.GetTotalsRequest\x1a\x1f.steelyard.v1.GetTotalsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18steelyard/v1/admin.proto\x12\x0csteelyard.v1\x1a\x19steelyard/v1/common.proto\x1a\x1asteelyard/v1/trading.proto\"\x97\x04\n\x11\x41\x64ministerRequest\x12 \n\x04once\x18\x01 \x01(\x0b\x32\x12.steelyard.v1.Once\x12-\n\nlist_asset\x18\x02 \x01(\x0b\x32\x17.steelyard.v1.ListAssetH\x00\x12\x37\n\x0flist_instrument\x18\x03 \x01(\x0b\x32\x1c.steelyard.v1.ListInstrumentH\x00\x12@\n\x14set_instrument_state\x18\x04 \x01(\x0b\x32 .steelyard.v1.SetInstrumentStateH\x00\x12\x31\n\x0copen_account\x18\x05 \x01(\x0b\x32\x19.steelyard.v1.OpenAccountH\x00\x12(\n\x07\x64\x65posit\x18\x06 \x01(\x0b\x32\x15.steelyard.v1.DepositH\x00\x12*\n\x08withdraw\x18\x07 \x01(\x0b\x32\x16.steelyard.v1.WithdrawH\x00\x12\x34\n\x0e\x63reate_api_key\x18\x08 \x01(\x0b\x32\x1a.steelyard.v1.CreateApiKeyH\x00\x12\x34\n\x0erevoke_api_key\x18\t \x01(\x0b\x32\x1a.steelyard.v1.RevokeApiKeyH\x00\x12\x39\n\x10\x61\x63tivate_version\x18\n \x01(\x0b\x32\x1d.steelyard.v1.ActivateVersionH\x00\x42\x06\n\x04kind\"K\n\x12\x41\x64ministerResponse\x12\x11\n\tlog_index\x18\x01 \x01(\x04\x12\"\n\x05reply\x18\x02 \x01(\x0b\x32\x13.steelyard.v1.Reply\"<\n\tListAsset\x12\r\n\x05\x61sset\x18\x01 \x01(\r\x12\x0e\n\x06symbol\x18\x02 \x01(\t\x12\x10\n\x08\x64\x65\x63imals\x18\x03 \x01(\r\"\xc8\x02\n\x0eListInstrument\x12\x12\n\ninstrument\x18\x01 \x01(\r\x12\x0e\n\x06symbol\x18\x02 \x01(\t\x12\x12\n\nbase_asset\x18\x03 \x01(\r\x12\x13\n\x0bquote_asset\x18\x04 \x01(\r\x12\x15\n\rtick_mantissa\x18\x05 \x01(\x03\x12\x15\n\rtick_decimals\x18\x06 \x01(\r\x12\x14\n\x0clot_mantissa\x18\x07 \x01(\x03\x12\x14\n\x0clot_decimals\x18\x08 \x01(\r\x12\x17\n\x0fprice_max_ticks\x18\t \x01(\x03\x12\x15\n\rsize_max_lots\x18\n \x01(\x03\x12\x1a\n\x12notional_min_atoms\x18\x0b \x01(\x03\x12\x11\n\tmaker_ppm\x18\x0c \x01(\x12\x12\x11\n\ttaker_ppm\x18\r \x01(\x12\x12\x1d\n\x15market_protection_ppm\x18\x0e \x01(\x03\"V\n\x12SetInstrumentState\x12\x12\n\ninstrument\x18\x01 \x01(\r\x12,\n\x05state\x18\x02 \x01(\x0e\x32\x1d.steelyard.v1.InstrumentState\"\x1e\n\x0bOpenAccount\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\x04\"?\n\x07\x44\x65posit\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\x04\x12\r\n\x05\x61sset\x18\x02 \x01(\r\x12\x14\n\x0c\x61mount_atoms\x18\x03 \x01(\x03\"@\n\x08Withdraw\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\x04\x12\r\n\x05\x61sset\x18\x02 \x01(\r\x12\x14\n\x0c\x61mount_atoms\x18\x03 \x01(\x03\"\\\n\x0c\x43reateApiKey\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\x04\x12\x12\n\npublic_key\x18\x02 \x01(\x0c\x12\x13\n\x0bpermissions\x18\x03 \x01(\r\x12\x12\n\nexpires_ns\x18\x04 \x01(\x03\"\x1b\n\x0cRevokeApiKey\x12\x0b\n\x03key\x18\x01 \x01(\x04\"\"\n\x0f\x41\x63tivateVersion\x12\x0f\n\x07version\x18\x01 \x01(\r\"4\n\x10GetTotalsRequest\x12 \n\x02\x61t\x18\x01 \x01(\x0b\x32\x14.steelyard.v1.ReadAt\"P\n\x11GetTotalsResponse\x12\x11\n\tlog_index\x18\x01 \x01(\x04\x12(\n\x06totals\x18\x02 \x03(\x0b\x32\x18.steelyard.v1.AssetTotal\"\x8a\x01\n\nAssetTotal\x12\r\n\x05\x61sset\x18\x01 \x01(\r\x12\x17\n\x0f\x63ustomers_atoms\x18\x02 \x01(\x03\x12\x15\n\romnibus_atoms\x18\x03 \x01(\x12\x12\x12\n\nfees_atoms\x18\x04 \x01(\x12\x12\x16\n\x0erounding_atoms\x18\x05 \x01(\x12\x12\x11\n\tsum_atoms\x18\x06 \x01(\x12\x32\xad\x01\n\x0c\x41\x64minService\x12O\n\nAdminister\x12\x1f.steelyard.v1.AdministerRequest\x1a .steelyard.v1.AdministerResponse\x12L\n\tGetTotals\x12\x1e.steelyard.v1.GetTotalsRequest\x1a\x1f.steelyard.v1.GetTotalsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,31 +34,33 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'steelyard.v1.admin_pb2', _g
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ADMINISTERREQUEST']._serialized_start=98
-  _globals['_ADMINISTERREQUEST']._serialized_end=574
-  _globals['_ADMINISTERRESPONSE']._serialized_start=576
-  _globals['_ADMINISTERRESPONSE']._serialized_end=651
-  _globals['_LISTASSET']._serialized_start=653
-  _globals['_LISTASSET']._serialized_end=713
-  _globals['_LISTINSTRUMENT']._serialized_start=716
-  _globals['_LISTINSTRUMENT']._serialized_end=1044
-  _globals['_SETINSTRUMENTSTATE']._serialized_start=1046
-  _globals['_SETINSTRUMENTSTATE']._serialized_end=1132
-  _globals['_OPENACCOUNT']._serialized_start=1134
-  _globals['_OPENACCOUNT']._serialized_end=1164
-  _globals['_DEPOSIT']._serialized_start=1166
-  _globals['_DEPOSIT']._serialized_end=1229
-  _globals['_WITHDRAW']._serialized_start=1231
-  _globals['_WITHDRAW']._serialized_end=1295
-  _globals['_CREATEAPIKEY']._serialized_start=1297
-  _globals['_CREATEAPIKEY']._serialized_end=1389
-  _globals['_REVOKEAPIKEY']._serialized_start=1391
-  _globals['_REVOKEAPIKEY']._serialized_end=1418
-  _globals['_GETTOTALSREQUEST']._serialized_start=1420
-  _globals['_GETTOTALSREQUEST']._serialized_end=1472
-  _globals['_GETTOTALSRESPONSE']._serialized_start=1474
-  _globals['_GETTOTALSRESPONSE']._serialized_end=1554
-  _globals['_ASSETTOTAL']._serialized_start=1557
-  _globals['_ASSETTOTAL']._serialized_end=1695
-  _globals['_ADMINSERVICE']._serialized_start=1698
-  _globals['_ADMINSERVICE']._serialized_end=1871
+  _globals['_ADMINISTERREQUEST']._serialized_end=633
+  _globals['_ADMINISTERRESPONSE']._serialized_start=635
+  _globals['_ADMINISTERRESPONSE']._serialized_end=710
+  _globals['_LISTASSET']._serialized_start=712
+  _globals['_LISTASSET']._serialized_end=772
+  _globals['_LISTINSTRUMENT']._serialized_start=775
+  _globals['_LISTINSTRUMENT']._serialized_end=1103
+  _globals['_SETINSTRUMENTSTATE']._serialized_start=1105
+  _globals['_SETINSTRUMENTSTATE']._serialized_end=1191
+  _globals['_OPENACCOUNT']._serialized_start=1193
+  _globals['_OPENACCOUNT']._serialized_end=1223
+  _globals['_DEPOSIT']._serialized_start=1225
+  _globals['_DEPOSIT']._serialized_end=1288
+  _globals['_WITHDRAW']._serialized_start=1290
+  _globals['_WITHDRAW']._serialized_end=1354
+  _globals['_CREATEAPIKEY']._serialized_start=1356
+  _globals['_CREATEAPIKEY']._serialized_end=1448
+  _globals['_REVOKEAPIKEY']._serialized_start=1450
+  _globals['_REVOKEAPIKEY']._serialized_end=1477
+  _globals['_ACTIVATEVERSION']._serialized_start=1479
+  _globals['_ACTIVATEVERSION']._serialized_end=1513
+  _globals['_GETTOTALSREQUEST']._serialized_start=1515
+  _globals['_GETTOTALSREQUEST']._serialized_end=1567
+  _globals['_GETTOTALSRESPONSE']._serialized_start=1569
+  _globals['_GETTOTALSRESPONSE']._serialized_end=1649
+  _globals['_ASSETTOTAL']._serialized_start=1652
+  _globals['_ASSETTOTAL']._serialized_end=1790
+  _globals['_ADMINSERVICE']._serialized_start=1793
+  _globals['_ADMINSERVICE']._serialized_end=1966
 # @@protoc_insertion_point(module_scope)

@@ -35,6 +35,7 @@ class AdministerRequest(_message.Message):
     WITHDRAW_FIELD_NUMBER: _builtins.int
     CREATE_API_KEY_FIELD_NUMBER: _builtins.int
     REVOKE_API_KEY_FIELD_NUMBER: _builtins.int
+    ACTIVATE_VERSION_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def once(self) -> _trading_pb2.Once:
         """Its place in the operator's session."""
@@ -71,6 +72,10 @@ class AdministerRequest(_message.Message):
     def revoke_api_key(self) -> Global___RevokeApiKey:
         """End a key."""
 
+    @_builtins.property
+    def activate_version(self) -> Global___ActivateVersion:
+        """Let the group do what the next version does."""
+
     def __init__(
         self,
         *,
@@ -83,12 +88,13 @@ class AdministerRequest(_message.Message):
         withdraw: Global___Withdraw | None = ...,
         create_api_key: Global___CreateApiKey | None = ...,
         revoke_api_key: Global___RevokeApiKey | None = ...,
+        activate_version: Global___ActivateVersion | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_api_key", b"create_api_key", "deposit", b"deposit", "kind", b"kind", "list_asset", b"list_asset", "list_instrument", b"list_instrument", "once", b"once", "open_account", b"open_account", "revoke_api_key", b"revoke_api_key", "set_instrument_state", b"set_instrument_state", "withdraw", b"withdraw"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["activate_version", b"activate_version", "create_api_key", b"create_api_key", "deposit", b"deposit", "kind", b"kind", "list_asset", b"list_asset", "list_instrument", b"list_instrument", "once", b"once", "open_account", b"open_account", "revoke_api_key", b"revoke_api_key", "set_instrument_state", b"set_instrument_state", "withdraw", b"withdraw"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_api_key", b"create_api_key", "deposit", b"deposit", "kind", b"kind", "list_asset", b"list_asset", "list_instrument", b"list_instrument", "once", b"once", "open_account", b"open_account", "revoke_api_key", b"revoke_api_key", "set_instrument_state", b"set_instrument_state", "withdraw", b"withdraw"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["activate_version", b"activate_version", "create_api_key", b"create_api_key", "deposit", b"deposit", "kind", b"kind", "list_asset", b"list_asset", "list_instrument", b"list_instrument", "once", b"once", "open_account", b"open_account", "revoke_api_key", b"revoke_api_key", "set_instrument_state", b"set_instrument_state", "withdraw", b"withdraw"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["list_asset", "list_instrument", "set_instrument_state", "open_account", "deposit", "withdraw", "create_api_key", "revoke_api_key"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["list_asset", "list_instrument", "set_instrument_state", "open_account", "deposit", "withdraw", "create_api_key", "revoke_api_key", "activate_version"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -389,6 +395,28 @@ class RevokeApiKey(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RevokeApiKey: _TypeAlias = RevokeApiKey  # noqa: Y015
+
+@_typing.final
+class ActivateVersion(_message.Message):
+    """Let the group do from here on what a version of the exchange does; every member must run a build that knows it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    """One more than the version in force."""
+    def __init__(
+        self,
+        *,
+        version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ActivateVersion: _TypeAlias = ActivateVersion  # noqa: Y015
 
 @_typing.final
 class GetTotalsRequest(_message.Message):

@@ -25,9 +25,9 @@ def main() -> None:
     gc.disable()
     try:
         # The pin of the consensus library is checked by this import, before anything else is.
-        from steelyard.replication.replica import Replica
+        from steelyard.replication.replica import open_replica
 
-        replica = Replica(arguments.data, arguments.member)
+        replica = open_replica(arguments.data, arguments.member)
     except ReplicationError as error:
         fail_stop(error.exit_code, str(error))
     except OSError as error:

@@ -11,6 +11,7 @@ from steelyard.core import AnyReply, Applied, Entry, Exchange, Refused, Reject, 
 from steelyard.core.queries import AssetTotal, GetTotals, Totals
 from steelyard.core.units import OPERATOR_KEY
 from steelyard.replication.errors import ReplicationError, StoreDamaged
+from steelyard.replication.files import FolderFiles
 from steelyard.replication.log_reader import LoggedEntry, LogReader
 from steelyard.replication.log_record import SnapshotRef
 from steelyard.replication.snapshot_store import SnapshotDamaged, SnapshotStore
@@ -141,7 +142,9 @@ def _replay(
     if log.first_index > 1:
         if not snapshot_ok:
             raise StoreDamaged(f"the log begins at {log.first_index}, not at 1")
-        exchange = _oldest(log.snapshots, SnapshotStore(snapshots, log.identity.group_id), log.first_index)
+        exchange = _oldest(
+            log.snapshots, SnapshotStore(FolderFiles(snapshots), log.identity.group_id), log.first_index
+        )
     start = exchange.applied_index
     digests = {start: exchange.digest} if start else {}
     executions: dict[RequestId, Execution] = {}
@@ -210,6 +213,8 @@ def _note(
             continue
         key = (request.session, request.request)
         before = executions.get(key)
+        if before is not None and before.log_index == index and not outcome.events:
+            continue  # a repeat in the entry of its first attempt: answered from memory
         if before is not None:
             executions[key] = before._replace(times=before.times + 1)
             continue

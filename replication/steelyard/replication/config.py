@@ -5,19 +5,29 @@ import os
 import secrets
 import stat
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, Literal
 
 import msgspec
 
+from steelyard.core import versions
+from steelyard.replication.certificates import Signed, issue, make_authority
+from steelyard.replication.disk import refuse_if_owned
 from steelyard.replication.errors import StartRefused
 from steelyard.replication.group import DEDICATED, SHARED, GroupSettings, MemberId, Timeouts
-from steelyard.replication.log_store import found
+from steelyard.replication.log_store import found, join
+from steelyard.replication.tls import PeerTls
 
 GROUP_FILE: Final = "group.json"
 SECRET_FILE: Final = "peer.secret"
+#: The group's certificates: the authority's, which every member needs, and each member's own. The authority's
+#: key is needed only to make another certificate and is better kept elsewhere.
+TLS_FOLDER: Final = "tls"
+#: In a member's own folder: other addresses than the group's under which this member reaches the others.
+DETOURS_FILE: Final = "peers.json"
 MEMBERS: Final = 3
 SECRET_BYTES: Final = 32
 GROUP_HEX_DIGITS: Final = 32
@@ -149,7 +159,10 @@ def found_group(
         raise StartRefused(f"{directory} already holds a group")
     directory.mkdir(parents=True, exist_ok=True)
     _write_durably(directory / SECRET_FILE, secrets.token_hex(SECRET_BYTES).encode(), mode=0o600)
+    authority = make_authority(config.group)
+    _write_signed(directory, AUTHORITY, authority)
     for member in config.members:
+        _write_signed(directory, _member_file(member.member), issue(authority, config.group, member.member))
         paths = node_paths(directory, member.member)
         paths.snapshots.mkdir(parents=True)
         found(paths.store, config.group, MemberId(member.member), map_bytes=map_size_bytes)
@@ -178,26 +191,87 @@ def read_group(directory: Path) -> GroupConfig:
 def read_secret(directory: Path) -> bytes:
     """Return the key that members prove to each other; refuses a file that others can read."""
     path = directory / SECRET_FILE
+    _check_private(path)
     try:
         text = path.read_text(encoding="ascii").strip()
-        mode = stat.S_IMODE(path.stat().st_mode)
     except (ValueError, OSError) as error:
         raise StartRefused(f"{path}: {error}") from error
-    if mode & 0o077:
-        raise StartRefused(f"{path} can be read by others: chmod 600 it")
     if not _is_hex(text, 2 * SECRET_BYTES):
         raise StartRefused(f"{path} must hold {2 * SECRET_BYTES} lower-case hex digits")
     return bytes.fromhex(text)
 
 
-def group_settings(config: GroupConfig, member: int, secret: bytes) -> GroupSettings:
-    """Return what the consensus engine of that member needs to know."""
+def read_tls(directory: Path, member: int) -> PeerTls:
+    """Return what that member proves itself with; refuses a key that others can read."""
+    folder, name = directory / TLS_FOLDER, _member_file(member)
+    _check_private(folder / f"{name}.key")
+    return PeerTls(folder / f"{AUTHORITY}.crt", folder / f"{name}.crt", folder / f"{name}.key")
+
+
+def prepare_replacement(directory: Path, member: int) -> None:
+    """Make room for a new machine in the place of a dead one: a new certificate and an empty, joining store.
+
+    What was left of the old member's folder is kept beside it as ``n<member>.replaced-<k>``. Started, the
+    new one fetches what the others have and votes once it has caught up; see ``joining``. The old machine
+    must never be started again.
+
+    Raises:
+        StartRefused: There is no such member, it still runs here, or the authority's key is not here.
+
+    """
+    config = read_group(directory)
+    if member not in {each.member for each in config.members}:
+        raise StartRefused(f"members are 1 to {MEMBERS}, got {member}")
+    authority = _read_authority(directory)
+    paths = node_paths(directory, member)
+    if paths.store.exists():
+        refuse_if_owned(paths.store)
+    if paths.node.exists():
+        count = 1
+        while (aside := paths.node.with_name(f"n{member}.replaced-{count}")).exists():
+            count += 1
+        paths.node.rename(aside)
+    _write_signed(directory, _member_file(member), issue(authority, config.group, member))
+    paths.snapshots.mkdir(parents=True)
+    join(paths.store, config.group, MemberId(member), map_bytes=config.map_size_bytes)
+
+
+def read_detours(node: Path) -> dict[int, str]:
+    """Return where this member reaches others if not at the group's address, by member; mostly nothing.
+
+    Needed behind tunnels and port forwarding. The member itself still listens at its address of the group.
+
+    Raises:
+        StartRefused: The file makes no sense.
+
+    """
+    path = node / DETOURS_FILE
+    try:
+        detours = msgspec.json.decode(path.read_bytes(), type=dict[int, str])
+        for endpoint in detours.values():
+            split_endpoint(endpoint)
+    except FileNotFoundError:
+        return {}
+    except (ValueError, OSError) as error:
+        raise StartRefused(f"{path}: {error}") from error
+    if not detours.keys() <= set(range(1, MEMBERS + 1)):
+        raise StartRefused(f"{path}: members are 1 to {MEMBERS}, got {sorted(detours)}")
+    return detours
+
+
+def group_settings(
+    config: GroupConfig, member: int, secret: bytes, detours: Mapping[int, str] = MappingProxyType({})
+) -> GroupSettings:
+    """Return what the consensus engine of that member needs to know; see ``read_detours``."""
+    ways = {each.member: each.peer for each in config.members}
+    ways |= {other: way for other, way in detours.items() if other != member}
     return GroupSettings(
         group_id=config.group,
         member=MemberId(member),
-        peers={MemberId(each.member): split_endpoint(each.peer) for each in config.members},
+        peers={MemberId(other): split_endpoint(way) for other, way in ways.items()},
         secret=secret,
         timeouts=TIMEOUTS[config.profile],
+        knows=versions.KNOWN_MAX,
     )
 
 
@@ -241,6 +315,40 @@ def split_endpoint(endpoint: str) -> tuple[str, int]:
     if not colon or not host or not port.isascii() or not port.isdigit() or not 0 < int(port) <= PORT_MAX:
         raise ValueError(f"need host:port with a port from 1 to {PORT_MAX}, got {endpoint!r}")
     return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+AUTHORITY: Final = "authority"
+
+
+def _member_file(member: int) -> str:
+    return f"n{member}"
+
+
+def _write_signed(directory: Path, name: str, signed: Signed) -> None:
+    folder = directory / TLS_FOLDER
+    folder.mkdir(exist_ok=True)
+    _write_durably(folder / f"{name}.key", signed.key, mode=0o600)
+    _write_durably(folder / f"{name}.crt", signed.certificate, mode=0o644)
+
+
+def _read_authority(directory: Path) -> Signed:
+    folder = directory / TLS_FOLDER
+    try:
+        return Signed((folder / f"{AUTHORITY}.crt").read_bytes(), (folder / f"{AUTHORITY}.key").read_bytes())
+    except OSError as error:
+        raise StartRefused(
+            f"the group's authority cannot be read, so nobody can be certified: {error}"
+        ) from error
+
+
+def _check_private(path: Path) -> None:
+    """Refuse a secret that is missing or that others can read."""
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+    except OSError as error:
+        raise StartRefused(f"{path}: {error}") from error
+    if mode & 0o077:
+        raise StartRefused(f"{path} can be read by others: chmod 600 it")
 
 
 _SHORT_FOLDER: Final = "steelyard-"

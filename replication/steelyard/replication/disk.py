@@ -205,6 +205,11 @@ def _open(directory: Path, map_bytes: int) -> lmdb.Environment:
     )
 
 
+def refuse_if_owned(directory: Path) -> None:
+    """Raise ``DirectoryInUse`` if a process has that log open."""
+    os.close(_own(directory))
+
+
 def _own(directory: Path) -> int:
     fd = os.open(directory / "owner", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

@@ -10,6 +10,7 @@ from steelyard.replication import pinned
 from steelyard.replication.clock import Clock, Rng, SystemClock
 from steelyard.replication.elections import PreVotes
 from steelyard.replication.errors import EX_INVARIANT, StartRefused, fail_stop
+from steelyard.replication.fetching import Fetched, SnapshotFiles
 from steelyard.replication.group import (
     ENTRY_BYTES_MAX,
     WINDOW_BYTES_MAX,
@@ -25,10 +26,13 @@ from steelyard.replication.group import (
 from steelyard.replication.guards import Guards
 from steelyard.replication.journal import Journal
 from steelyard.replication.links import Links, TcpLinks
-from steelyard.replication.log_record import ENTRY, NO_OP, Record
+from steelyard.replication.log_record import ENTRY, NO_OP, Record, chain_next
 from steelyard.replication.log_store import LogStore
 from steelyard.replication.poller import EpollWaiter, Poller, Waiter
 from steelyard.replication.reads import ReadBarriers
+from steelyard.replication.snapshot_pieces import NoSnapshots
+from steelyard.replication.snapshot_store import Snapshot
+from steelyard.replication.tls import PeerTls
 from steelyard.replication.transport import DigestHandler, Transport
 from steelyard.replication.wire import APPEND_BYTES_MAX, Digest, PreVoteRequest
 
@@ -103,6 +107,8 @@ class PysyncobjGroup:
         apply_noop: Callable[[int], None],
         leadership_changed: Callable[[bool], None],
         on_digest: DigestHandler,
+        install: Callable[[Snapshot], None],
+        snapshots: SnapshotFiles,
         clock: Clock,
         rng: Rng,
         guards: Guards,
@@ -114,12 +120,13 @@ class PysyncobjGroup:
         self._apply = apply
         self._apply_noop = apply_noop
         self._leadership_changed = leadership_changed
+        self._restore = install
         self._clock = clock
         self._rng = rng
         self._applied = max(1, restored_index)  # index 1 is the library's own and never applied
         self._aligned = restored_index > 1
         self.journal = Journal(store, restored_index - 1 if self._aligned else None)
-        self.transport = Transport(settings, store, self.journal, links, clock, guards, on_digest)
+        self.transport = Transport(settings, store, self.journal, links, clock, guards, on_digest, snapshots)
         self.transport.engine = self
         self.loop = Poller(waiter, self.transport.barrier, links.tick, self._busy)
         self._peers_needed = len(settings.peers) // 2
@@ -136,9 +143,7 @@ class PysyncobjGroup:
 
         self._nodes = {peer: _Node(peer) for peer in sorted(settings.peers)}
         self.transport.nodes = self._nodes
-        others = [node for peer, node in self._nodes.items() if peer != settings.member]
-        _Seams.building, _Seams.clock, _Seams.rng = self, clock, rng
-        self._core = _Core(self, self._conf(), self._nodes[settings.member], others)
+        self._core = self._build_core()
         self.transport.start()
 
     # --- Group ----------------------------------------------------------------------------------
@@ -173,6 +178,11 @@ class PysyncobjGroup:
         """True while this member may not vote."""
         return self._store.identity.joining
 
+    @property
+    def fetching(self) -> bool:
+        """True while this member fetches a snapshot."""
+        return self.transport.fetching.active
+
     def propose(self, body: bytes, done: Done) -> None:
         """Put ``body`` into the log at the next turn; see ``Group``."""
         if len(body) > ENTRY_BYTES_MAX:
@@ -193,8 +203,12 @@ class PysyncobjGroup:
 
     def read_barrier(self, done: Done) -> None:
         """Call back once a read is linearizable; see ``Group``."""
+        leader = self.leader_id()
         if not self.leads():
-            done(Failure.NOT_LEADER)
+            if leader is None:
+                done(Failure.NO_ANSWER)
+            else:
+                self.transport.remote_reads.ask(leader, done)
         elif not self.ready():
             done(Failure.NOT_READY)
         else:
@@ -231,6 +245,10 @@ class PysyncobjGroup:
         if now_s - self._second_s >= 1:
             self._second_s = now_s
             self.transport.each_second()
+        self._ask_for_reads()
+        fetched = self.transport.fetched()
+        if fetched is not None:
+            self._install(fetched)
 
     def peers(self) -> list[PeerStatus]:
         """Return what we know of the other members."""
@@ -239,6 +257,10 @@ class PysyncobjGroup:
     def broadcast_digest(self, index: int, digest: bytes, chain: bytes) -> None:
         """Tell the others what our state and log look like at ``index``."""
         self.transport.broadcast(Digest(index, digest, chain))
+
+    def pinned_snapshots(self) -> set[str]:
+        """Return the names of our snapshots that another member is fetching, or about to."""
+        return self.transport.fetching.pinned()
 
     def hand_over(self) -> bool:
         """Ask the most caught-up follower to take over; return whether one was asked."""
@@ -349,6 +371,38 @@ class PysyncobjGroup:
 
     # --- helpers ----------------------------------------------------------------------------------------
 
+    def _build_core(self) -> _Core:
+        own = self._settings.member
+        others = [node for peer, node in self._nodes.items() if peer != own]
+        _Seams.building, _Seams.clock, _Seams.rng = self, self._clock, self._rng
+        return _Core(self, self._conf(), self._nodes[own], others)
+
+    def _install(self, fetched: Fetched) -> None:
+        """Replace state and log by a snapshot, and go on as after a restart from it.
+
+        The engine is built anew over the same store and links: what it forgets (who leads, whose
+        vote it asked for) it would have forgotten in a crash, and what it must not forget is in the
+        store. The leader learns where we are from the answer to its next heartbeat, which leaves
+        after the install is on disk.
+        """
+        ref, header = fetched.ref, fetched.snapshot.header
+        before = Record(header.before.body, header.before.index, header.before.term)
+        at = Record(header.at.body, header.at.index, header.at.term)
+        chain = header.chain_before
+        for record in (before, at):
+            chain = chain_next(chain, record.index, record.term, record.body)
+        if chain != header.chain:
+            fail_stop(EX_INVARIANT, f"{ref.name} verifies, but its entries do not make its chain")
+        self._restore(fetched.snapshot)
+        self._store.install(ref, header.chain_before, before, at)
+        self._applied, self._aligned = ref.index, True
+        self._campaign_agreed = False
+        self._pre_votes.ask(0)
+        self.journal = self.transport.journal = Journal(self._store, before.index)
+        self._core = self._build_core()
+        self.transport.reconnect()
+        self._worked = True
+
     def _handed_out(self, index: int) -> Record | None:
         slice_ = self.journal.handed_out
         position = index - slice_[0].index if slice_ else -1
@@ -384,6 +438,26 @@ class PysyncobjGroup:
         if self.leads() and not self._lost_leadership and self._reads.answer(self._confirmed, self._applied):
             self._worked = True
 
+    def _ask_for_reads(self) -> None:
+        """See that questions to a leader that is gone are put to the next one, or to ourselves."""
+        remote = self.transport.remote_reads
+        if not self.leads():
+            remote.tick(self.leader_id())
+        elif self.ready():
+            for done in remote.take():
+                self.read_barrier(done)
+        else:
+            remote.tick(None)
+
+    def answer_read(self, answer: Callable[[int], None]) -> None:
+        """Tell another member's read the index to wait for; 0 if we cannot."""
+        if self.ready():
+            self._reads.add(
+                self._store.commit_index, lambda told: answer(told if isinstance(told, int) else 0)
+            )
+        else:
+            answer(0)
+
     def _confirmed(self, read_round: int) -> bool:
         return self.transport.rounds_confirmed(read_round) >= self._peers_needed
 
@@ -418,8 +492,7 @@ class PysyncobjGroup:
             logCompactionBatchSize=1,
             useFork=False,
             journalFile="log store",
-            # The library asks whether this file exists and then wants our two entries; what it
-            # reads there for lagging followers never leaves the transport.
+            # The library asks whether this file exists and then wants our two entries.
             fullDumpFile=_EXISTING_FILE if self._aligned else _NO_FILE,
             serializer=_refuse_compaction,
             deserializer=self._restored_entries,
@@ -439,18 +512,23 @@ def build_group(
     apply_noop: Callable[[int], None],
     leadership_changed: Callable[[bool], None],
     on_digest: DigestHandler,
+    install: Callable[[Snapshot], None] | None = None,
+    snapshots: SnapshotFiles | None = None,
     restored_index: int = 0,
     clock: Clock | None = None,
     rng: Rng | None = None,
     waiter: Waiter | None = None,
     links: Links | None = None,
     guards: Guards | None = None,
+    tls: PeerTls | None = None,
 ) -> PysyncobjGroup:
     """Build a member over an open store; its first ``turn`` begins at ``restored_index + 1``.
 
     ``apply`` gets our entries, ``apply_noop`` the indices of the engine's own, together every
     index from 2 (or behind the restored snapshot) on, in order. ``leadership_changed``
-    is called between turns' work, never inside the library.
+    is called between turns' work, never inside the library. ``snapshots`` are offered to members
+    that are behind our log; one that was fetched is handed to ``install``, which must make its
+    state the one that ``apply`` goes on from. Without ``tls`` (and ``links``) the members speak plainly.
 
     Raises:
         StartRefused: The store is another member's, or does not hold the snapshot's entries.
@@ -471,16 +549,22 @@ def build_group(
         settings,
         store,
         waiter,
-        links or TcpLinks(settings, waiter, clock, rng),
+        links or TcpLinks(settings, waiter, clock, rng, tls=tls),
         apply=apply,
         apply_noop=apply_noop,
         leadership_changed=leadership_changed,
         on_digest=on_digest,
+        install=install or _refuse_install,
+        snapshots=snapshots or NoSnapshots(),
         clock=clock,
         rng=rng,
         guards=guards or Guards(),
         restored_index=restored_index,
     )
+
+
+def _refuse_install(_: Snapshot) -> NoReturn:
+    fail_stop(EX_INVARIANT, "a snapshot was fetched and nobody can install it")
 
 
 def _refuse_compaction(*_: object) -> NoReturn:

@@ -10,6 +10,7 @@ A broken invariant or a failed disk is not an exception: ``fail_stop`` ends the 
 
 import os
 import sys
+from collections.abc import Callable
 from typing import NoReturn
 
 EX_INVARIANT = 70
@@ -46,7 +47,19 @@ def fail_stop(code: int, reason: str) -> NoReturn:
     Neither ``sys.exit`` nor an exception would do: the consensus library swallows
     both on our path.
     """
-    line = " ".join(reason.split())
-    sys.stderr.write(f"FAIL-STOP {code}: {line}\n")
-    sys.stderr.flush()
-    os._exit(code)
+    Ending.end(code, " ".join(reason.split()))
+
+
+def _end_process(code: int, line: str) -> NoReturn:
+    try:
+        sys.stderr.write(f"FAIL-STOP {code}: {line}\n")
+        sys.stderr.flush()
+    finally:
+        # Even if nobody can be told: the log of a full disk is on that disk.
+        os._exit(code)
+
+
+class Ending:
+    """How a process ends. A simulation, where a process is an object, replaces it; nothing else does."""
+
+    end: Callable[[int, str], NoReturn] = staticmethod(_end_process)

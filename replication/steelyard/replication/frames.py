@@ -1,8 +1,9 @@
-"""Frames between members: ``u32 length | u32 crc32 | u32 epoch | u64 sequence | payload``, big-endian.
+"""Frames between members, ``u32 length | u32 epoch | u64 sequence | u32 header crc | u32 crc | payload``.
 
-The sequence counts from 0 on each connection and direction; a gap, a repeat, another
-connection's epoch or a wrong crc ends the connection, so what arrives is always a
-prefix of what was sent, in order.
+Numbers are big-endian. The sequence counts from 0 on each connection and direction; a gap, a
+repeat, another connection's epoch or a wrong crc ends the connection, so what arrives is always
+a prefix of what was sent, in order. The header has a crc of its own: a damaged length would be
+waited for, on a connection that looks alive and says nothing.
 """
 
 import struct
@@ -10,8 +11,9 @@ import zlib
 from collections.abc import Iterator
 from typing import Final
 
-_HEADER: Final = struct.Struct(">IIIQ")
-_COVERED: Final = struct.Struct(">IQ")  # epoch, sequence
+_PLACE: Final = struct.Struct(">IIQ")  # length, epoch, sequence
+_CRCS: Final = struct.Struct(">II")  # of these, and of the payload on top of that
+HEADER_BYTES: Final = _PLACE.size + _CRCS.size
 
 
 class FrameError(Exception):
@@ -27,10 +29,10 @@ class FrameWriter:
 
     def header(self, payload: bytes) -> bytes:
         """Return the header to send before ``payload``."""
-        crc = zlib.crc32(payload, zlib.crc32(_COVERED.pack(self.epoch, self._sequence)))
-        header = _HEADER.pack(len(payload), crc, self.epoch, self._sequence)
+        place = _PLACE.pack(len(payload), self.epoch, self._sequence)
         self._sequence += 1
-        return header
+        crc = zlib.crc32(place)
+        return place + _CRCS.pack(crc, zlib.crc32(payload, crc))
 
 
 class FrameReader:
@@ -53,17 +55,21 @@ class FrameReader:
         buffer += data
         position = 0
         try:
-            while len(buffer) - position >= _HEADER.size:
-                length, crc, epoch, sequence = _HEADER.unpack_from(buffer, position)
+            while len(buffer) - position >= HEADER_BYTES:
+                length, epoch, sequence = _PLACE.unpack_from(buffer, position)
+                header_crc, crc = _CRCS.unpack_from(buffer, position + _PLACE.size)
+                start = position + HEADER_BYTES
+                if zlib.crc32(buffer[position : position + _PLACE.size]) != header_crc:
+                    raise FrameError("wrong checksum")
                 if length > self.payload_bytes_max:
                     raise FrameError("oversized frame")
                 if epoch != self.epoch or sequence != self._sequence:
                     raise FrameError("frame out of sequence")
-                end = position + _HEADER.size + length
+                end = start + length
                 if len(buffer) < end:
                     break
-                payload = bytes(memoryview(buffer)[position + _HEADER.size : end])
-                if zlib.crc32(payload, zlib.crc32(_COVERED.pack(epoch, sequence))) != crc:
+                payload = bytes(memoryview(buffer)[start:end])
+                if zlib.crc32(payload, header_crc) != crc:
                     raise FrameError("wrong checksum")
                 self._sequence += 1
                 position = end

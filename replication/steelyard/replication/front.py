@@ -118,6 +118,12 @@ class State(Frame, frozen=True, tag=20):
     commands_applied: int
     """Since this process started."""
     sync_mode: str
+    needs_snapshot: bool = False
+    """Behind the others' logs: it fetches a snapshot from them."""
+    version: int = 0
+    """The version of the exchange that is in force here."""
+    knows: int = 0
+    """The newest version that this build can carry out."""
 
 
 class Done(Frame, frozen=True, tag=21):

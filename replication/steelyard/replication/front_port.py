@@ -6,41 +6,19 @@ import select
 import socket
 import struct
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
-from steelyard.core.entry import AnyReply, Applied, Outcome
-from steelyard.core.events import AnyEvent
 from steelyard.replication.config import prepare_socket_folder
-from steelyard.replication.front import (
-    FRAME_BYTES_MAX,
-    PROTOCOL,
-    SUBMIT_REQUESTS_MAX,
-    Answer,
-    Attach,
-    Attached,
-    Detach,
-    Failed,
-    FailureReason,
-    Frame,
-    FromGateway,
-    Happened,
-    Open,
-    Read,
-    State,
-    Submit,
-)
+from steelyard.replication.front import FRAME_BYTES_MAX, State
+from steelyard.replication.gateway import FrontService, Gateway
 from steelyard.replication.group import FdRegistry
-from steelyard.replication.proposals import Part
 
 GATEWAYS_MAX: Final = 64
 #: A gateway that lets this much wait does not read any more.
 OUTPUT_BYTES_MAX: Final = 32 << 20
 RECEIVE_BYTES: Final = 256 << 10
-#: Keeps a frame of events below the frame limit, whatever closing a large market cancels at once.
-HAPPENED_EVENTS_MAX: Final = 20_000
-LABEL_CHARS_MAX: Final = 64
 
 _LENGTH: Final = struct.Struct("<I")
 _PEER: Final = struct.Struct("3i")  # pid, uid, gid
@@ -48,44 +26,11 @@ _PEER: Final = struct.Struct("3i")  # pid, uid, gid
 _log = logging.getLogger(__name__)
 
 
-class _Done(Frame, frozen=True, tag=21):
-    """``front.Done`` with the replies not yet encoded: one encoding per frame instead of one per reply."""
-
-    index: int
-    time_ns: int
-    refs: list[int]
-    indexes: list[int]
-    replies: list[AnyReply]
-
-
-_encode: Final = msgspec.msgpack.Encoder().encode
-_decode: Final = msgspec.msgpack.Decoder(FromGateway).decode
-
-
-class FrontService(Protocol):
-    """What the port asks of the replica behind it."""
-
-    def opened(self, gateway: "Gateway") -> None:
-        """Tell a gateway that has said the right first words what the state is."""
-        ...
-
-    def submit(self, part: Part) -> None:
-        """Take requests; every ref hears of them exactly once."""
-        ...
-
-    def read(self, gateway: "Gateway", read: Read) -> None:
-        """Answer, now or later, or fail."""
-        ...
-
-    def attach(self, gateway: "Gateway", attach: Attach) -> None:
-        """Say from where on events are complete, and send those that are held."""
-        ...
-
-
-class Gateway:
-    """One connection: its half-read frames, what is still to be written, and whose events it wants."""
+class SocketGateway(Gateway):
+    """One connection: its half-read frames, and what is still to be written."""
 
     def __init__(self, connection: socket.socket, port: "FrontPort") -> None:
+        super().__init__(port.group, port.service)
         self._connection = connection
         self._port = port
         self._fd = connection.fileno()
@@ -95,11 +40,6 @@ class Gateway:
         self._output: list[bytes] = []
         self._output_bytes = 0
         self._blocked = False
-        self.name = ""
-        """What the gateway calls itself; empty until it has opened."""
-        self.alive = True
-        self.accounts: set[int] = set()
-        """Whose private events it wants."""
 
     def send(self, frame: bytes) -> None:
         """Queue an encoded frame until the port is flushed; the connection may be gone already."""
@@ -111,39 +51,6 @@ class Gateway:
         self._output_bytes += len(frame) + _LENGTH.size
         if self._output_bytes > OUTPUT_BYTES_MAX:
             self.close(f"does not read: {self._output_bytes} bytes are waiting")
-
-    def done(self, applied: Applied, refs: list[int], outcomes: list[Outcome]) -> None:
-        """Send the replies to its requests in one entry as one frame, without waiting for our next sync."""
-        indexes = [outcome.replied_index for outcome in outcomes]
-        replies = [outcome.reply for outcome in outcomes]
-        self.send(_encode(_Done(applied.index, applied.time_ns, refs, indexes, replies)))
-        self.flush()
-
-    def failed(self, refs: list[int], reason: FailureReason) -> None:
-        """Tell it that these refs have no answer here."""
-        self.send(_encode(Failed(refs, reason)))
-
-    def answer(self, answer: Answer) -> None:
-        """Send an answer, if it fits a frame."""
-        frame = _encode(answer)
-        if len(frame) > FRAME_BYTES_MAX:
-            self.failed([answer.ref], FailureReason.OVERLOADED)
-        else:
-            self.send(frame)
-
-    def state(self, state: State) -> None:
-        """Tell it what this replica is."""
-        self.send(_encode(state))
-
-    def attached(self, ref: int, complete_after: int) -> None:
-        """Tell it from where on events are complete."""
-        self.send(_encode(Attached(ref, complete_after)))
-
-    def happened(self, index: int, time_ns: int, events: list[tuple[int, AnyEvent]]) -> None:
-        """Send the events of one entry that it wants."""
-        for start in range(0, len(events), HAPPENED_EVENTS_MAX):
-            part = events[start : start + HAPPENED_EVENTS_MAX]
-            self.send(_encode(Happened(index, time_ns, part)))
 
     def flush(self) -> None:
         """Write what is queued, as far as the socket takes it; while it takes nothing, the loop wakes us."""
@@ -218,51 +125,13 @@ class Gateway:
             if end > len(content):
                 self._wanted_bytes = _LENGTH.size + size
                 break
-            self._frame(view[start:end])
+            self.take(view[start:end])
             if not self.alive:
                 return
             at = end
         rest = content[at:]
         self._received = [rest] if rest else []
         self._received_bytes = len(rest)
-
-    def _frame(self, content: memoryview) -> None:
-        try:
-            frame = _decode(content)
-        except (ValueError, RecursionError) as error:
-            self.close(f"garbage: {error}")
-            return
-        if not self.name:
-            self._open(frame)
-            return
-        service = self._port.service
-        if isinstance(frame, Submit):
-            if len(frame.refs) != len(frame.requests) or len(frame.refs) > SUBMIT_REQUESTS_MAX:
-                self.close(f"a Submit of {len(frame.refs)} refs and {len(frame.requests)} requests")
-            else:
-                service.submit(Part(self, frame.refs, frame.requests, len(content)))
-        elif isinstance(frame, Read):
-            service.read(self, frame)
-        elif isinstance(frame, Attach):
-            service.attach(self, frame)
-        elif isinstance(frame, Detach):
-            self.accounts.difference_update(frame.accounts)
-        else:
-            self.close("it opened twice")
-
-    def _open(self, frame: FromGateway) -> None:
-        if not isinstance(frame, Open):
-            self.close("its first frame is not Open")
-        elif frame.protocol != PROTOCOL:
-            self.close(f"it speaks protocol {frame.protocol}, we speak {PROTOCOL}")
-        elif frame.group != self._port.group:
-            self.close("it belongs to another group")
-        elif not 0 < len(frame.gateway) <= LABEL_CHARS_MAX:
-            self.close("it has no name, or too long a one")
-        else:
-            self.name = frame.gateway
-            _log.info("gateway %r opened", self.name)
-            self._port.service.opened(self)
 
 
 class FrontPort:
@@ -278,8 +147,8 @@ class FrontPort:
         self.service = service
         self.paused = False
         """Whether gateways are not read for now."""
-        self.gateways: set[Gateway] = set()
-        self.waiting: list[Gateway] = []
+        self.gateways: dict[SocketGateway, None] = {}
+        self.waiting: list[SocketGateway] = []
         """Those with something to write since the last flush."""
         self._path = path
         prepare_socket_folder(path)
@@ -292,7 +161,7 @@ class FrontPort:
 
     def publish(self, state: State) -> None:
         """Send the state to every gateway."""
-        frame = _encode(state)
+        frame = msgspec.msgpack.encode(state)
         for gateway in list(self.gateways):
             if gateway.name:
                 gateway.send(frame)
@@ -311,9 +180,9 @@ class FrontPort:
             for gateway in self.gateways:
                 gateway.wait_for_more()
 
-    def forget(self, gateway: Gateway, fd: int) -> None:
+    def forget(self, gateway: SocketGateway, fd: int) -> None:
         """Let a closing connection go."""
-        self.gateways.discard(gateway)
+        self.gateways.pop(gateway, None)
         self.registry.unregister(fd)
 
     def close(self) -> None:
@@ -337,6 +206,6 @@ class FrontPort:
             connection.close()
             return
         connection.setblocking(False)
-        gateway = Gateway(connection, self)
-        self.gateways.add(gateway)
+        gateway = SocketGateway(connection, self)
+        self.gateways[gateway] = None
         self.registry.register(connection.fileno(), 0 if self.paused else select.EPOLLIN, gateway.ready)

@@ -23,6 +23,7 @@ class Failure(Enum):
     NOT_LEADER = "not the leader"
     WINDOW_FULL = "too much in flight"
     NOT_READY = "the leader has not yet committed an entry of its own term"
+    NO_ANSWER = "no leader answered in time"
     OUTCOME_UNKNOWN = "leadership was lost; the entry may or may not be committed"
 
 
@@ -65,6 +66,8 @@ class GroupSettings:
     peers: dict[MemberId, tuple[str, int]]
     secret: bytes
     timeouts: Timeouts = SHARED
+    knows: int = 0
+    """The newest version of the state machine that this build can carry out; the others are told."""
 
     def __post_init__(self) -> None:
         """Refuse a group without us, or with a guessable secret."""
@@ -89,6 +92,8 @@ class PeerStatus:
     needs_snapshot: bool
     wall_ahead_ns: int
     used_permille: int
+    knows: int = 0
+    """The newest version of the state machine that its build can carry out; 0 if it was never heard."""
 
 
 class FdRegistry(Protocol):
@@ -140,6 +145,11 @@ class Group(Protocol):
         """True while this member stores entries but may not vote (new or outdated disk)."""
         ...
 
+    @property
+    def fetching(self) -> bool:
+        """True while this member is behind the others' logs and fetches a snapshot."""
+        ...
+
     def propose(self, body: bytes, done: Done) -> None:
         """Put ``body`` (at most ``ENTRY_BYTES_MAX``) into the log at the next turn.
 
@@ -153,7 +163,10 @@ class Group(Protocol):
         ...
 
     def read_barrier(self, done: Done) -> None:
-        """Linearizable read: ``done(index)`` once ``applied_index >= index`` makes answering safe."""
+        """Linearizable read, on any member: ``done(index)``; answer once ``applied_index >= index``.
+
+        A member that does not lead asks its leader; ``NO_ANSWER`` if none answers in time.
+        """
         ...
 
     def is_leader(self) -> bool:

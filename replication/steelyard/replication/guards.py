@@ -108,6 +108,14 @@ def conflict_hint(next_index: int, log: LogView) -> int:
     return max(log.term_first_index(next_index), log.commit_index + 1)
 
 
+def holds(index: int, term: int, log: LogView) -> bool:
+    """Whether our log holds a snapshot's last entry, so that installing it could only take entries away.
+
+    The engine clears log and state for any snapshot it is sent, and with them what it acked.
+    """
+    return log.has(index, term)
+
+
 def vote_counts(voters: Collection[int], peer: int) -> bool:
     """Whether a vote is the first of its sender in this term: the engine only counts messages."""
     return peer not in voters
@@ -176,6 +184,7 @@ class Guards:
     next_after_ack: Callable[[int, int, int], int] = next_after_ack
     retry_at: Callable[[int, int, int], int] = retry_at
     conflict_hint: Callable[[int, LogView], int] = conflict_hint
+    holds: Callable[[int, int, LogView], bool] = holds
     vote_counts: Callable[[Collection[int], int], bool] = vote_counts
     may_vote: Callable[[bool, int, int], bool] = may_vote
     forgot: Callable[[PeerMemory, int, int, int, int], bool] = forgot

@@ -1,4 +1,4 @@
-"""Links to the other members: the Protocol, and non-blocking TCP dialled from both sides."""
+"""Links to the other members: the Protocol, and non-blocking TCP with TLS, dialled from both sides."""
 
 import errno
 import logging
@@ -17,6 +17,7 @@ from steelyard.replication.frames import FrameError, FrameReader, FrameWriter
 from steelyard.replication.group import GroupSettings, MemberId
 from steelyard.replication.handshake import Handshake
 from steelyard.replication.poller import Waiter
+from steelyard.replication.tls import PeerTls, TlsChannel
 from steelyard.replication.wire import FRAME_BYTES_MAX, Hello, Ping, decode_greeting, encode
 
 logger = logging.getLogger(__name__)
@@ -93,6 +94,7 @@ class _Connection:
         self.dialled = dialled
         self.peer: MemberId | None = None
         self.handshake: Handshake | None = None
+        self.tls: TlsChannel | None = None
         self.reader = FrameReader(GREETING_BYTES_MAX)
         self.writer = FrameWriter()
         self.out: deque[memoryview] = deque()
@@ -125,7 +127,10 @@ class TcpLinks:
         rng: Rng,
         listener: socket.socket | None = None,
         nonce: Callable[[], bytes] = lambda: os.urandom(16),
+        tls: PeerTls | None = None,
     ) -> None:
+        """Without ``tls`` a machine on the way could read and change what is said."""
+        self._tls = tls
         self._settings = settings
         self._waiter = waiter
         self._clock = clock
@@ -241,9 +246,17 @@ class TcpLinks:
     def _greet(self, connection: _Connection) -> None:
         assert self._handler is not None
         connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._waiter.register(connection.fd, select.EPOLLIN, lambda events: self._ready(connection, events))
+        if self._tls is None:
+            self._say_hello(connection)
+        else:
+            connection.tls = self._tls.open(dialled=connection.dialled is not None)
+            self._put(connection, connection.tls.start())
+
+    def _say_hello(self, connection: _Connection) -> None:
+        assert self._handler is not None
         own = self._handler.hello(self._nonce())
         connection.handshake = Handshake(self._settings, own, connection.dialled)
-        self._waiter.register(connection.fd, select.EPOLLIN, lambda events: self._ready(connection, events))
         for message in connection.handshake.open():
             self._write(connection, encode(message))
 
@@ -270,7 +283,8 @@ class TcpLinks:
             received += len(data)
             connection.heard_s = self._clock.monotonic_s()
             try:
-                for payload in connection.reader.feed(data):
+                plain = data if connection.tls is None else self._unseal(connection, connection.tls, data)
+                for payload in connection.reader.feed(plain):
                     self._take(connection, payload)
                     if not connection.open:
                         return
@@ -278,6 +292,18 @@ class TcpLinks:
                 self._refuse(connection, str(error))
             if len(data) < RECEIVE_BYTES:
                 return
+
+    def _unseal(self, connection: _Connection, tls: TlsChannel, data: bytes) -> bytes:
+        """Return the plain bytes of what was received, after TLS itself has had its say."""
+        try:
+            plain = tls.receive(data)
+        finally:
+            said = tls.sent()
+            if said:
+                self._put(connection, said)
+        if tls.ready and connection.handshake is None and connection.open:
+            self._say_hello(connection)
+        return plain if connection.open else b""
 
     def _take(self, connection: _Connection, payload: bytes) -> None:
         assert self._handler is not None
@@ -301,6 +327,8 @@ class TcpLinks:
         assert connection.handshake.peer is not None
         hello = connection.handshake.peer
         peer = MemberId(hello.member)
+        if connection.tls is not None and not connection.tls.names(hello.group_id, peer):
+            raise FrameError("the certificate of another member")
         old = self._links.get(peer)
         if old is not None:
             if self._stays(old, connection, peer):
@@ -330,10 +358,17 @@ class TcpLinks:
     def _write(self, connection: _Connection, payload: bytes) -> None:
         header = connection.writer.header(payload)
         connection.sent_s = self._clock.monotonic_s()
-        total, sent = len(header) + len(payload), 0
+        if connection.tls is None:
+            self._put(connection, header, payload)
+        else:
+            self._put(connection, connection.tls.seal(header, payload))
+
+    def _put(self, connection: _Connection, *parts: bytes) -> None:
+        """Hand bytes to the socket, and queue what it does not take."""
+        total, sent = sum(map(len, parts)), 0
         if not connection.out:
             try:
-                sent = connection.sock.sendmsg([header, payload])
+                sent = connection.sock.sendmsg(parts)
             except BlockingIOError:
                 sent = 0
             except OSError:
@@ -342,7 +377,7 @@ class TcpLinks:
             if sent == total:
                 return
             self._waiter.modify(connection.fd, select.EPOLLIN | select.EPOLLOUT)
-        connection.out.append(memoryview(header + payload)[sent:])
+        connection.out.append(memoryview(b"".join(parts))[sent:])
         connection.out_bytes += total - sent
 
     def _drain(self, connection: _Connection) -> None:

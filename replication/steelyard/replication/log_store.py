@@ -36,7 +36,9 @@ __all__ = ["LogStore", "PeerMemory", "Record", "SnapshotRef", "found", "join", "
 
 FOUNDING_INCARNATION: Final = 1
 TRIM_PER_FLUSH_MAX: Final = 2000
-CACHE_BYTES_DEFAULT: Final = 32 << 20
+CACHE_BYTES_DEFAULT: Final = 64 << 20
+#: What a held entry takes beside its body: the record, its index and term, the chain, two dict slots.
+_HELD_BYTES: Final = 500
 
 
 def found(directory: Path, group_id: str, member: MemberId, *, map_bytes: int = MAP_BYTES_DEFAULT) -> None:
@@ -262,7 +264,7 @@ class LogStore:
             return
         term, chain = self.term(first - 1), self.chain(first - 1)
         for index in range(max(first, self._cache_first), self.last_index + 1):
-            self._cache_bytes -= len(self._cache.pop(index).body)
+            self._cache_bytes -= _weight(self._cache.pop(index))
             del self._chains[index]
         self._cache_first = min(self._cache_first, first)
         while self._run_firsts and self._run_firsts[-1] >= first:
@@ -324,7 +326,8 @@ class LogStore:
         self._stable_last = self._durable_last = before.index - 1
         for record in (before, at):
             self.append(record.index, record.term, record.body)
-        self._hard = HardState(max(self._hard.term, at.term), self._hard.vote, at.index)
+        vote = self._hard.vote if self._hard.term >= at.term else 0
+        self._hard = HardState(max(self._hard.term, at.term), vote, at.index)
         self._meta_changed[b"head"] = pack_meta(self._head)
         self._set_snapshots([snapshot])
         self._commit(Write(deletes=[deletes]))
@@ -391,7 +394,7 @@ class LogStore:
         keep_from = min(self._keep_from, first + TRIM_PER_FLUSH_MAX)
         head = Head(keep_from, self.chain(keep_from - 1), self.term(keep_from - 1))
         for index in range(max(first, self._cache_first), keep_from):
-            self._cache_bytes -= len(self._cache.pop(index).body)
+            self._cache_bytes -= _weight(self._cache.pop(index))
             del self._chains[index]
         self._cache_first = max(self._cache_first, keep_from)
         run = bisect_right(self._run_firsts, keep_from) - 1
@@ -432,7 +435,7 @@ class LogStore:
             self._cache_first = record.index
         self._cache[record.index] = record
         self._chains[record.index] = chain
-        self._cache_bytes += len(record.body)
+        self._cache_bytes += _weight(record)
         if not self._run_terms or self._run_terms[-1] != record.term:
             self._run_firsts.append(record.index)
             self._run_terms.append(record.term)
@@ -441,7 +444,7 @@ class LogStore:
     def _evict(self) -> None:
         """Drop the oldest entries from memory while too many bytes are held; all but the durable stay."""
         while self._cache_bytes > self._cache_bytes_max and self._cache_first < self._stable_last:
-            self._cache_bytes -= len(self._cache.pop(self._cache_first).body)
+            self._cache_bytes -= _weight(self._cache.pop(self._cache_first))
             del self._chains[self._cache_first]
             self._cache_first += 1
 
@@ -451,6 +454,10 @@ class LogStore:
             return parse(expected, index, value)
         except StoreDamaged as error:
             fail_stop(EX_DISK, str(error))
+
+
+def _weight(record: Record) -> int:
+    return len(record.body) + _HELD_BYTES
 
 
 def _make(disk: Disk, group_id: str, member: int, incarnation: int, *, joining: bool) -> None:

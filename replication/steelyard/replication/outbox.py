@@ -19,11 +19,14 @@ class Peer:
     def __init__(self, member: MemberId) -> None:
         self.member = member
         self.linked = False
+        self.links = 0
+        """How many links to it there were: each may lead to another life of it."""
         self.paused = False
         self.held: deque[bytes] = deque()
         self.needs_snapshot = False
         self.heard_s: float | None = None
         self.seen_term = 0
+        self.knows = 0
         self.wall_ahead_ns = 0
         self.used_permille = 0
         self.matched = 0

@@ -7,7 +7,7 @@ import msgspec
 
 from steelyard.replication.clock import Clock
 from steelyard.replication.front import FailureReason, Read, ReadMode
-from steelyard.replication.front_port import Gateway
+from steelyard.replication.gateway import Gateway
 from steelyard.replication.group import Failure, Group
 
 WAIT_S: Final = 2.0
@@ -45,10 +45,7 @@ class Questions:
         if len(self._unasked) + len(self._waiting) + self._asked >= WAITING_MAX:
             gateway.failed([read.ref], FailureReason.OVERLOADED)
         elif read.mode is ReadMode.LINEARIZABLE:
-            if self._group.is_leader():
-                self._unasked.append(waiting)
-            else:
-                gateway.failed([read.ref], self._no_leader())
+            self._unasked.append(waiting)
         elif read.mode is ReadMode.AT_LEAST and read.min_index > self._group.applied_index:
             self._waiting.append(waiting)
         else:
@@ -56,8 +53,12 @@ class Questions:
 
     def pump(self) -> None:
         """Start a barrier for the questions that came since the last one, and answer what may be answered."""
-        if self._unasked and self._group.ready():
+        group = self._group
+        if self._unasked and (group.ready() if group.is_leader() else group.leader() is not None):
             self._start_barrier()
+        self._answer_ready()
+
+    def _answer_ready(self) -> None:
         if self._waiting:
             applied = self._group.applied_index
             ready = [each for each in self._waiting if each.index <= applied]
@@ -72,12 +73,6 @@ class Questions:
         self._unasked = _split(self._unasked, now_s, FailureReason.NO_LEADER)
         self._waiting = _split(self._waiting, now_s, FailureReason.INDEX_NOT_REACHED)
 
-    def leadership_lost(self) -> None:
-        """Fail what no barrier was started for; the group itself fails the others."""
-        unasked, self._unasked = self._unasked, []
-        for each in unasked:
-            each.gateway.failed([each.read.ref], self._no_leader())
-
     def _start_barrier(self) -> None:
         batch, self._unasked = self._unasked, []
         self._asked += len(batch)
@@ -85,12 +80,14 @@ class Questions:
         def done(result: int | Failure) -> None:
             self._asked -= len(batch)
             for each in batch:
-                if isinstance(result, Failure):
+                if result is Failure.NOT_LEADER:
                     each.gateway.failed([each.read.ref], self._no_leader())
+                elif isinstance(result, Failure):
+                    each.gateway.failed([each.read.ref], FailureReason.NO_LEADER)
                 else:
                     each.index = max(result, each.read.min_index)
                     self._waiting.append(each)
-            self.pump()
+            self._answer_ready()
 
         self._group.read_barrier(done)
 

@@ -39,7 +39,7 @@ def recover(store: LogStore, snapshots: SnapshotStore) -> Recovered:
             _log.error("snapshot refused, trying an older one: %s", error)
             store.drop_snapshot(ref.name)
             continue
-        exchange = _load(found, ref.name)
+        exchange = load(found, ref.name)
         header = found.header
         _log.info("restored the state of index %d from %s", header.index, ref.name)
         return Recovered(exchange, header.index, header.checked_index, header.checked_digest)
@@ -65,7 +65,13 @@ def _check_place(found: Snapshot, store: LogStore) -> None:
         raise SnapshotDamaged(f"another chain at {header.index} than the log's")
 
 
-def _load(found: Snapshot, name: str) -> Exchange:
+def load(found: Snapshot, name: str) -> Exchange:
+    """Return the exchange that a verified snapshot holds; one that does not load ends the process.
+
+    Raises:
+        StartRefused: It is written in another schema than ours.
+
+    """
     header = found.header
     if header.schema != snapshot.SCHEMA_VERSION:
         raise StartRefused(f"{name} has schema {header.schema}, we read {snapshot.SCHEMA_VERSION}")

@@ -1,34 +1,52 @@
 """One member of a group: builds and wires everything, and runs the loop from committed entry to reply."""
 
+import gc
 import logging
 import os
-import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from steelyard.core import Applied, Outcome, queries, wire
+from steelyard.core import Applied, Outcome, queries, versions, wire
 from steelyard.core.commands import FoundGroup
 from steelyard.core.entry import Request
 from steelyard.core.rejects import Reject
 from steelyard.core.units import KeyId, SessionId
-from steelyard.replication.clock import Clock, SystemClock
-from steelyard.replication.config import group_settings, node_paths, read_group, read_secret
+from steelyard.replication.background import Background, Fork
+from steelyard.replication.clock import Clock, Rng, SystemClock
+from steelyard.replication.config import (
+    GroupConfig,
+    group_settings,
+    node_paths,
+    read_detours,
+    read_group,
+    read_secret,
+    read_tls,
+)
 from steelyard.replication.digests import INTERVAL, Digests
 from steelyard.replication.engine import build_group
-from steelyard.replication.errors import EX_INVARIANT, fail_stop
+from steelyard.replication.errors import EX_INVARIANT, EX_REFUSED, StartRefused, fail_stop
 from steelyard.replication.feed import Feed, private_events
+from steelyard.replication.files import Files, FolderFiles
 from steelyard.replication.front import Answer, Attach, FailureReason, Read, State
-from steelyard.replication.front_port import FrontPort, Gateway
-from steelyard.replication.group import MemberId
+from steelyard.replication.front_port import FrontPort
+from steelyard.replication.gateway import Front, FrontService, Gateway
+from steelyard.replication.group import FdRegistry, GroupSettings, MemberId
+from steelyard.replication.guards import Guards
+from steelyard.replication.links import Links
 from steelyard.replication.log_store import LogStore, join, open_store
+from steelyard.replication.poller import Waiter
 from steelyard.replication.proposals import Part
 from steelyard.replication.questions import Questions
-from steelyard.replication.recovery import recover
+from steelyard.replication.recovery import load, recover
 from steelyard.replication.retention import Retention
 from steelyard.replication.sequencer import PENDING_BYTES_MAX, Sequencer
-from steelyard.replication.snapshot_store import SnapshotStore
+from steelyard.replication.snapshot_pieces import SnapshotPieces
+from steelyard.replication.snapshot_store import Snapshot, SnapshotStore, snapshot_name
+from steelyard.replication.tls import PeerTls
 
 #: The engine's timers need no more; sockets wake the loop at once.
 LOOP_WAIT_S: Final = 0.010
@@ -44,25 +62,67 @@ SYNC_MODE: Final = "full"
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What a replica stands on: disk, files and front, and what of the rest is not the real thing."""
+
+    store: LogStore
+    files: Files
+    """The folder of snapshots."""
+    open_front: Callable[[FdRegistry, FrontService], Front]
+    clock: Clock = field(default_factory=SystemClock)
+    process: int = field(default_factory=os.getpid)
+    rng: Rng | None = None
+    waiter: Waiter | None = None
+    links: Links | None = None
+    guards: Guards | None = None
+    tls: PeerTls | None = None
+    background: Background | None = None
+    """Where large snapshots are written; without it they are written in the loop."""
+
+
+def open_replica(directory: Path, member: int) -> "Replica":
+    """Return the replica that a data directory holds, on this machine.
+
+    A member without a store joins its group anew: it must not vote before it has caught up.
+
+    Raises:
+        ReplicationError: This process must not run; ``exit_code`` says what to answer.
+
+    """
+    config = read_group(directory)
+    paths = node_paths(directory, member)
+    settings = group_settings(config, member, read_secret(directory), read_detours(paths.node))
+    store = _open_or_join(paths.store, config.group, MemberId(member), config.map_size_bytes)
+    return Replica(
+        config,
+        settings,
+        Machine(
+            store,
+            FolderFiles(paths.snapshots),
+            lambda registry, service: FrontPort(paths.front_socket, config.group, registry, service),
+            tls=read_tls(directory, member),
+            background=Fork(SystemClock()),
+        ),
+    )
+
+
 class Replica:
     """A member and its loop.  Everything happens inside ``turn``, in one thread."""
 
-    def __init__(self, directory: Path, member: int, clock: Clock | None = None) -> None:
-        """Recover what the data directory holds, and take part.
-
-        A member without a store joins its group anew: it must not vote before it has caught up.
+    def __init__(self, config: GroupConfig, settings: GroupSettings, machine: Machine) -> None:
+        """Recover what the machine's disk holds, and take part.
 
         Raises:
             ReplicationError: This process must not run; ``exit_code`` says what to answer.
 
         """
-        self._clock = clock or SystemClock()
-        self._config = config = read_group(directory)
-        self._member = MemberId(member)
-        settings = group_settings(config, member, read_secret(directory))
-        paths = node_paths(directory, member)
-        self._store = _open_or_join(paths.store, config.group, self._member, config.map_size_bytes)
-        snapshots = SnapshotStore(paths.snapshots, config.group)
+        self._clock = machine.clock
+        self._process = machine.process
+        self._config = config
+        self._member = settings.member
+        self._store = machine.store
+        snapshots = SnapshotStore(machine.files, config.group)
         recovered = recover(self._store, snapshots)
         self._exchange = recovered.exchange
         self._checked_index, self._checked_digest = recovered.checked_index, recovered.checked_digest
@@ -73,8 +133,15 @@ class Replica:
             apply_noop=self._apply_noop,
             leadership_changed=self._leadership_changed,
             on_digest=self._heard_digest,
-            clock=self._clock,
+            install=self._install,
+            snapshots=SnapshotPieces(machine.files, snapshots, self._store),
             restored_index=recovered.index,
+            clock=machine.clock,
+            rng=machine.rng,
+            waiter=machine.waiter,
+            links=machine.links,
+            guards=machine.guards,
+            tls=machine.tls,
         )
         self._digests = Digests(
             self._member,
@@ -85,8 +152,16 @@ class Replica:
         self._feed = Feed(complete_after=recovered.index)
         self._sequencer = Sequencer(self._group, self._exchange, self._clock)
         self._questions = Questions(self._group, self._clock, self._answer, self._sequencer.no_leader)
-        self._retention = Retention(config, member, self._store, snapshots, self._clock)
-        self._front = FrontPort(paths.front_socket, config.group, self._group.poller, self)
+        self._retention = Retention(
+            config,
+            self._member,
+            self._store,
+            snapshots,
+            self._clock,
+            self._group.pinned_snapshots,
+            machine.background,
+        )
+        self._front = machine.open_front(self._group.poller, self)
         self._commands = 0
         self._founding = False
         self._stopping = False
@@ -98,10 +173,11 @@ class Replica:
 
     def run(self) -> None:
         """Turn until ``stop`` is called, then leave everything flushed and closed."""
-        _log.info("member %d of group %s runs, process %d", self._member, self._config.group, os.getpid())
+        _log.info("member %d of group %s runs, process %d", self._member, self._config.group, self._process)
         while not self._stopping:
             self.turn(LOOP_WAIT_S)
         self._hand_over()
+        self._retention.close()
         self._front.close()
         self._group.stop()
         _log.info("member %d stopped", self._member)
@@ -145,6 +221,7 @@ class Replica:
     def _housekeep(self, now_s: float) -> None:
         self._questions.expire()
         self._digests.expire()
+        self._retention.poll()
         if self._group.ready():
             self._sequencer.tick()
         if now_s >= self._state_s:
@@ -169,7 +246,9 @@ class Replica:
     def _retain(self) -> None:
         group = self._group
         if self._retention.due(self._exchange.applied_index, leads=group.is_leader()):
-            self._retention.take(self._exchange, self._checked_index, self._checked_digest)
+            self._retention.take(
+                self._exchange, self._checked_index, self._checked_digest, leads=group.is_leader()
+            )
 
     # --- what the group tells us ---------------------------------------------------------------
 
@@ -190,7 +269,8 @@ class Replica:
             if index % INTERVAL == 0:
                 self._reached(index)
         except Exception as error:
-            traceback.print_exc()
+            # Through the log, which bears a disk without room for it.
+            _log.exception("applying index %d", index)
             fail_stop(EX_INVARIANT, f"applying index {index}: {error!r}")
 
     def _apply_noop(self, index: int) -> None:
@@ -204,11 +284,30 @@ class Replica:
     def _heard_digest(self, member: MemberId, index: int, digest: bytes, chain: bytes) -> None:
         self._digests.heard(member, index, digest, chain)
 
+    def _install(self, found: Snapshot) -> None:
+        """Go on from the state of a fetched snapshot; gateways that missed events must come again."""
+        header = found.header
+        try:
+            self._exchange = load(found, snapshot_name(header.index, header.term))
+        except StartRefused as error:
+            fail_stop(EX_REFUSED, str(error))
+        self._checked_index, self._checked_digest = header.checked_index, header.checked_digest
+        self._feed = Feed(complete_after=header.index)
+        self._sequencer.restored(self._exchange)
+        self._retention.restored(header.index, len(found.state))
+        for gateway in list(self._front.gateways):
+            if gateway.accounts:
+                gateway.close("a snapshot took the place of the state, with events in between")
+        _log.warning("installed the snapshot of index %d", header.index)
+        if not gc.isenabled():
+            # The old exchange is one large cycle, and nothing else here collects.
+            gc.unfreeze()
+            gc.collect()
+            gc.freeze()
+
     def _leadership_changed(self, leading: bool) -> None:
         self._founding = False
         self._sequencer.leadership_changed(leading)
-        if not leading:
-            self._questions.leadership_lost()
 
     # --- what gateways ask of us ---------------------------------------------------------------
 
@@ -280,7 +379,7 @@ class Replica:
         return State(
             group=self._config.group,
             member=self._member,
-            pid=os.getpid(),
+            pid=self._process,
             role=self._role_name(),
             ready=self._is_ready(),
             term=group.term,
@@ -297,6 +396,9 @@ class Replica:
             log_used_ppm=int(self._sequencer.storage_used * 1_000_000),
             commands_applied=self._commands,
             sync_mode=SYNC_MODE,
+            needs_snapshot=group.fetching,
+            version=self._exchange.state.version,
+            knows=versions.KNOWN_MAX,
         )
 
 

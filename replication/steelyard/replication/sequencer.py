@@ -1,14 +1,15 @@
 """The leader's pen: stamps log time, makes entries of what is pending, and bounds what is in flight."""
 
+import re
 from collections import deque
 from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
-from steelyard.core import Exchange
-from steelyard.core.commands import CancelOrder, Skip
-from steelyard.core.entry import ENTRY_VERSION, Applied, Request
+from steelyard.core import Exchange, versions
+from steelyard.core.commands import ActivateVersion, CancelOrder, Skip
+from steelyard.core.entry import Applied, Request
 from steelyard.replication.clock import Clock
 from steelyard.replication.front import FailureReason
 from steelyard.replication.group import ENTRY_BYTES_MAX, Failure, Group
@@ -30,6 +31,14 @@ TICK_S: Final = 1.0
 #: Above this part of the map only cancels and given-up numbers are taken, and above the other nothing.
 STORAGE_LOW: Final = 0.90
 STORAGE_FULL: Final = 0.97
+
+#: How a request that activates a version ends: ``[tag, version]``, in any encoding of the two integers.
+_may_activate: Final = re.compile(
+    rb".*(?:\x92|\xdc\x00\x02|\xdd\x00{3}\x02)"
+    rb"(?:\x07|[\xcc\xd0]\x07|[\xcd\xd1]\x00\x07|[\xce\xd2]\x00{3}\x07|[\xcf\xd3]\x00{7}\x07)"
+    rb"(?:[\x00-\x7f]|[\xcc\xd0].|[\xcd\xd1]..|[\xce\xd2].{4}|[\xcf\xd3].{8})",
+    re.DOTALL,
+).fullmatch
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode_request: Final = msgspec.msgpack.Decoder(Request).decode
@@ -60,6 +69,8 @@ class Sequencer:
             return
         if max(map(len, part.requests), default=0) > REQUEST_BYTES_MAX:
             part = _sift(part, _too_long)
+        if any(map(_may_activate, part.requests)):
+            part = _sift(part, self._activates_too_much)
         if self.storage_used >= STORAGE_LOW:
             full = self.storage_used >= STORAGE_FULL
             part = _sift(part, _adds_anything if full else _adds_risk)
@@ -91,6 +102,11 @@ class Sequencer:
             measured_ns = int(elapsed_s * 1e9) // count
             self._request_ns += (measured_ns - self._request_ns) * weight // 4_000
 
+    def restored(self, exchange: Exchange) -> None:
+        """Go on with another exchange: a snapshot took the place of the one we had."""
+        self._exchange = exchange
+        self._applied = None
+
     def leadership_changed(self, leading: bool) -> None:
         """Fail what was never proposed when leadership is lost; what was, the group itself fails."""
         self._led_from = self._group.last_index if leading else 0
@@ -106,6 +122,16 @@ class Sequencer:
     def _may_propose(self) -> bool:
         # Everything that earlier leaders stamped must be applied, or our stamp could be older.
         return self._group.window_free() and self._group.applied_index >= self._led_from
+
+    def _activates_too_much(self, request: msgspec.Raw) -> FailureReason | None:
+        """Refuse a version that some member was not heard to know: it would have to stop."""
+        try:
+            command = _decode_request(request).command
+        except ValueError:
+            return None  # the exchange says that it is malformed
+        known = min([versions.KNOWN_MAX, *(peer.knows for peer in self._group.peers())])
+        too_new = isinstance(command, ActivateVersion) and command.version > known
+        return FailureReason.MALFORMED if too_new else None
 
     def _take(self) -> list[Part]:
         """Return pending requests for one entry, at least one."""
@@ -138,7 +164,7 @@ class Sequencer:
         self._last_ns = max(self._last_ns + 1, self._exchange.time_ns + 1, self._clock.wall_ns())
         self._proposed_s = self._clock.monotonic_s()
         requests = [request for part in parts for request in part.requests]
-        body = _encode((ENTRY_VERSION, self._last_ns, requests))
+        body = _encode((self._exchange.state.version, self._last_ns, requests))
 
         def done(result: int | Failure) -> None:
             if isinstance(result, Failure):

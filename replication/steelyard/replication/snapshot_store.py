@@ -11,16 +11,15 @@ A file is, in this order::
 
 import errno
 import hashlib
-import os
 import struct
 import zlib
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from steelyard.replication.errors import EX_DISK, ReplicationError, fail_stop
+from steelyard.replication.files import Files
 from steelyard.replication.log_record import SnapshotRef
 
 MAGIC: Final = b"STEELYRD"
@@ -33,6 +32,16 @@ _SUFFIX: Final = ".sys"
 _TEMPORARY: Final = ".tmp"
 #: The disk is full: no snapshot now, but nothing is broken yet.
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
+
+
+def snapshot_name(index: int, term: int) -> str:
+    """Return the name of the file for that place in the log."""
+    return f"snap-{index}-{term}{_SUFFIX}"
+
+
+def is_no_room(error: OSError) -> bool:
+    """Whether the disk is merely full."""
+    return error.errno in _NO_ROOM
 
 
 class SnapshotDamaged(ReplicationError):
@@ -131,13 +140,12 @@ def decode(content: bytes) -> Snapshot:
 
 
 class SnapshotStore:
-    """The snapshot files of one member, in one folder."""
+    """The snapshot files of one member, in one folder that it owns."""
 
-    def __init__(self, directory: Path, group: str) -> None:
-        """Use ``directory``, made if missing, for snapshots of ``group``."""
-        self._directory = directory
+    def __init__(self, files: Files, group: str) -> None:
+        """Keep snapshots of ``group`` in ``files``."""
+        self._files = files
         self._group = group
-        directory.mkdir(parents=True, exist_ok=True)
 
     def write(self, snapshot: Snapshot) -> SnapshotRef | None:
         """Put a snapshot on disk and return the pointer to it, or None if the disk has no room now.
@@ -145,28 +153,73 @@ class SnapshotStore:
         The name appears only when the content is synced and has been read back; a failed sync ends the
         process. The pointer is the caller's to make durable.
         """
-        content = encode(snapshot)
-        ref = SnapshotRef(
-            index=snapshot.header.index,
-            term=snapshot.header.term,
-            name=f"snap-{snapshot.header.index}-{snapshot.header.term}{_SUFFIX}",
-            sha256=content[-_SHA_BYTES:],
-        )
-        temporary = self._directory / f"{ref.name}.{os.getpid()}{_TEMPORARY}"
+        name = snapshot_name(snapshot.header.index, snapshot.header.term)
         try:
-            with open(temporary, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            self._read(temporary, ref)
-            temporary.replace(self._directory / ref.name)
-            self._sync_directory()
+            self.prepare(snapshot)
+            return self.publish_prepared(snapshot.header.index, snapshot.header.term)
         except (OSError, SnapshotDamaged) as error:
-            if isinstance(error, OSError) and error.errno in _NO_ROOM:
-                temporary.unlink(missing_ok=True)
+            if isinstance(error, OSError) and is_no_room(error):
+                self.discard_prepared(snapshot.header.index, snapshot.header.term)
                 return None
-            fail_stop(EX_DISK, f"snapshot {ref.name}: {error}")
-        return ref
+            fail_stop(EX_DISK, f"snapshot {name}: {error}")
+
+    def prepare(self, snapshot: Snapshot) -> None:
+        """Write a snapshot under a temporary name, sync it and read it back; any process may do that.
+
+        Raises:
+            SnapshotDamaged: What was read back is not what was written.
+            OSError: The disk refused.
+
+        """
+        content = encode(snapshot)
+        header = snapshot.header
+        name = snapshot_name(header.index, header.term)
+        self._files.create(name + _TEMPORARY)
+        self._files.append(name + _TEMPORARY, content)
+        self._files.sync(name + _TEMPORARY)
+        self._read(name + _TEMPORARY, SnapshotRef(header.index, header.term, name, content[-_SHA_BYTES:]))
+
+    def publish_prepared(self, index: int, term: int) -> SnapshotRef:
+        """Give a prepared file its name and return the pointer to it.
+
+        Raises:
+            OSError: The disk refused.
+
+        """
+        files, name = self._files, snapshot_name(index, term)
+        size_bytes = files.size(name + _TEMPORARY)
+        sha256 = files.read(name + _TEMPORARY, size_bytes - _SHA_BYTES)
+        files.rename(name + _TEMPORARY, name)
+        files.sync_names()
+        return SnapshotRef(index, term, name, sha256)
+
+    def discard_prepared(self, index: int, term: int) -> None:
+        """Remove what ``prepare`` may have left of a file."""
+        name = snapshot_name(index, term) + _TEMPORARY
+        if name in self._files.names():
+            self._files.remove(name)
+
+    def size_bytes(self, ref: SnapshotRef) -> int:
+        """Return the size of a file, 0 if it cannot be read."""
+        try:
+            return self._files.size(ref.name)
+        except OSError:
+            return 0
+
+    def publish(self, temporary: str, ref: SnapshotRef) -> Snapshot:
+        """Sync a complete file, read it back, and give it the name that ``ref`` says.
+
+        Raises:
+            SnapshotDamaged: The file is not what ``ref`` says.
+            OSError: The disk refused; after a failed sync nobody may go on.
+
+        """
+        files = self._files
+        files.sync(temporary)
+        snapshot = self._read(temporary, ref)
+        files.rename(temporary, ref.name)
+        files.sync_names()
+        return snapshot
 
     def read(self, ref: SnapshotRef) -> Snapshot:
         """Return the snapshot that ``ref`` points at.
@@ -175,39 +228,30 @@ class SnapshotStore:
             SnapshotDamaged: Missing, unreadable, or not exactly what the pointer says.
 
         """
-        return self._read(self._directory / ref.name, ref)
+        return self._read(ref.name, ref)
 
     def clean(self, referenced: Iterable[SnapshotRef]) -> list[str]:
         """Remove the files no pointer names, temporary ones too, and return their names."""
         kept = {ref.name for ref in referenced}
-        removed = sorted(
-            path.name
-            for path in self._directory.iterdir()
-            if path.suffix in {_SUFFIX, _TEMPORARY} and path.name not in kept
-        )
+        removed = [
+            name for name in self._files.names() if name.endswith((_SUFFIX, _TEMPORARY)) and name not in kept
+        ]
         for name in removed:
-            (self._directory / name).unlink()
+            self._files.remove(name)
         return removed
 
-    def _read(self, path: Path, ref: SnapshotRef) -> Snapshot:
+    def _read(self, name: str, ref: SnapshotRef) -> Snapshot:
         try:
-            content = path.read_bytes()
+            content = self._files.read(name)
         except OSError as error:
-            raise SnapshotDamaged(f"{path.name}: {error.strerror}") from error
+            raise SnapshotDamaged(f"{name}: {error.strerror}") from error
         if content[-_SHA_BYTES:] != ref.sha256:
-            raise SnapshotDamaged(f"{path.name}: not the file that was written")
+            raise SnapshotDamaged(f"{name}: not the file that was written")
         try:
             snapshot = decode(content)
         except SnapshotDamaged as error:
-            raise SnapshotDamaged(f"{path.name}: {error}") from error
+            raise SnapshotDamaged(f"{name}: {error}") from error
         header = snapshot.header
         if (header.group, header.index, header.term) != (self._group, ref.index, ref.term):
-            raise SnapshotDamaged(f"{path.name}: of another group or place in the log")
+            raise SnapshotDamaged(f"{name}: of another group or place in the log")
         return snapshot
-
-    def _sync_directory(self) -> None:
-        fd = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)

@@ -8,6 +8,7 @@ import msgspec
 
 from steelyard.replication.clock import Clock
 from steelyard.replication.errors import EX_INVARIANT, fail_stop
+from steelyard.replication.fetching import Fetched, Fetching, SnapshotFiles
 from steelyard.replication.group import GroupSettings, MemberId, PeerStatus
 from steelyard.replication.guards import Guards
 from steelyard.replication.joining import Joining
@@ -15,6 +16,7 @@ from steelyard.replication.journal import Journal
 from steelyard.replication.links import Links
 from steelyard.replication.log_store import LogStore
 from steelyard.replication.outbox import Outbox, Peer
+from steelyard.replication.remote_reads import RemoteReads
 from steelyard.replication.wire import (
     WIRE_VERSION,
     Ack,
@@ -22,10 +24,16 @@ from steelyard.replication.wire import (
     Beat,
     Digest,
     Hello,
+    NoPiece,
+    Offer,
     PeerMessage,
+    Piece,
+    PieceRequest,
     Ping,
     PreVoteGrant,
     PreVoteRequest,
+    ReadIndex,
+    ReadIndexRequest,
     Remembered,
     TermInfo,
     TimeoutNow,
@@ -70,6 +78,10 @@ class Engine(Protocol):
         """Learn that a peer acked a later round."""
         ...
 
+    def answer_read(self, answer: Callable[[int], None]) -> None:
+        """Tell another member's read the index to wait for, 0 if we do not lead."""
+        ...
+
     def may_campaign(self) -> None:
         """Let the next election pass without a pre-vote: the leader asked for it."""
         ...
@@ -95,10 +107,11 @@ class Transport:
         clock: Clock,
         guards: Guards,
         on_digest: DigestHandler,
+        snapshots: SnapshotFiles,
     ) -> None:
         self._settings = settings
         self._store = store
-        self._journal = journal
+        self.journal = journal
         self._links = links
         self._clock = clock
         self._guards = guards
@@ -107,6 +120,8 @@ class Transport:
         self._out = Outbox(others, store, links)
         self._peers = self._out.peers
         self._joining = Joining(store, clock, guards, len(others))
+        self.fetching = Fetching(snapshots, clock, self._tell, self._linked)
+        self.remote_reads = RemoteReads(clock, self._tell)
         self._leader_heard_s = -settings.timeouts.max_s
         self._round_seen = (0, 0, 0)  # term, leader, its highest read round
         self._book_term = 0
@@ -194,6 +209,7 @@ class Transport:
                 needs_snapshot=p.needs_snapshot,
                 wall_ahead_ns=p.wall_ahead_ns if leads else 0,
                 used_permille=p.used_permille,
+                knows=p.knows,
             )
             for p in self._peers.values()
         ]
@@ -210,6 +226,22 @@ class Transport:
 
     def _deliver(self, member: MemberId, message: Message) -> None:
         self._take_message(self.nodes[member], message)
+
+    def _tell(self, member: MemberId, message: PeerMessage) -> None:
+        """Send something that promises nothing."""
+        self._out.send_now(self._peers[member], encode(message))
+
+    def _answer_read(self, peer: Peer, link: int, number: int, index: int) -> None:
+        """Answer on the link that the question came by, or not at all.
+
+        Behind a later link may be another life of the member, which counts its questions anew: the
+        answer to an old one would pass for that to a question that was asked later.
+        """
+        if link == peer.links:
+            self._tell(peer.member, ReadIndex(number, index))
+
+    def _linked(self) -> list[MemberId]:
+        return [peer.member for peer in self._peers.values() if peer.linked]
 
     def _tell_connected(self, member: MemberId, up: bool) -> None:
         (self._node_connected if up else self._node_disconnected)(self.nodes[member])
@@ -228,17 +260,22 @@ class Transport:
         if self._encoded[0] != key:
             append = Append(key[0], key[1], prev, message["prevLogTerm"], key[4], list(entries))
             self._encoded = (key, encode(append))
-        peer.needs_snapshot = False
+        if peer.needs_snapshot:
+            peer.needs_snapshot = False
+            self.fetching.not_needed(peer.member)
         self._out.send_now(peer, self._encoded[1])
         return peer.linked
 
     def _send_beat(self, peer: Peer, message: Message) -> bool:
-        """Give a member behind our first entry a heartbeat, and end the engine's loop for this turn."""
+        """Give a member behind our first entry a heartbeat and an offer, and end the engine's loop."""
         if not peer.needs_snapshot:
             peer.needs_snapshot = True
             logger.warning("member %d needs a snapshot: it is behind our first entry", peer.member)
         beat = Beat(message["term"], message["commit_index"], self.engine.read_round())
         self._out.send_now(peer, encode(beat))
+        offer = self.fetching.offer(peer.member, beat.term, self._store.first_index)
+        if offer is not None:
+            self._out.send_now(peer, encode(offer))
         self._pause(peer)
         return False
 
@@ -276,14 +313,17 @@ class Transport:
             store.durable_last_index,
             store.term(store.durable_last_index),
             nonce,
+            self._settings.knows,
         )
 
     def link_up(self, member: MemberId, hello: Hello) -> None:
         """Greet a proven member with what we remember of it, before anything else."""
         peer = self._peers[member]
         peer.linked, peer.paused = True, False
+        peer.links += 1
         peer.heard_s = self._clock.monotonic_s()
         peer.seen_term = hello.term
+        peer.knows = hello.knows
         self._out.post(peer, self._joining.meet(peer, hello))
         self._tell_connected(member, True)
 
@@ -292,6 +332,8 @@ class Transport:
         peer = self._peers[member]
         peer.linked = peer.paused = False
         peer.held.clear()
+        self.fetching.lost(member)
+        self.remote_reads.lost(member)
         self._tell_connected(member, False)
 
     def link_payload(self, member: MemberId, payload: bytes) -> None:
@@ -308,7 +350,7 @@ class Transport:
         peer = self._peers[member]
         peer.heard_s = self._clock.monotonic_s()
         term = getattr(message, "term", 0)
-        if not isinstance(message, PreVoteRequest | PreVoteGrant | Remembered):
+        if not isinstance(message, PreVoteRequest | PreVoteGrant | Remembered | Offer):
             peer.seen_term = max(peer.seen_term, term)
         match message:
             case Append():
@@ -335,6 +377,22 @@ class Transport:
                 self._on_remembered(message)
             case Ping():
                 pass
+            case Offer():
+                self._on_offer(peer, message)
+            case PieceRequest():
+                # A member that does not take what it asked for asks again when it does.
+                if not self._out.overfull(peer):
+                    self.fetching.serve(member, message)
+            case Piece():
+                if not self.fetching.got(member, message):
+                    self._links.drop(member, "a damaged piece of a snapshot")
+            case NoPiece():
+                self.fetching.refused(member, message)
+            case ReadIndexRequest():
+                number, link = message.number, peer.links
+                self.engine.answer_read(lambda index: self._answer_read(peer, link, number, index))
+            case ReadIndex():
+                self.remote_reads.answered(member, message.number, message.index)
 
     def learn_term(self, member: MemberId, term: int) -> None:
         """Step down to a follower of a higher term: a vote request that nobody can grant says so."""
@@ -363,7 +421,7 @@ class Transport:
             return
         self._heard_leader(peer, message)
         message, may_cut = self._guards.strip(message, self._store)
-        self._journal.begin_delivery(may_cut)
+        self.journal.begin_delivery(may_cut)
         self._deliver(
             peer.member,
             {
@@ -375,7 +433,7 @@ class Transport:
                 "entries": message.entries,
             },
         )
-        self._journal.end_delivery()
+        self.journal.end_delivery()
         self._joining.try_to_vote_again()
 
     def _on_beat(self, peer: Peer, message: Beat) -> None:
@@ -387,8 +445,34 @@ class Transport:
             peer.member,
             {"type": "append_entries", "term": message.term, "commit_index": commit, "serialized": None},
         )
-        # The engine does not answer this one; the leader's quorum check wants to know we live.
-        self._out.post(peer, self._ack(self._store.last_index + 1, False, False))
+        # The engine does not answer this one. The leader's quorum check wants to know that we live, and
+        # the leader itself from where on to send: what is committed here, every later leader has too.
+        self._out.post(peer, self._ack(max(1, self._store.commit_index) + 1, True, False))
+
+    def _on_offer(self, peer: Peer, message: Offer) -> None:
+        if message.term == self._store.current_term and not self._known(message.index, message.at_term):
+            self.fetching.offered(peer.member, message)
+
+    def _known(self, index: int, term: int) -> bool:
+        """Whether a snapshot brings nothing; behind its last entry our log may hold acked ones."""
+        return index <= max(1, self._store.commit_index) or self._guards.holds(index, term, self._store)
+
+    def fetched(self) -> Fetched | None:
+        """Return a snapshot that arrived and is to be installed, once; drop one that is not needed."""
+        if self.fetching.active and self._store.commit_index >= self.fetching.wanted_index():
+            self.fetching.drop()
+        self.fetching.tick()
+        got = self.fetching.take()
+        if got is None or self.engine.leads() or self._known(got.ref.index, got.ref.term):
+            return None
+        return got
+
+    def reconnect(self) -> None:
+        """Tell a new engine who is there."""
+        for peer in self._peers.values():
+            peer.paused = False
+            if peer.linked:
+                self._tell_connected(peer.member, True)
 
     def _on_ack(self, peer: Peer, ack: Ack) -> None:
         if not self._guards.ack_counts(ack.term, self._store.current_term):
@@ -421,6 +505,8 @@ class Transport:
         if ack.success:
             peer.matched = max(peer.matched, ack.next_index - 1)
             after = self.engine.next_index(peer.member)
+            # A member that came back emptier than the engine remembers: its book of acks is ours.
+            after = max(after, ack.next_index)
             kept = self._guards.next_after_ack(before, after, self._store.last_index)
             self.engine.set_next_index(peer.member, kept)
         if ack.round > peer.acked_round:

@@ -7,18 +7,23 @@ from msgspec import Meta
 
 from steelyard.replication.log_record import Record
 
-WIRE_VERSION: Final = 1
+WIRE_VERSION: Final = 2
 FRAME_BYTES_MAX: Final = 8 << 20
 APPEND_BYTES_MAX: Final = 4 << 20
 """Where the engine closes a batch of entries; above any single entry, or it would split it."""
 APPEND_ENTRIES_MAX: Final = 4096
 BODY_BYTES_MAX: Final = (1 << 20) + 1
+PIECE_BYTES: Final = 256 << 10
+"""A snapshot file travels in pieces of this size; the last one may be shorter."""
+SNAPSHOT_BYTES_MAX: Final = 1 << 40
 
 Count = Annotated[int, Meta(ge=0, le=2**62)]
 """An index, a term, a counter: 62 bits, so that nobody can push a term to where it wraps."""
 Hash16 = Annotated[bytes, Meta(min_length=16, max_length=16)]
 Nonce = Annotated[bytes, Meta(min_length=16, max_length=16)]
 Mac = Annotated[bytes, Meta(min_length=32, max_length=32)]
+Sha256 = Annotated[bytes, Meta(min_length=32, max_length=32)]
+Bytes = Annotated[int, Meta(ge=0, le=SNAPSHOT_BYTES_MAX)]
 
 
 class Hello(msgspec.Struct, frozen=True, array_like=True, tag=1):
@@ -33,6 +38,8 @@ class Hello(msgspec.Struct, frozen=True, array_like=True, tag=1):
     last_index: Count
     last_term: Count
     nonce: Nonce
+    knows: Count = 0
+    """The newest version of the state machine that the sender's build can carry out."""
 
 
 class Proof(msgspec.Struct, frozen=True, array_like=True, tag=2):
@@ -138,6 +145,52 @@ class Ping(msgspec.Struct, frozen=True, array_like=True, tag=14):
     """The sender lives and has nothing to say."""
 
 
+class Offer(msgspec.Struct, frozen=True, array_like=True, tag=15):
+    """The leader of ``term``, whose log begins at ``first_index``, has a snapshot for who is behind that."""
+
+    term: Count
+    first_index: Count
+    index: Count
+    at_term: Count
+    sha256: Sha256
+    size_bytes: Bytes
+
+
+class PieceRequest(msgspec.Struct, frozen=True, array_like=True, tag=16):
+    """The sender wants what follows ``offset`` of the snapshot file with that sum."""
+
+    sha256: Sha256
+    offset: Bytes
+
+
+class Piece(msgspec.Struct, frozen=True, array_like=True, tag=17):
+    """A piece of a snapshot file, checked from disk to disk."""
+
+    sha256: Sha256
+    offset: Bytes
+    crc32: Annotated[int, Meta(ge=0, lt=2**32)]
+    data: Annotated[bytes, Meta(min_length=1, max_length=PIECE_BYTES)]
+
+
+class NoPiece(msgspec.Struct, frozen=True, array_like=True, tag=18):
+    """The sender does not have that file, or not that much of it."""
+
+    sha256: Sha256
+
+
+class ReadIndexRequest(msgspec.Struct, frozen=True, array_like=True, tag=19):
+    """The sender wants to answer a linearizable read and asks its leader for the index to wait for."""
+
+    number: Count
+
+
+class ReadIndex(msgspec.Struct, frozen=True, array_like=True, tag=20):
+    """The index; 0 if the sender does not lead, or cannot say yet."""
+
+    number: Count
+    index: Count
+
+
 Greeting = Hello | Proof
 PeerMessage = (
     Append
@@ -152,6 +205,12 @@ PeerMessage = (
     | Digest
     | Remembered
     | Ping
+    | Offer
+    | PieceRequest
+    | Piece
+    | NoPiece
+    | ReadIndexRequest
+    | ReadIndex
 )
 
 encode: Final = msgspec.msgpack.Encoder().encode

@@ -104,6 +104,11 @@ class Admin(UnaryLine):
         row = admin_pb2.RevokeApiKey(key=key)
         return (await self._do(admin_pb2.AdministerRequest(revoke_api_key=row))).log_index
 
+    async def activate_version(self, version: int) -> int:
+        """Let the group do what the next version does, once every member runs a build that knows it."""
+        row = admin_pb2.ActivateVersion(version=version)
+        return (await self._do(admin_pb2.AdministerRequest(activate_version=row))).log_index
+
     async def totals(self, at: ReadMode = ReadMode.LINEARIZABLE) -> list[AssetTotal]:
         """Return where all the atoms are, by asset."""
         request = admin_pb2.GetTotalsRequest(at=read_at(at))

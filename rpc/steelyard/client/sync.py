@@ -267,6 +267,10 @@ class SyncAdmin:
         """End a key for good."""
         return self._loop.run(self._admin.revoke_api_key(key))
 
+    def activate_version(self, version: int) -> int:
+        """Let the group do what the next version does, once every member runs a build that knows it."""
+        return self._loop.run(self._admin.activate_version(version))
+
     def totals(self) -> list[AssetTotal]:
         """Return where all the atoms are, by asset."""
         return self._loop.run(self._admin.totals())

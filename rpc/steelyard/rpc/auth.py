@@ -142,6 +142,9 @@ class Verifier:
         if row is not None and not fresh and now_ns - row.read_ns < ROW_AGE_NS:
             return row
         answer = await self._link.ask(0, GetKey(key=KeyId(key)), ReadMode.STALE)
+        if not isinstance(answer.answer, KeyInfo):
+            # This node may only be behind, and whoever is told that the key is no good gives up for good.
+            answer = await self._link.ask(0, GetKey(key=KeyId(key)), ReadMode.LINEARIZABLE)
         info = answer.answer
         if not isinstance(info, KeyInfo):
             self._rows.pop(key, None)

@@ -126,8 +126,6 @@ class Door:
             DoorError: There is none now, or the state refused to give it.
 
         """
-        if mode is ReadMode.LINEARIZABLE and not self.leads:
-            raise self.not_leading()
         answer = await self.link.ask(key, query, mode, min_index)
         if answer.refused is not None:
             raise refusal(answer.refused, answer.index)

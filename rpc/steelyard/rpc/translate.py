@@ -245,6 +245,8 @@ def _operator_command(wire: admin_pb2.AdministerRequest) -> commands.AnyCommand 
             )
         case "revoke_api_key":
             return commands.RevokeApiKey(key=KeyId(wire.revoke_api_key.key))
+        case "activate_version":
+            return commands.ActivateVersion(version=wire.activate_version.version)
         case _:
             return None
 

@@ -11,6 +11,7 @@ from steelyard.core.entry import Applied, Entry, Placed, Refused
 from steelyard.core.rejects import Reject
 from steelyard.replication import audit as audit_module
 from steelyard.replication.audit import Audit, Execution, audit, walk
+from steelyard.replication.files import FolderFiles
 from steelyard.replication.group import MemberId
 from steelyard.replication.log_record import ENTRY, NO_OP
 from steelyard.replication.log_store import found, open_store
@@ -38,6 +39,8 @@ def bodies() -> tuple[list[bytes], Venue]:
         venue.cancel(ALICE, 1)
         venue.send(venue.request(ALICE, buy(9, 1, 50), number=1))  # a repeat: answered from memory
         venue.send(venue.request(ALICE, buy(9, 1, 50), number=99))  # a gap: refused, not executed
+        twice = venue.request(ALICE, buy(10, 1, 50))
+        venue.send(twice, twice)  # a repeat within one entry
     return log, venue
 
 
@@ -72,7 +75,7 @@ def write(directory: Path, member: int, log: list[bytes], *, commit: int = 0, tr
             schema=snapshot.SCHEMA_VERSION,
             sections=[],
         )
-        reference = SnapshotStore(node / "snapshots", GROUP).write(Snapshot(header, state))
+        reference = SnapshotStore(FolderFiles(node / "snapshots"), GROUP).write(Snapshot(header, state))
         assert reference is not None
         store.add_snapshot(reference)
         store.flush()
@@ -99,7 +102,7 @@ def test_equal_logs_are_equal_and_every_execution_is_known(tmp_path: Path) -> No
             for (session, number), execution in sorted(node.executions.items())
             if session == venue.sessions[ALICE]
         ]
-        assert [(number, execution.times) for number, execution in alice] == [(1, 1), (2, 1)]
+        assert [(number, execution.times) for number, execution in alice] == [(1, 1), (2, 1), (3, 1)]
         assert isinstance(alice[0][1].reply, Placed)
 
 
@@ -113,11 +116,11 @@ def test_walk_gives_the_committed_entries_without_no_ops(tmp_path: Path) -> None
 
 def test_what_is_not_committed_does_not_count(tmp_path: Path) -> None:
     log, venue = bodies()
-    nodes = [write(tmp_path, member, log, commit=len(log) - 2) for member in (1, 2)]
+    nodes = [write(tmp_path, member, log, commit=len(log) - 3) for member in (1, 2)]
     nodes.append(write(tmp_path, 3, log))
     found_out = audit(nodes)
     assert found_out.ok
-    assert found_out.common_index == len(log) - 2
+    assert found_out.common_index == len(log) - 3
     cancel = (venue.sessions[ALICE], 2)
     assert [cancel in node.executions for node in found_out.nodes] == [False, False, True]
 

@@ -8,15 +8,19 @@ from pathlib import Path
 import pytest
 
 from steelyard.replication.config import (
+    DETOURS_FILE,
     GROUP_FILE,
     SECRET_FILE,
     GroupConfig,
     found_group,
     group_settings,
     node_paths,
+    prepare_replacement,
     prepare_socket_folder,
+    read_detours,
     read_group,
     read_secret,
+    read_tls,
     split_endpoint,
 )
 from steelyard.replication.errors import StartRefused
@@ -159,3 +163,71 @@ def test_a_long_socket_path_moves_where_only_we_can_enter(
     with pytest.raises(StartRefused, match="only this user"):
         prepare_socket_folder(one)
     assert os.path.islink(one.parent)
+
+
+def test_a_member_may_reach_the_others_another_way(tmp_path: Path) -> None:
+    config = found(tmp_path / "group")
+    node = node_paths(tmp_path / "group", 2).node
+    assert read_detours(node) == {}
+    (node / DETOURS_FILE).write_text('{"1": "tunnel:9001", "2": "own:9002"}')
+    settings = group_settings(config, 2, bytes(32), read_detours(node))
+    assert settings.peers == {1: ("tunnel", 9001), 2: ("::1", 7002), 3: ("c", 7003)}
+
+
+@pytest.mark.parametrize("content", ["[]", '{"4": "a:1"}', '{"1": "nowhere"}', "{"])
+def test_detours_that_make_no_sense_are_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / DETOURS_FILE).write_text(content)
+    with pytest.raises(StartRefused, match=DETOURS_FILE):
+        read_detours(tmp_path)
+
+
+def test_every_member_gets_a_certificate_and_keys_that_only_we_can_read(tmp_path: Path) -> None:
+    found(tmp_path)
+    for member in (1, 2, 3):
+        read_tls(tmp_path, member)
+    for key in (tmp_path / "tls").glob("*.key"):
+        assert key.stat().st_mode & 0o077 == 0
+    (tmp_path / "tls" / "n2.key").chmod(0o640)
+    with pytest.raises(StartRefused, match="can be read by others"):
+        read_tls(tmp_path, 2)
+    (tmp_path / "tls" / "n1.key").unlink()
+    with pytest.raises(StartRefused, match="n1"):
+        read_tls(tmp_path, 1)
+
+
+def test_a_replacement_gets_a_new_certificate_and_a_store_that_may_not_vote(tmp_path: Path) -> None:
+    config = found(tmp_path)
+    paths = node_paths(tmp_path, 2)
+    (paths.node / "replica.log").write_text("the old one's")
+    before = (tmp_path / "tls" / "n2.crt").read_bytes()
+    for count in (1, 2):
+        prepare_replacement(tmp_path, 2)
+        store = open_store(paths.store, config.group, 2, map_bytes=MAP_BYTES)  # type: ignore[arg-type]
+        assert store.identity.joining
+        assert store.identity.incarnation > 1
+        store.close()
+        assert (tmp_path / f"n2.replaced-{count}" / "store").exists()
+    assert (tmp_path / "n2.replaced-1" / "replica.log").read_text() == "the old one's"
+    assert (tmp_path / "tls" / "n2.crt").read_bytes() != before
+    read_tls(tmp_path, 2)
+
+
+def test_a_member_that_runs_is_not_replaced(tmp_path: Path) -> None:
+    config = found(tmp_path)
+    paths = node_paths(tmp_path, 2)
+    before = (tmp_path / "tls" / "n2.crt").read_bytes()
+    store = open_store(paths.store, config.group, 2, map_bytes=MAP_BYTES)  # type: ignore[arg-type]
+    with pytest.raises(StartRefused, match="in use"):
+        prepare_replacement(tmp_path, 2)
+    store.close()
+    assert (tmp_path / "tls" / "n2.crt").read_bytes() == before
+    with pytest.raises(StartRefused, match="members are 1 to 3"):
+        prepare_replacement(tmp_path, 4)
+
+
+def test_without_the_authoritys_key_nobody_is_replaced(tmp_path: Path) -> None:
+    found(tmp_path)
+    (tmp_path / "tls" / "authority.key").unlink()
+    with pytest.raises(StartRefused, match="nobody can be certified"):
+        prepare_replacement(tmp_path, 2)
+    assert node_paths(tmp_path, 2).store.exists()

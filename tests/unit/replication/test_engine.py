@@ -2,14 +2,23 @@
 
 import socket
 import struct
+import time
+import zlib
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests.helpers.raft import MEMBERS, SECRET, Outcome, TcpGroup, tcp_group
+from tests.helpers.scripted import GROUP as SCRIPTED_GROUP
+from tests.helpers.scripted import TWO, Scripted, entries, founded
+from tests.helpers.snapshots import MemoryFiles, Shelf
 
 from steelyard.replication.group import Failure, MemberId
-from steelyard.replication.log_store import SnapshotRef
+from steelyard.replication.log_record import Record
+from steelyard.replication.log_store import LogStore, SnapshotRef
+from steelyard.replication.outbox import BACKLOG_BYTES_MAX
+from steelyard.replication.wire import Beat, Offer
 
 
 def bodies(group: TcpGroup, member: MemberId) -> list[bytes]:
@@ -192,12 +201,18 @@ def test_a_member_far_behind_catches_up_in_batches(tmp_path: Path) -> None:
         group.run(lambda: bodies(group, late) == sent)
 
 
+def header(length: int) -> bytes:
+    """Return a frame's header that verifies, whatever payload follows."""
+    place = struct.pack(">IIQ", length, 0, 0)
+    return place + struct.pack(">II", zlib.crc32(place), 0)
+
+
 GARBAGE = {
     "noise": bytes(range(256)) * 40,
     "an http request": b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" + b"x" * 100,
-    "a huge length": struct.pack(">IIIQ", 2**31, 0, 0, 0),
-    "a pickle with a plausible header": struct.pack(">IIIQ", 4, 0, 0, 0) + b"N.N.",
-    "an empty frame": struct.pack(">IIIQ", 0, 0, 0, 0),
+    "a huge length": header(2**31),
+    "a pickle with a plausible header": header(4) + b"N.N.",
+    "an empty frame": header(0),
 }
 
 
@@ -232,3 +247,58 @@ def test_silent_strangers_are_closed_and_bounded(tmp_path: Path) -> None:
             group.run(lambda: refused.get("too many strangers", 0) == 4)
             group.run(lambda: refused.get("greeting took too long", 0) == 16)
             group.commit(b"goes on")
+
+
+def test_members_tell_each_other_which_versions_their_builds_know(tmp_path: Path) -> None:
+    with tcp_group(tmp_path) as group:
+        plain = group.settings
+        group.settings = lambda member: replace(plain(member), knows=10 + member)  # type: ignore[method-assign]
+        for member in MEMBERS[:2]:
+            group.start(member)
+        group.elect()
+        assert [peer.knows for peer in group.members[MEMBERS[0]].group.peers()] == [12, 0]
+        group.start(MEMBERS[2])
+        group.run(lambda: [peer.knows for peer in group.members[MEMBERS[0]].group.peers()] == [12, 13])
+        group.stop(MEMBERS[2])
+        group.run(lambda: not group.members[MEMBERS[0]].group.peers()[1].connected)
+        assert group.members[MEMBERS[0]].group.peers()[1].knows == 13, "what was heard is remembered"
+
+
+def test_a_stalled_follower_slows_nobody_and_costs_bounded_memory(tmp_path: Path) -> None:
+    with tcp_group(tmp_path, map_bytes=128 << 20) as group:
+        group.start_all()
+        leader = group.elect()
+        stalled = next(m for m in MEMBERS if group.members[m] is not leader)
+        asleep = group.members.pop(stalled)
+        body = bytes(500_000)
+        backlog_bytes = 0
+        waits_s = []
+        for _ in range(80):  # 40 MB, of which the stalled one's socket takes a few
+            started_s = time.monotonic()
+            group.commit(body)
+            waits_s.append(time.monotonic() - started_s)
+            backlog_bytes = max(backlog_bytes, leader.links.backlog_bytes(stalled))
+        assert backlog_bytes < 2 * BACKLOG_BYTES_MAX
+        assert sorted(waits_s)[len(waits_s) // 2] < 0.25
+        group.members[stalled] = asleep
+        group.run(lambda: len(asleep.applied) == 80, within_s=20)
+
+
+def test_a_member_says_that_it_fetches_a_snapshot() -> None:
+    shelf = Shelf(founded_store(20), SCRIPTED_GROUP)
+    ref = shelf.take(15, b"state")
+    manifest = shelf.pieces.manifest(ref)
+    assert manifest is not None
+    member = Scripted(files=MemoryFiles())
+    assert not member.group.fetching
+    member.hear(TWO, Beat(1, 20, 0), Offer(1, 15, *manifest))
+    assert member.group.fetching
+
+
+def founded_store(last: int) -> LogStore:
+    """Return another member's store with so many committed entries."""
+    store = LogStore(founded(TWO), SCRIPTED_GROUP, TWO)
+    for record in (Record(b"\x01", 1, 0), *entries(2, last, 1)):
+        store.append(record.index, record.term, record.body)
+    store.hard_state(1, 0, last)
+    return store

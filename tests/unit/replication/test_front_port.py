@@ -17,6 +17,7 @@ from steelyard.core.queries import GetMarkets, Markets
 from steelyard.core.rejects import Reject
 from steelyard.core.units import KeyId, SessionId
 from steelyard.replication import front_port
+from steelyard.replication import gateway as gateway_frames
 from steelyard.replication.config import NodePaths, node_paths
 from steelyard.replication.front import (
     FRAME_BYTES_MAX,
@@ -37,7 +38,8 @@ from steelyard.replication.front import (
     State,
     Submit,
 )
-from steelyard.replication.front_port import FrontPort, Gateway
+from steelyard.replication.front_port import FrontPort
+from steelyard.replication.gateway import Gateway
 from steelyard.replication.poller import EpollWaiter
 from steelyard.replication.proposals import Part, complete
 
@@ -265,7 +267,7 @@ def test_a_gateway_that_reads_slowly_gets_everything_in_order(scene: Scene, clie
 def test_an_answer_that_fits_no_frame_fails(
     scene: Scene, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(front_port, "FRAME_BYTES_MAX", 10)
+    monkeypatch.setattr(gateway_frames, "FRAME_BYTES_MAX", 10)
     (gateway,) = scene.port.gateways
     gateway.answer(Answer(8, 1, Markets([], []), None))
     gateway.answer(Answer(9, 1_000_000_000, Markets([], []), Reject.MALFORMED))

@@ -1,8 +1,6 @@
 """Frames, handshake and the one link per pair: what a member accepts from whom."""
 
 import itertools
-import zlib
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -135,15 +133,12 @@ def test_a_gap_a_repeat_another_epoch_damage_and_excess_are_refused(stream: byte
         list(FrameReader(100).feed(stream))
 
 
-@given(st.data())
-def test_no_single_flipped_bit_is_accepted(data: st.DataObject) -> None:
+@pytest.mark.parametrize("bit", range(len(framed(b"some payload")[0]) * 8))
+def test_every_flipped_bit_is_noticed_even_in_a_length_that_would_be_waited_for(bit: int) -> None:
     frame = bytearray(framed(b"some payload")[0])
-    bit = data.draw(st.integers(0, len(frame) * 8 - 1))
     frame[bit // 8] ^= 1 << bit % 8
-    reader = FrameReader(1 << 20)
-    with suppress(FrameError):
-        assert list(reader.feed(bytes(frame))) == []  # a longer length merely waits for more
-    assert zlib.crc32(frame) != zlib.crc32(framed(b"some payload")[0])
+    with pytest.raises(FrameError):
+        list(FrameReader(1 << 20).feed(bytes(frame)))
 
 
 def test_each_pair_of_members_keeps_one_link(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import struct
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import lmdb
@@ -325,3 +326,29 @@ def test_the_map_tells_how_full_it_is(tmp_path: Path) -> None:
     assert before < 0.1
     assert 0.5 < store.used_fraction() < 0.7
     store.close()
+
+
+def test_memory_is_bounded_however_long_the_log_is(tmp_path: Path) -> None:
+    found(tmp_path, "group", ONE, map_bytes=64 << 20)
+    store = LogStore(LmdbDisk(tmp_path, 64 << 20), "group", ONE, cache_bytes_max=1 << 20)
+    store.hard_state(1, 0, 0)
+    tracemalloc.start()
+    try:
+        for index in range(1, 60_001):
+            store.append(index, 1, b"tick")
+            if index % 1_000 == 0:
+                store.flush()
+        held_bytes, peak_bytes = tracemalloc.get_traced_memory()
+        assert held_bytes < 2 << 20
+        assert peak_bytes < 4 << 20
+        store.close()
+        tracemalloc.reset_peak()
+        again = LogStore(LmdbDisk(tmp_path, 64 << 20), "group", ONE, cache_bytes_max=1 << 20)
+        assert again.last_index == 60_000
+        held_bytes, peak_bytes = tracemalloc.get_traced_memory()
+        assert held_bytes < 2 << 20
+        assert peak_bytes < 8 << 20, "what is read at once is bounded, too"
+        assert again.entry(1).body == b"tick"
+        again.close()
+    finally:
+        tracemalloc.stop()

@@ -4,7 +4,7 @@ from tests.helpers.lone import LoneGroup, ManualClock
 
 from steelyard.core.queries import GetMarkets
 from steelyard.replication.front import FailureReason, Read, ReadMode
-from steelyard.replication.front_port import Gateway
+from steelyard.replication.gateway import Gateway
 from steelyard.replication.group import MemberId
 from steelyard.replication.questions import WAIT_S, Questions
 
@@ -18,6 +18,15 @@ class Listener(Gateway):
     def failed(self, refs: list[int], reason: FailureReason) -> None:
         """Note the reason."""
         self.heard.update(dict.fromkeys(refs, reason))
+
+    def send(self, frame: bytes) -> None:
+        """Forget the frame."""
+
+    def flush(self) -> None:
+        """Write nothing."""
+
+    def close(self, reason: str) -> None:
+        """Stay."""
 
 
 class Scene:
@@ -88,13 +97,35 @@ def test_a_barrier_ahead_of_what_is_applied_waits_for_it() -> None:
     assert scene.answered == [1]
 
 
-def test_a_follower_does_not_answer_linearizable_reads() -> None:
+def test_a_follower_asks_its_leader_and_waits_for_what_it_says() -> None:
     scene = Scene()
     scene.group.leading = False
     scene.ask(1, ReadMode.LINEARIZABLE)
+    scene.group.commit_index = 5
+    scene.questions.pump()
+    scene.group.turn(0)
+    assert scene.answered == []
+    scene.group.applied_index = 5
+    scene.questions.pump()
+    assert scene.answered == [1]
+
+
+def test_without_a_leader_a_linearizable_read_waits_for_one_and_fails_in_time() -> None:
+    scene = Scene()
+    scene.group.leading, scene.group.known_leader = False, None
+    scene.ask(1, ReadMode.LINEARIZABLE)
+    scene.questions.pump()
+    assert scene.gateway.heard == {}
+    scene.group.known_leader = MemberId(2)
+    scene.questions.pump()
+    scene.group.turn(0)
+    assert scene.answered == [1]
     scene.group.known_leader = None
     scene.ask(2, ReadMode.LINEARIZABLE)
-    assert scene.gateway.heard == {1: FailureReason.NOT_LEADER, 2: FailureReason.NO_LEADER}
+    scene.questions.pump()
+    scene.clock.now_s += WAIT_S + 1
+    scene.questions.expire()
+    assert scene.gateway.heard == {2: FailureReason.NO_LEADER}
 
 
 def test_a_new_leader_answers_once_it_has_committed_something() -> None:
@@ -109,11 +140,13 @@ def test_a_new_leader_answers_once_it_has_committed_something() -> None:
     assert scene.answered == [1]
 
 
-def test_lost_leadership_fails_what_waits_for_it() -> None:
+def test_lost_leadership_fails_what_waits_for_it_and_keeps_what_was_not_asked() -> None:
     scene = Scene()
     scene.ask(1, ReadMode.LINEARIZABLE)
     scene.questions.pump()
     scene.ask(2, ReadMode.LINEARIZABLE)
-    scene.group.lose(MemberId(3), lambda _: scene.questions.leadership_lost())
-    assert scene.gateway.heard == {1: FailureReason.NOT_LEADER, 2: FailureReason.NOT_LEADER}
-    assert scene.answered == []
+    scene.group.lose(MemberId(3), lambda _: None)
+    assert scene.gateway.heard == {1: FailureReason.NOT_LEADER}
+    scene.questions.pump()
+    scene.group.turn(0)
+    assert scene.answered == [2]

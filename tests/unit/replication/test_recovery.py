@@ -1,5 +1,6 @@
 """Snapshots taken, kept, trimmed behind and restored, over a real store and a real exchange."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -12,13 +13,15 @@ from steelyard.core.commands import FoundGroup, Skip
 from steelyard.core.entry import ENTRY_VERSION, Entry, Request
 from steelyard.core.rejects import Reject
 from steelyard.core.units import KeyId, SessionId
+from steelyard.replication.background import Fork
 from steelyard.replication.config import GroupConfig, MemberConfig
 from steelyard.replication.errors import StartRefused
+from steelyard.replication.files import FolderFiles
 from steelyard.replication.group import MemberId
 from steelyard.replication.log_record import ENTRY, NO_OP
 from steelyard.replication.log_store import LogStore, found, open_store
 from steelyard.replication.recovery import recover
-from steelyard.replication.retention import Retention
+from steelyard.replication.retention import BYTES_PER_S_FIRST, Retention
 from steelyard.replication.snapshot_store import SnapshotStore
 
 GROUP = "ab" * 16
@@ -29,8 +32,11 @@ ONE = MemberId(1)
 class Member:
     """A store whose entries are committed and applied as they come, and its snapshots."""
 
-    def __init__(self, directory: Path, member: int = 1, **settings: int) -> None:
+    def __init__(
+        self, directory: Path, member: int = 1, background: "Fork | Errand | None" = None, **settings: int
+    ) -> None:
         self.directory = directory
+        self.background = background
         self.member = MemberId(member)
         self.config = GroupConfig(
             group=GROUP,
@@ -46,10 +52,19 @@ class Member:
     def open(self) -> None:
         """Do what a replica does at boot, and apply the log again."""
         self.store: LogStore = open_store(self.directory / "store", GROUP, self.member, map_bytes=MAP_BYTES)
-        self.snapshots = SnapshotStore(self.directory / "snapshots", GROUP)
+        self.snapshots = SnapshotStore(FolderFiles(self.directory / "snapshots"), GROUP)
         self.recovered = recover(self.store, self.snapshots)
         self.exchange: Exchange = self.recovered.exchange
-        self.retention = Retention(self.config, self.member, self.store, self.snapshots, ManualClock())
+        self.pinned: set[str] = set()
+        self.retention = Retention(
+            self.config,
+            self.member,
+            self.store,
+            self.snapshots,
+            ManualClock(),
+            lambda: self.pinned,
+            self.background,
+        )
         for index in range(max(2, self.recovered.index + 1), self.store.last_index + 1):
             self.exchange.apply_bytes(index, self.store.entry(index).body[1:])
 
@@ -73,7 +88,7 @@ class Member:
             self.exchange.apply_bytes(index, body)
             self.retention.applied(len(body))
             if self.retention.due(index, leads=leads):
-                self.retention.take(self.exchange, 0, b"")
+                self.retention.take(self.exchange, 0, b"", leads=leads)
 
     def indexes(self) -> list[int]:
         """Return where the snapshots are."""
@@ -83,6 +98,102 @@ class Member:
         """Stop and start."""
         self.store.close()
         self.open()
+
+
+class Errand:
+    """Work that is done when the test says so, in this process."""
+
+    def __init__(self) -> None:
+        self.work: Callable[[], None] | None = None
+        self.result: bool | None = None
+
+    def start(self, work: Callable[[], None]) -> bool:
+        """Keep the work."""
+        self.work = work
+        return True
+
+    def poll(self) -> bool | None:
+        """Return what the test says."""
+        result, self.result = self.result, None
+        return result
+
+    def stop(self) -> None:
+        """Forget the work."""
+        self.work = None
+
+
+def grown(member: Member) -> None:
+    """Let a member believe that its state has become so large that writing it would take a second."""
+    member.retention.applied(int(BYTES_PER_S_FIRST))
+
+
+def test_a_large_state_is_written_by_a_child_and_published_here(tmp_path: Path) -> None:
+    member = Member(tmp_path, background=Fork(ManualClock()), snapshot_entries=10)
+    member.add(5)
+    grown(member)
+    member.add(5)
+    assert member.retention.busy
+    assert member.indexes() == []
+    expected = snapshot.dump(member.exchange)
+    member.add(3)
+    while member.retention.busy:
+        member.retention.poll()
+    assert member.indexes() == [10]
+    assert member.snapshots.read(member.store.snapshots()[0]).state == expected
+    member.reopen()
+    assert member.recovered.index == 10
+    member.store.close()
+
+
+def test_while_a_child_writes_no_other_snapshot_is_due_and_its_file_is_left_alone(tmp_path: Path) -> None:
+    errand = Errand()
+    member = Member(tmp_path, background=errand, snapshot_entries=10)
+    member.add(45)
+    grown(member)
+    member.add(25)
+    assert member.retention.busy
+    assert errand.work is not None
+    errand.work()
+    member.store.flush()
+    member.retention.trim()
+    errand.result = True
+    member.retention.poll()
+    assert member.indexes() == [30, 40, 50]
+    member.store.close()
+
+
+def test_a_child_that_failed_leaves_nothing_and_the_next_snapshot_is_taken(tmp_path: Path) -> None:
+    errand = Errand()
+    member = Member(tmp_path, background=errand, snapshot_entries=10)
+    grown(member)
+    member.add(12)
+    assert errand.work is not None
+    errand.work()
+    errand.result = False
+    member.retention.poll()
+    assert member.indexes() == []
+    assert list((tmp_path / "snapshots").iterdir()) == []
+    member.add(10)
+    assert member.indexes() == [20]
+    member.store.close()
+
+
+def test_a_snapshot_that_a_member_fetches_is_kept_with_the_log_behind_it(tmp_path: Path) -> None:
+    member = Member(tmp_path, snapshot_entries=10, log_keep_entries=5)
+    member.add(25)
+    member.pinned = {"snap-10-1.sys"}
+    member.add(50)
+    member.store.flush()
+    member.retention.trim()
+    member.store.flush()
+    assert member.indexes()[0] == 10
+    assert member.store.first_index <= 10
+    member.pinned = set()
+    member.retention.trim()
+    member.store.flush()
+    assert member.indexes() == [50, 60, 70]
+    assert member.store.first_index > 50
+    member.store.close()
 
 
 def test_an_empty_store_begins_with_an_empty_exchange(tmp_path: Path) -> None:

@@ -4,13 +4,13 @@ import msgspec
 import pytest
 from tests.helpers.lone import LoneGroup, ManualClock
 
-from steelyard.core import Exchange, wire
-from steelyard.core.commands import AnyCommand, CancelOrder, FoundGroup, OpenAccount, Skip
+from steelyard.core import Exchange, versions, wire
+from steelyard.core.commands import ActivateVersion, AnyCommand, CancelOrder, FoundGroup, OpenAccount, Skip
 from steelyard.core.entry import Applied, Outcome, Request
 from steelyard.core.rejects import Reject
 from steelyard.core.units import AccountId, KeyId, OrderId, SessionId
 from steelyard.replication.front import FailureReason
-from steelyard.replication.group import ENTRY_BYTES_MAX, MemberId
+from steelyard.replication.group import ENTRY_BYTES_MAX, ApplyEntry, MemberId, PeerStatus
 from steelyard.replication.proposals import Part
 from steelyard.replication.sequencer import ENTRY_REQUESTS_MAX, REQUEST_BYTES_MAX, TICK_S, Sequencer
 
@@ -246,3 +246,67 @@ def test_a_commit_takes_what_waited_for_the_window(entries: int) -> None:
     assert scene.sizes() == [1, 1, 1, 1]
     scene.group.turn(0)  # nobody pumps: the commits of the last turn did
     assert sum(scene.sizes()) == entries
+
+
+class Told(LoneGroup):
+    """A group of one that has heard of others."""
+
+    def __init__(self, *args: ApplyEntry) -> None:
+        super().__init__(*args)
+        self.knows = [2, 2]
+
+    def peers(self) -> list[PeerStatus]:
+        """Return what the others said that they know."""
+        return [
+            PeerStatus(MemberId(n), False, 0, None, False, 0, 0, knows)
+            for n, knows in enumerate(self.knows, start=2)
+        ]
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "taken"),
+    [(2, [2, 2], True), (2, [2, 3], True), (2, [2, 1], False), (2, [2, 0], False), (1, [2, 2], False)],
+)
+def test_a_version_that_not_every_member_knows_never_enters_the_log(
+    monkeypatch: pytest.MonkeyPatch, ours: int, theirs: list[int], taken: bool
+) -> None:
+    monkeypatch.setattr(versions, "KNOWN_MAX", ours)
+    scene = Scene()
+    scene.group = group = Told(scene.apply)
+    group.knows = theirs
+    scene.sequencer = Sequencer(group, scene.exchange, scene.clock)
+    scene.sequencer.leadership_changed(True)
+    scene.submit([1], ActivateVersion(version=2))
+    scene.turn()
+    assert bool(group.bodies) == taken
+    assert (scene.proposer.heard[1] == FailureReason.MALFORMED) != taken
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        b"\x92\x07\x02",
+        b"\xdc\x00\x02\x07\xcc\x02",
+        b"\xdd\x00\x00\x00\x02\xcd\x00\x07\xce\x00\x00\x00\x02",
+        b"\x92\xcf\x00\x00\x00\x00\x00\x00\x00\x07\xd3\x00\x00\x00\x00\x00\x00\x00\x02",
+    ],
+)
+def test_however_it_is_encoded(ending: bytes) -> None:
+    scene = Scene()
+    request = msgspec.Raw(b"\x97\x01\x01\x01\x01\x00\x00" + ending)
+    assert isinstance(wire.decode_request(bytes(request)).command, ActivateVersion)
+    scene.sequencer.submit(Part(scene.proposer, [1], [request], 40))
+    scene.turn()
+    assert scene.proposer.heard == {1: FailureReason.MALFORMED}
+    assert not scene.group.bodies
+
+
+def test_entries_carry_the_version_in_force(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(versions, "KNOWN_MAX", 2)
+    scene = Scene()
+    scene.submit([1])
+    scene.turn()
+    scene.exchange.state.version = 2
+    scene.submit([2])
+    scene.turn()
+    assert [wire.decode_entry(body).version for body in scene.group.bodies] == [1, 2]

@@ -8,6 +8,7 @@ import pytest
 from tests.helpers.raft import exit_of
 
 from steelyard.core import Exchange, snapshot
+from steelyard.replication.files import FolderFiles
 from steelyard.replication.log_record import SnapshotRef
 from steelyard.replication.snapshot_store import (
     Header,
@@ -44,7 +45,7 @@ def example(index: int = 7) -> Snapshot:
 
 
 def written(directory: Path, index: int = 7) -> tuple[SnapshotStore, SnapshotRef, Path]:
-    store = SnapshotStore(directory, GROUP)
+    store = SnapshotStore(FolderFiles(directory), GROUP)
     ref = store.write(example(index))
     assert ref is not None
     return store, ref, directory / ref.name
@@ -93,7 +94,7 @@ def test_a_missing_file_is_damage(tmp_path: Path) -> None:
 def test_another_groups_snapshot_is_refused(tmp_path: Path) -> None:
     _, ref, _ = written(tmp_path)
     with pytest.raises(SnapshotDamaged, match="another group"):
-        SnapshotStore(tmp_path, "cd" * 16).read(ref)
+        SnapshotStore(FolderFiles(tmp_path), "cd" * 16).read(ref)
 
 
 def test_only_files_without_a_pointer_are_removed(tmp_path: Path) -> None:
@@ -110,7 +111,7 @@ def test_a_failed_sync_ends_the_process(tmp_path: Path, monkeypatch: pytest.Monk
         raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr(os, "fsync", fail)
-    code, said = exit_of(lambda: SnapshotStore(tmp_path, GROUP).write(example()))
+    code, said = exit_of(lambda: SnapshotStore(FolderFiles(tmp_path), GROUP).write(example()))
     assert code == 74
     assert "Input/output error" in said
     assert not list(tmp_path.glob("*.sys"))
@@ -123,5 +124,5 @@ def test_a_full_disk_leaves_no_half_file_and_no_pointer(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", fail)
-    assert SnapshotStore(tmp_path, GROUP).write(example()) is None
+    assert SnapshotStore(FolderFiles(tmp_path), GROUP).write(example()) is None
     assert not list(tmp_path.iterdir())

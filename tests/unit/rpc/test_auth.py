@@ -89,6 +89,18 @@ def test_who_signs_with_its_key_comes_in(at_desk: Callable[[Check], None]) -> No
     at_desk(check)
 
 
+def test_a_key_that_this_node_has_not_heard_of_yet_is_looked_up_freshly(
+    at_desk: Callable[[Check], None],
+) -> None:
+    async def check(desk: Desk) -> None:
+        desk.door.stub.behind = True
+        assert await desk.reason(desk.signed(desk.door.alice).items()) is None
+        stranger = desk.door.alice.with_id(999, ALICE)
+        assert await desk.reason(desk.signed(stranger).items()) is Reason.BAD_CREDENTIALS
+
+    at_desk(check)
+
+
 def test_every_credential_that_is_wrong_gets_the_one_answer(at_desk: Callable[[Check], None]) -> None:
     async def check(desk: Desk) -> None:
         alice, bob = desk.door.alice, desk.door.bob

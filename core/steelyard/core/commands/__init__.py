@@ -1,6 +1,7 @@
 """Everything the exchange can be asked to do; imperatives, and facts in the log."""
 
 from steelyard.core.commands.accounts import (
+    ActivateVersion,
     CreateApiKey,
     FoundGroup,
     OpenAccount,
@@ -20,6 +21,7 @@ AnyCommand = (
     | OpenAccount
     | OpenSession
     | Skip
+    | ActivateVersion
     | ListAsset
     | ListInstrument
     | SetInstrumentState
@@ -30,6 +32,7 @@ AnyCommand = (
 )
 
 __all__ = [
+    "ActivateVersion",
     "AnyCommand",
     "CancelOrder",
     "Command",

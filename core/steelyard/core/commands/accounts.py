@@ -40,6 +40,12 @@ class OpenSession(Command, frozen=True, kw_only=True, tag=5):
     name: str
 
 
+class ActivateVersion(Command, frozen=True, kw_only=True, tag=7):
+    """Let the group do from here on what the next version does; every member's build must know it."""
+
+    version: int
+
+
 class Skip(Command, frozen=True, kw_only=True, tag=6):
     """Use up a request number: the door could not take the command, or the client gave it up."""
 

@@ -7,6 +7,7 @@ from steelyard.core.events.accounts import (
     GroupFounded,
     RequestSkipped,
     SessionOpened,
+    VersionActivated,
 )
 from steelyard.core.events.base import Event
 from steelyard.core.events.funds import Deposited, Withdrawn
@@ -27,6 +28,7 @@ AnyEvent = (
     | AccountOpened
     | SessionOpened
     | RequestSkipped
+    | VersionActivated
     | AssetListed
     | InstrumentListed
     | InstrumentStateChanged
@@ -59,5 +61,6 @@ __all__ = [
     "RequestSkipped",
     "SessionOpened",
     "Traded",
+    "VersionActivated",
     "Withdrawn",
 ]

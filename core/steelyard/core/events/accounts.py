@@ -46,3 +46,9 @@ class RequestSkipped(Event, frozen=True, kw_only=True, tag=6):
     session: SessionId
     request: int
     reason: Reject
+
+
+class VersionActivated(Event, frozen=True, kw_only=True, tag=7):
+    """From the next request on, the group does what this version does."""
+
+    version: int

@@ -2,8 +2,17 @@
 
 from typing import Final
 
+from steelyard.core import versions
 from steelyard.core.accounts import Account, ApiKey
-from steelyard.core.commands import CreateApiKey, FoundGroup, OpenAccount, OpenSession, RevokeApiKey, Skip
+from steelyard.core.commands import (
+    ActivateVersion,
+    CreateApiKey,
+    FoundGroup,
+    OpenAccount,
+    OpenSession,
+    RevokeApiKey,
+    Skip,
+)
 from steelyard.core.entry import Accepted, AnyReply, Refused, Request, SessionReady
 from steelyard.core.events import (
     AccountOpened,
@@ -13,6 +22,7 @@ from steelyard.core.events import (
     GroupFounded,
     RequestSkipped,
     SessionOpened,
+    VersionActivated,
 )
 from steelyard.core.handlers.checks import is_too_late, may_operate
 from steelyard.core.limits import (
@@ -177,6 +187,33 @@ def open_session(
         session=session.session,
         last_request=session.last_request,
     )
+
+
+def activate_version(
+    state: State, command: ActivateVersion, request: Request, key: ApiKey, out: list[AnyEvent]
+) -> AnyReply | Reject:
+    """Switch to the next version.
+
+    Raises ``versions.UnknownVersion`` if this build cannot carry it out: other builds will, so a refusal here
+    would be another history.
+    """
+    if not 0 < command.version <= INTEGER_MAX:
+        return Reject.MALFORMED
+    if is_too_late(state, request):
+        return Reject.TOO_LATE
+    if not may_operate(key):
+        return Reject.NOT_PERMITTED
+    if command.version != state.version + 1:
+        return Reject.STATE_MOVE
+    if command.version > versions.KNOWN_MAX:
+        raise versions.UnknownVersion(
+            f"version {command.version} is activated here, and this build knows {versions.KNOWN_MAX}"
+        )
+
+    # Nothing below can fail.
+    state.version = command.version
+    out.append(VersionActivated(version=command.version))
+    return Accepted(request=request.request, fingerprint=request.fingerprint)
 
 
 def skip(

@@ -4,22 +4,9 @@ Everything is a list that is scanned or a dict of plain integers; nothing is lin
 shares the words of the contract with the core (commands, events, replies, bounds) and none of its code.
 """
 
-from tests.helpers.twin_parts import (
-    MILLION,
-    MOVES,
-    TOO_BIG,
-    Key,
-    Market,
-    Refusal,
-    Session,
-    printable,
-    refuse_if,
-    symbolic,
-)
-from tests.helpers.twin_trading import Trading
-
-from steelyard.core import limits
+from steelyard.core import limits, versions
 from steelyard.core.commands import (
+    ActivateVersion,
     AnyCommand,
     CancelOrder,
     CreateApiKey,
@@ -56,6 +43,7 @@ from steelyard.core.events import (
     InstrumentStateChanged,
     RequestSkipped,
     SessionOpened,
+    VersionActivated,
 )
 from steelyard.core.rejects import Reject
 from steelyard.core.units import (
@@ -67,6 +55,19 @@ from steelyard.core.units import (
     Permission,
     SessionId,
 )
+from steelyard.simulation.twin_parts import (
+    MILLION,
+    MOVES,
+    TOO_BIG,
+    Key,
+    Market,
+    Refusal,
+    Session,
+    printable,
+    refuse_if,
+    symbolic,
+)
+from steelyard.simulation.twin_trading import Trading
 
 
 class Twin(Trading):
@@ -195,6 +196,8 @@ class Twin(Trading):
                 return Refused(
                     request=request.request, fingerprint=request.fingerprint, reason=command.reason
                 )
+            case ActivateVersion():
+                self.activate(request, command, events)
             case ListAsset():
                 self.list_asset(request, command, events)
             case ListInstrument():
@@ -222,6 +225,16 @@ class Twin(Trading):
         self.keys[OPERATOR_KEY] = Key(account=OPERATOR, permissions=everything, expires_ns=0)
         events.append(GroupFounded(group=command.group, operator_key=OPERATOR_KEY))
         return OPERATOR_KEY
+
+    def activate(self, request: Request, command: ActivateVersion, events: list[AnyEvent]) -> None:
+        """Go on in the next version."""
+        refuse_if(not 0 < command.version < TOO_BIG, Reject.MALFORMED)
+        self.operator_only(request)
+        refuse_if(command.version != self.version + 1, Reject.STATE_MOVE)
+        if command.version > versions.KNOWN_MAX:
+            raise versions.UnknownVersion(str(command.version))
+        self.version = command.version
+        events.append(VersionActivated(version=command.version))
 
     def create_key(self, request: Request, command: CreateApiKey, events: list[AnyEvent]) -> int:
         """Give a key to an account."""

@@ -1,18 +1,5 @@
 """The slow exchange's money, books and orders."""
 
-from tests.helpers.twin_parts import (
-    MILLION,
-    TOO_BIG,
-    Key,
-    Market,
-    Order,
-    Refusal,
-    Session,
-    ceil_div,
-    printable,
-    refuse_if,
-)
-
 from steelyard.core import limits
 from steelyard.core.commands import (
     CancelOrder,
@@ -50,6 +37,18 @@ from steelyard.core.units import (
     TimeInForce,
     TradeId,
 )
+from steelyard.simulation.twin_parts import (
+    MILLION,
+    TOO_BIG,
+    Key,
+    Market,
+    Order,
+    Refusal,
+    Session,
+    ceil_div,
+    printable,
+    refuse_if,
+)
 
 
 class Trading:
@@ -57,6 +56,7 @@ class Trading:
 
     def __init__(self) -> None:
         self.group = ""
+        self.version = 1
         self.keys: dict[int, Key] = {}
         self.accounts: list[int] = []
         self.sessions: dict[int, Session] = {}

@@ -1,0 +1,1 @@
+"""A whole group in one thread from one seed: the shipped replica over simulated clocks, disks, networks."""
