@@ -23,6 +23,8 @@ from steelyard.replication.errors import ReplicationError
 EXIT_FAILED: Final = 1
 EXIT_INTERRUPTED: Final = 130
 EXIT_TERMINATED: Final = 143
+#: Failures that are told in one sentence; anything else is a fault of ours and shows where it happened.
+EXPECTED: Final = (OpsError, SteelyardError, ReplicationError, OSError)
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -247,12 +249,27 @@ def main() -> NoReturn:
     except (click.Abort, KeyboardInterrupt):
         sys.stderr.write("interrupted\n")
         sys.exit(EXIT_INTERRUPTED)
-    except (OpsError, SteelyardError, ReplicationError) as error:
-        sys.stderr.write(f"error: {error}\n")
-        if "--json" in sys.argv:
-            sys.stdout.write(msgspec.json.encode({"ok": False, "error": str(error)}).decode() + "\n")
-        sys.exit(EXIT_FAILED)
+    except EXPECTED as error:
+        _fail(error)
+    except BaseExceptionGroup as group:
+        # What several tasks had in hand: the first of their failures says it, unless one is a fault of ours.
+        _, unexpected = group.split(EXPECTED)
+        if unexpected is not None:
+            raise
+        _fail(_first(group))
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(error: BaseException) -> NoReturn:
+    words = str(error) or type(error).__name__
+    sys.stderr.write(f"error: {words}\n")
+    if "--json" in sys.argv:
+        sys.stdout.write(msgspec.json.encode({"ok": False, "error": words}).decode() + "\n")
+    sys.exit(EXIT_FAILED)
+
+
+def _first(error: BaseException) -> BaseException:
+    return _first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
 
 
 def _finish(terminal: Terminal, result: dict[str, Any], name: str, *, keep: bool) -> None:
