@@ -77,8 +77,13 @@ def test_whoever_kills_a_supervised_node_leaves_its_restart_to_the_supervisor(tm
         group = LocalGroup.open(data)
         group.kill(1)
         group.restart(1)
-        assert _wait_for(lambda: len(read_run(data).nodes[1].alive()) == 2), read_run(data)
-        assert read_run(data).nodes[1].stops == 2, "the supervisor has seen both processes end"
+
+        def back() -> bool:
+            """Return whether the supervisor has seen both processes end and has started both again."""
+            node = read_run(data).nodes[1]
+            return node.stops == 2 and len(node.alive()) == 2
+
+        assert _wait_for(back), read_run(data)
         assert len(_processes_of(data)) == 7, "one supervisor, three replicas, three gateways"
     finally:
         steelyard("down", "--data", str(data))

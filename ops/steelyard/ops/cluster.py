@@ -146,7 +146,7 @@ class LocalGroup:
         if recorded is not None and recorded.alive():
             return
         paths = node_paths(self.directory, member)
-        paths.node.mkdir(parents=True, exist_ok=True)
+        paths.node.mkdir(mode=0o700, parents=True, exist_ok=True)
         log = paths.replica_log if part == "replica" else paths.gateway_log
         leash = ["steelyard.ops.leash", str(os.getpid())] if self.leashed else []
         arguments = [_MODULES[part], "--data", str(self.directory), "--member", str(member)]

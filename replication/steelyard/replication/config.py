@@ -147,11 +147,12 @@ def found_group(
     config.check()
     if (directory / GROUP_FILE).exists():
         raise StartRefused(f"{directory} already holds a group")
-    directory.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     _write_durably(directory / SECRET_FILE, secrets.token_hex(SECRET_BYTES).encode(), mode=0o600)
     for member in config.members:
         paths = node_paths(directory, member.member)
-        paths.snapshots.mkdir(parents=True)
+        paths.node.mkdir(mode=0o700)  # all customers' balances and orders, for nobody else to read
+        paths.snapshots.mkdir()
         found(paths.store, config.group, MemberId(member.member), map_bytes=map_size_bytes)
     _write_durably(directory / GROUP_FILE, msgspec.json.format(msgspec.json.encode(config)), mode=0o644)
     return config

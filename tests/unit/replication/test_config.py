@@ -159,3 +159,9 @@ def test_a_long_socket_path_moves_where_only_we_can_enter(
     with pytest.raises(StartRefused, match="only this user"):
         prepare_socket_folder(one)
     assert os.path.islink(one.parent)
+
+
+def test_nobody_else_can_read_what_members_keep(tmp_path: Path) -> None:
+    found(tmp_path / "group")
+    for member in (1, 2, 3):
+        assert node_paths(tmp_path / "group", member).node.stat().st_mode & 0o777 == 0o700
