@@ -1,6 +1,7 @@
 """The command line: start a group, look at it, trade through it, break it on purpose, and judge it."""
 
 import asyncio
+import math
 import signal
 import sys
 from collections.abc import Callable, Coroutine
@@ -53,6 +54,17 @@ def data_directory(command: Command) -> Command:
         show_default=True,
         help="The group's data directory.",
     )(command)
+
+
+class Measure(click.FloatRange):
+    """A number within bounds; "nan" and "inf" are none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - as click has it
+        """Return the number."""
+        found = super().convert(value, param, ctx)
+        if not math.isfinite(found):
+            self.fail(f"{value!r} is not a number.", param, ctx)
+        return found
 
 
 profile = click.option(
@@ -122,7 +134,9 @@ def demo(seed: int, steps: int, as_json: bool) -> None:
 @cli.command()
 @click.argument("capture", type=click.Path(dir_okay=False, path_type=Path))
 @click.option(
-    "--kill-leader-at", type=click.FloatRange(0, 1), help="Kill the leader at this part of the lines."
+    "--kill-leader-at",
+    type=Measure(0, 0.99),
+    help="Kill the leader at this part of the lines; the very last ones may bring no order any more.",
 )
 @click.option(
     "--data",
@@ -197,7 +211,7 @@ def core(commands: int, keep: bool, as_json: bool) -> None:
 
 
 @bench.command()
-@click.option("--seconds", default=15.0, show_default=True, type=click.FloatRange(1), help="How long.")
+@click.option("--seconds", default=15.0, show_default=True, type=Measure(1, 3600), help="How long.")
 @click.option(
     "--batch", default=100, show_default=True, type=click.IntRange(1, 1000), help="Orders a message."
 )
@@ -226,6 +240,8 @@ def e2e(
     """Measure the whole: clients, gateway and three replicas on this machine, acknowledged and fsynced."""
     from steelyard.ops import bench as part
 
+    if outstanding < batch:
+        raise click.UsageError("--outstanding must be at least --batch: a batch is open as a whole")
     terminal = Terminal(as_json=as_json)
     plan = part.Plan(
         seconds=seconds,

@@ -70,8 +70,19 @@ def test_a_failure_is_one_sentence_and_one_object(
     assert words in found["error"]
 
 
-def test_wrong_usage_exits_with_two(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.argv", ["steelyard", "drill", "kill-leader", "--rounds", "0"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["drill", "kill-leader", "--rounds", "0"],
+        ["replay", "capture.gz", "--kill-leader-at", "nan"],
+        ["replay", "capture.gz", "--kill-leader-at", "1"],
+        ["bench", "e2e", "--seconds", "inf"],
+        ["bench", "e2e", "--outstanding", "10", "--batch", "100"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_exits_with_two(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["steelyard", *arguments])
     monkeypatch.setattr("signal.signal", lambda *_: None)
     with pytest.raises(SystemExit) as stopped:
         cli.main()
