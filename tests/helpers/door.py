@@ -18,6 +18,7 @@ from steelyard.client import (
     Side,
 )
 from steelyard.client.errors import from_rpc
+from steelyard.client.nodes import OPTIONS
 from steelyard.client.signing import stream_text
 from steelyard.v1 import common_pb2, trading_pb2
 
@@ -101,8 +102,8 @@ class RawStream:
 
 @asynccontextmanager
 async def raw_stream(door: Door) -> AsyncIterator[RawStream]:
-    """Open a stream."""
-    async with grpc.aio.insecure_channel(door.target) as channel:
+    """Open a stream; its client has as little room for what it does not read as the SDK has."""
+    async with grpc.aio.insecure_channel(door.target, options=OPTIONS) as channel:
         call: Any = channel.stream_stream(TRADE)()
         yield RawStream(call)
         call.cancel()

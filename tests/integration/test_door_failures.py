@@ -371,3 +371,15 @@ def test_health_is_that_of_the_node_and_of_trading(tmp_path: Path) -> None:
             watch.cancel()
 
     run(check())
+
+
+def test_calls_that_find_out_together_that_a_node_is_another_one_all_succeed(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with open_door(tmp_path) as door, client(door, door.alice) as trader:
+            await trader.balances()
+            for target in trader._nodes.targets:
+                trader._nodes._identities[target] = (GROUP, "2")
+            answers = await asyncio.gather(*(trader.balances() for _ in range(3)))
+            assert answers[0] == answers[1] == answers[2]
+
+    run(check())

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,18 @@ from steelyard.client import (
     Cancelled,
     CancelOrder,
     ClockSkewed,
+    DeadlineExpired,
     Placed,
     Refused,
+    Unavailable,
 )
+from steelyard.client.client import LIST_INSTRUMENTS
 from steelyard.client.errors import from_rpc
+from steelyard.client.unary import PLACE_ORDER
 from steelyard.core.commands import RevokeApiKey
 from steelyard.core.units import KeyId
+from steelyard.rpc import interceptors, streams
+from steelyard.rpc.errors import Reason
 from steelyard.v1 import common_pb2, trading_pb2
 
 
@@ -282,6 +289,71 @@ def test_a_stream_is_not_read_beyond_its_window(tmp_path: Path) -> None:
     run(check())
 
 
+@pytest.mark.parametrize("numbered", [True, False], ids=["replies", "refusals at the door"])
+def test_a_client_that_does_not_read_is_sent_away(
+    numbered: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "PENDING_BYTES_MAX", 1 << 17)
+
+    async def check() -> None:
+        async with open_door(tmp_path) as door, raw_stream(door) as stream:
+            await stream.hello(door.alice, "raw")
+            (attached,) = door.gateway.door.streams.values()
+
+            async def flood() -> None:
+                for start in range(1, 100_001, 500):
+                    message = trading_pb2.TradeRequest(wants_from=start + 499)
+                    for number in range(start, start + 500):
+                        message.commands.add(
+                            request=number if numbered else 0,
+                            cancel_order=trading_pb2.CancelOrder(order=1),
+                        )
+                    await stream.send(message)
+
+            flooding = asyncio.ensure_future(flood())
+            await asyncio.wait_for(attached.over.wait(), timeout=60)
+            ending = attached._ended.result()
+            assert ending is not None
+            assert ending.reason is Reason.SLOW_CONSUMER
+            stream.call.cancel()
+            await asyncio.gather(flooding, return_exceptions=True)
+
+    run(check())
+
+
+def test_a_client_that_does_not_say_hello_is_sent_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "HELLO_PATIENCE_S", 0.01)
+
+    async def check() -> None:
+        async with open_door(tmp_path) as door, raw_stream(door) as stream:
+            _, error = await asyncio.wait_for(stream.ending(), timeout=30)
+            assert "no Hello" in str(error)
+
+    run(check())
+
+
+def test_a_refusal_that_no_later_command_escapes_ends_the_stream(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "KEY_CHECK_S", 3600.0)
+
+    async def check() -> None:
+        async with open_door(tmp_path) as door, raw_stream(door) as stream:
+            key = door.key(BOB, 3)
+            await stream.hello(key, "raw")
+            door.stub.do(RevokeApiKey(key=KeyId(key.id)))
+            message = trading_pb2.TradeRequest(wants_from=1)
+            message.commands.add(request=1, cancel_order=trading_pb2.CancelOrder(order=1))
+            await stream.send(message)
+            reason, error = await asyncio.wait_for(stream.ending(), timeout=30)
+            assert reason == "BAD_CREDENTIALS"
+            assert isinstance(error, BadCredentials)
+
+    run(check())
+
+
 def test_when_the_log_is_nearly_full_only_cancels_pass(tmp_path: Path) -> None:
     async def check() -> None:
         async with open_door(tmp_path) as door, client(door, door.alice) as trader:
@@ -295,6 +367,42 @@ def test_when_the_log_is_nearly_full_only_cancels_pass(tmp_path: Path) -> None:
             assert isinstance(placed, Refused)
             assert placed.reason == "STORAGE_LOW"
             assert isinstance(cancelled, Cancelled)
+            unary = await trader.unary_session("one by one")
+            message = trading_pb2.PlaceOrderRequest(order=order_message())
+            message.once.session, message.once.request = unary.id, 1
+            with pytest.raises(Unavailable, match="the log is nearly full"):
+                await trader._nodes.call_at(door.target, PLACE_ORDER, message.SerializeToString())
+
+    run(check())
+
+
+def test_too_many_calls_at_a_time_are_asked_to_come_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def check() -> None:
+        async with open_door(tmp_path) as door, client(door, door.alice) as trader:
+            await trader.instruments()
+            monkeypatch.setattr(interceptors, "UNARY_OPEN_MAX", 0)
+            with pytest.raises(Unavailable) as refused:
+                await trader._nodes.call_at(door.target, LIST_INSTRUMENTS, b"")
+            assert refused.value.delay_s
+
+    run(check())
+
+
+def test_a_call_that_gets_no_answer_ends_at_the_door(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def check() -> None:
+        async with open_door(tmp_path) as door, client(door, door.alice) as trader:
+            unary = await trader.unary_session("one by one")
+            monkeypatch.setattr(interceptors, "DEADLINE_S", 0.01)
+            door.stub.swallow_replies = True
+            message = trading_pb2.PlaceOrderRequest(order=order_message())
+            message.once.session, message.once.request = unary.id, 1
+            calling = trader._nodes.call_at(
+                door.target, PLACE_ORDER, message.SerializeToString(), timeout_s=3600
+            )
+            with pytest.raises(DeadlineExpired):
+                await asyncio.wait_for(calling, timeout=30)
 
     run(check())
 
@@ -331,12 +439,9 @@ def test_a_key_that_may_only_read_trades_nothing(tmp_path: Path) -> None:
 def test_a_clock_that_differs_is_told_the_time(tmp_path: Path) -> None:
     async def check() -> None:
         async with open_door(tmp_path) as door, client(door, door.alice) as trader:
-            trader._nodes._ahead_ns[door.target] = -3600 * 10**9
+            door.gateway.door.verifier._clock_ns = lambda: time.time_ns() + 3600 * 10**9
             with pytest.raises(ClockSkewed):
-                await trader._nodes.call_at(
-                    door.target, "/steelyard.v1.MarketDataService/ListInstruments", b""
-                )
-            assert abs(trader._nodes._ahead_ns[door.target]) < 10**9
+                await trader._nodes.call_at(door.target, LIST_INSTRUMENTS, b"")
             assert "BTC-USD" in await trader.instruments()
 
     run(check())

@@ -120,12 +120,21 @@ async def _send(lane: Lane[int], flow: OrderFlow, plan: ClientPlan) -> None:
     await lane.drain()
 
 
+def write_out(content: bytes) -> None:
+    """Write all of ``content`` to stdout.
+
+    With PYTHONUNBUFFERED set ``sys.stdout.buffer`` has no buffer: a signal cuts its writes short in silence.
+    """
+    with open(sys.stdout.fileno(), "wb", closefd=False) as out:
+        out.write(content)
+
+
 def main() -> None:
     """Read a plan from stdin, run it, write the report to stdout; both in msgpack."""
     plan = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=ClientPlan)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         report = runner.run(run_client(plan, AckBook()))
-    sys.stdout.buffer.write(msgspec.msgpack.encode(report))
+    write_out(msgspec.msgpack.encode(report))
 
 
 if __name__ == "__main__":

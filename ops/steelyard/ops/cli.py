@@ -1,6 +1,7 @@
 """The command line: start a group, look at it, trade through it, break it on purpose, and judge it."""
 
 import asyncio
+import math
 import signal
 import sys
 from collections.abc import Callable, Coroutine
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 EXIT_FAILED: Final = 1
 EXIT_INTERRUPTED: Final = 130
 EXIT_TERMINATED: Final = 143
+#: Failures that are told in one sentence; anything else is a fault of ours and shows where it happened.
+EXPECTED: Final = (OpsError, SteelyardError, ReplicationError, OSError)
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -55,6 +58,17 @@ def data_directory(command: Command) -> Command:
         show_default=True,
         help="The group's data directory.",
     )(command)
+
+
+class Measure(click.FloatRange):
+    """A number within bounds; "nan" and "inf" are none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - as click has it
+        """Return the number."""
+        found = super().convert(value, param, ctx)
+        if not math.isfinite(found):
+            self.fail(f"{value!r} is not a number.", param, ctx)
+        return found
 
 
 profile = click.option(
@@ -156,7 +170,9 @@ def demo(seed: int, steps: int, as_json: bool) -> None:
 @cli.command()
 @click.argument("capture", type=click.Path(dir_okay=False, path_type=Path))
 @click.option(
-    "--kill-leader-at", type=click.FloatRange(0, 1), help="Kill the leader at this part of the lines."
+    "--kill-leader-at",
+    type=Measure(0, 0.99),
+    help="Kill the leader at this part of the lines; the very last ones may bring no order any more.",
 )
 @click.option(
     "--data",
@@ -258,7 +274,7 @@ def core(commands: int, keep: bool, as_json: bool) -> None:
 
 
 @bench.command()
-@click.option("--seconds", default=15.0, show_default=True, type=click.FloatRange(1), help="How long.")
+@click.option("--seconds", default=15.0, show_default=True, type=Measure(1, 3600), help="How long.")
 @click.option(
     "--batch", default=100, show_default=True, type=click.IntRange(1, 1000), help="Orders a message."
 )
@@ -287,6 +303,8 @@ def e2e(
     """Measure the whole: clients, gateway and three replicas on this machine, acknowledged and fsynced."""
     from steelyard.ops import bench as part
 
+    if outstanding < batch:
+        raise click.UsageError("--outstanding must be at least --batch: a batch is open as a whole")
     terminal = Terminal(as_json=as_json)
     plan = part.Plan(
         seconds=seconds,
@@ -310,12 +328,27 @@ def main() -> NoReturn:
     except (click.Abort, KeyboardInterrupt):
         sys.stderr.write("interrupted\n")
         sys.exit(EXIT_INTERRUPTED)
-    except (OpsError, SteelyardError, ReplicationError) as error:
-        sys.stderr.write(f"error: {error}\n")
-        if "--json" in sys.argv:
-            sys.stdout.write(msgspec.json.encode({"ok": False, "error": str(error)}).decode() + "\n")
-        sys.exit(EXIT_FAILED)
+    except EXPECTED as error:
+        _fail(error)
+    except BaseExceptionGroup as group:
+        # What several tasks had in hand: the first of their failures says it, unless one is a fault of ours.
+        _, unexpected = group.split(EXPECTED)
+        if unexpected is not None:
+            raise
+        _fail(_first(group))
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(error: BaseException) -> NoReturn:
+    words = str(error) or type(error).__name__
+    sys.stderr.write(f"error: {words}\n")
+    if "--json" in sys.argv:
+        sys.stdout.write(msgspec.json.encode({"ok": False, "error": words}).decode() + "\n")
+    sys.exit(EXIT_FAILED)
+
+
+def _first(error: BaseException) -> BaseException:
+    return _first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
 
 
 def _finish(

@@ -34,6 +34,8 @@ OPERATOR_ACCOUNT: Final = 9
 STOP_S: Final = 10.0
 KILL_S: Final = 5.0
 POLL_S: Final = 0.1
+#: The end of a log in which its last line is looked for.
+LAST_BYTES: Final = 4096
 _MODULES: Final[dict[Part, str]] = {"replica": "steelyard.replication", "gateway": "steelyard.rpc"}
 
 
@@ -156,7 +158,7 @@ class LocalGroup:
         if recorded is not None and recorded.alive():
             return
         paths = node_paths(self.directory, member)
-        paths.node.mkdir(parents=True, exist_ok=True)
+        paths.node.mkdir(mode=0o700, parents=True, exist_ok=True)
         log = paths.replica_log if part == "replica" else paths.gateway_log
         leash = ["steelyard.ops.leash", str(os.getpid())] if self.leashed else []
         arguments = [_MODULES[part], "--data", str(self.directory), "--member", str(member)]
@@ -192,8 +194,16 @@ class LocalGroup:
             self.start(member)
 
     def kill(self, member: int) -> float:
-        """End a node with SIGKILL, replica and gateway; return the moment, by the monotonic clock."""
-        processes = self.refresh().nodes[member].alive()
+        """End a node with SIGKILL, replica and gateway; return the moment, by the monotonic clock.
+
+        Raises:
+            GroupError: Its replica does not run.
+
+        """
+        node = self.refresh().nodes[member]
+        processes = node.alive()
+        if node.replica not in processes:
+            raise GroupError(f"the replica of node {member} does not run, so it cannot be killed")
         killed_s = time.monotonic()
         for process in processes:
             process.send(signal.SIGKILL)
@@ -237,10 +247,15 @@ class LocalGroup:
     def restart(self, member: int) -> None:
         """Start a killed node again; waits until its old processes are gone.
 
+        Where a supervisor looks after the group it alone starts nodes: two would start each node twice.
+
         Raises:
             GroupError: They do not go.
 
         """
+        supervisor = self.refresh().supervisor
+        if supervisor is not None and supervisor.pid != os.getpid() and supervisor.alive():
+            return
         self._await_end(self.run.nodes[member].alive())
         self.start(member)
 
@@ -291,8 +306,18 @@ class LocalGroup:
         return child.poll() if child is not None else None
 
     async def statuses(self, client: Client) -> dict[int, NodeStatus]:
-        """Return what each reachable node says of itself."""
-        return {status.member: status for status in await client.statuses() if status.reachable}
+        """Return what each reachable node says of itself.
+
+        Whoever else listens where a node of ours should, another group even, is not reachable as ours.
+        """
+        return {status.member: status for status in await self.looked_at(client) if status.reachable}
+
+    async def looked_at(self, client: Client) -> list[NodeStatus]:
+        """Return one status for each node; one that does not answer for this group is unreachable."""
+        return [
+            status if status.group == self.config.group else NodeStatus(status.target, reachable=False)
+            for status in await client.statuses()
+        ]
 
     async def wait_ready(
         self, client: Client, *, seconds: float = 30.0, members: tuple[int, ...] = MEMBERS
@@ -362,12 +387,19 @@ class LocalGroup:
         """Return the last line of a process's log."""
         paths = node_paths(self.directory, member)
         log = paths.replica_log if part == "replica" else paths.gateway_log
-        lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
+        if not log.exists():
+            return "it has no log"
+        with log.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - LAST_BYTES))
+            lines = file.read().decode(errors="replace").splitlines()
         return lines[-1] if lines else "its log is empty"
 
     def _look_for_stops(self, members: tuple[int, ...]) -> None:
+        run = self.refresh()
         for member in members:
-            node: NodeRun = self.run.nodes[member]
+            node: NodeRun = run.nodes[member]
+            if node.down_reason:
+                raise GroupError(f"node {member} stays down: {node.down_reason}")
             for part in PARTS:
                 process = node.part(part)
                 code = self.exit_code(process) if process is not None else None

@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from rich.markup import escape
 from rich.table import Table
 
 from steelyard.ops.capture import Capture
@@ -48,5 +49,5 @@ def demo_table(result: dict[str, Any]) -> Table:
             shown = f"[green]{shown}[/]" if value == 0 else f"[bold red]{shown}[/]"
         table.add_row(words, shown)
     for finding in (*result["findings"], *result["mismatches"]):
-        table.add_row(f"[red]{finding}[/]", "")
+        table.add_row(f"[red]{escape(finding)}[/]", "")
     return table

@@ -5,12 +5,16 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from rich.console import Group
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from steelyard.ops.cluster import LocalGroup, child_environment
 from steelyard.ops.errors import GroupError
@@ -44,12 +48,8 @@ def up(terminal: Terminal, settings: UpSettings, *, detach: bool) -> None:
     if group.run.alive():
         raise GroupError(f"the group in {settings.directory} runs already; 'steelyard down' stops it")
     if detach:
-        _start_supervisor(group)
-        try:
+        with _supervised(group):
             asyncio.run(_make_ready(terminal, group, empty=settings.empty))
-        except BaseException:
-            group.stop()
-            raise
         terminal.finish(_where(group), _where_table(group, "the group runs"))
     else:
         _stay(terminal, group, empty=settings.empty)
@@ -78,7 +78,9 @@ def show_status(terminal: Terminal, directory: Path) -> bool:
     return bool(status["ready"])
 
 
-def _start_supervisor(group: LocalGroup) -> None:
+@contextmanager
+def _supervised(group: LocalGroup) -> Iterator[None]:
+    """Start a supervisor that stays, unless the block fails or is interrupted."""
     with (group.directory / SUPERVISOR_LOG).open("ab") as log:
         child = subprocess.Popen(
             [sys.executable, "-m", "steelyard.ops.supervisor", str(group.directory)],
@@ -88,9 +90,21 @@ def _start_supervisor(group: LocalGroup) -> None:
             start_new_session=True,
             env=child_environment(),
         )
+    try:
+        _await_start(group, child)
+        yield
+    except BaseException:
+        # What it has started is leashed to it, also what it has not recorded yet.
+        child.kill()
+        child.wait()
+        group.stop()
+        raise
+
+
+def _await_start(group: LocalGroup, supervisor: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + READY_S
     while group.refresh().supervisor is None:
-        if child.poll() is not None or time.monotonic() > deadline:
+        if supervisor.poll() is not None or time.monotonic() > deadline:
             raise GroupError(f"the supervisor did not start; see {group.directory / SUPERVISOR_LOG}")
         time.sleep(LOOK_S)
 
@@ -118,17 +132,27 @@ def _stay(terminal: Terminal, group: LocalGroup, *, empty: bool) -> None:
 
 
 async def _show(terminal: Terminal, supervisor: Supervisor, *, empty: bool) -> None:
-    """Show the status, twice a second, until interrupted; restart what stops."""
+    """Show the status, twice a second, until interrupted; restart what stops.
+
+    Where nobody can watch a table change, only what happens is told.
+    """
     group = supervisor.group
     await _make_ready(terminal, group, empty=empty)
     where = _where_table(group, "Ctrl-C stops the group")
+    if not terminal.progress_console.is_terminal:
+        terminal.progress_console.print(where)
+        while True:
+            for line in supervisor.look(time.monotonic()):
+                terminal.say(line)
+            await asyncio.sleep(LOOK_S)
     news: list[str] = []
     async with group.client() as client:
         watch = Watch(group, client)
         with Live(console=terminal.progress_console, auto_refresh=False) as live:
             while True:
                 news = (news + supervisor.look(time.monotonic()))[-5:]
-                live.update(Group(status_table(await watch.look()), where, *news), refresh=True)
+                shown = Group(status_table(await watch.look()), where, *map(Text, news))
+                live.update(shown, refresh=True)
                 await asyncio.sleep(SHOW_EVERY_S)
 
 
@@ -149,9 +173,9 @@ def _where(group: LocalGroup) -> dict[str, Any]:
 def _where_table(group: LocalGroup, title: str) -> Table:
     table = Table(title=title, title_justify="left", show_header=False)
     table.add_column(style="bold")
-    table.add_column()
+    table.add_column(overflow="fold")  # a path that is cut is of no use
     table.add_row("endpoints", "  ".join(group.endpoints))
     for name, path in _where(group)["keys"].items():
-        table.add_row(f"{name}'s key", path)
-    table.add_row("data", str(group.directory))
+        table.add_row(f"{name}'s key", escape(path))
+    table.add_row("data", escape(str(group.directory)))
     return table

@@ -1,6 +1,7 @@
 """A group that lives as long as one command, and is removed unless something was wrong."""
 
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,8 +39,9 @@ def scratch_group(
     """Found and start a group of three for the length of a block.
 
     Args:
-        directory: Where; it must not hold a group yet, and is kept.  None: a temporary folder, removed at the
-            end unless the block raised or asked to keep it.
+        directory: Where; it must not hold a group yet, and is kept.  None: a temporary folder, which takes
+            three times ``map_size_bytes``, removed at the end unless the block failed or asked to keep it.
+            An interruption is no failure.
         profile: The timeouts.
         snapshot_entries: How often replicas take snapshots.
         map_size_bytes: How large a log may grow.
@@ -53,7 +55,7 @@ def scratch_group(
         raise GroupError(f"{directory} already holds a group; name an empty folder")
     home = directory if directory is not None else Path(tempfile.mkdtemp(prefix="steelyard-"))
     scratch: Scratch | None = None
-    finished = False
+    failed = False
     try:
         group = LocalGroup.found(
             home, profile=profile, snapshot_entries=snapshot_entries, map_size_bytes=map_size_bytes
@@ -63,9 +65,13 @@ def scratch_group(
         if start:
             group.start_all()
         yield scratch
-        finished = True
+    except Exception:
+        failed = scratch is not None
+        raise
     finally:
         if scratch is not None:
             scratch.group.stop()
-        if directory is None and (scratch is None or (finished and not scratch.kept)):
+        if directory is None and not failed and (scratch is None or not scratch.kept):
             shutil.rmtree(home)
+        elif failed:
+            sys.stderr.write(f"the group's data is left in {home}\n")

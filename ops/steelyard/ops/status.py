@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
+from rich.markup import escape
 from rich.table import Table
 
 from steelyard.client import Client, NodeStatus
@@ -28,7 +29,7 @@ class Watch:
         """Return the group's status as plain values; see ``status_table`` for the same as a table."""
         run = self._group.refresh()
         now_s = time.monotonic()
-        statuses = {status.target: status for status in await self._client.statuses()}
+        statuses = {status.target: status for status in await self._group.looked_at(self._client)}
         nodes = [
             self._node(member.member, statuses[member.client], run.nodes[member.member], now_s)
             for member in self._group.config.members
@@ -131,5 +132,5 @@ def status_table(status: dict[str, Any]) -> Table:
     for name, text in _ROWS:
         table.add_row(name, *(text(node) for node in status["nodes"]))
     if any(node["down_reason"] for node in status["nodes"]):
-        table.add_row("stays down", *(node["down_reason"] for node in status["nodes"]))
+        table.add_row("stays down", *(escape(node["down_reason"]) for node in status["nodes"]))
     return table

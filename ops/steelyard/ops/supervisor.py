@@ -112,11 +112,13 @@ class Supervisor:
             self._due_s[member, part] = self._due_s[member, others[0]]
         else:
             self._due_s[member, part], node.down_reason = self._restarts[member].stopped(now_s, code)
+        said = f": {self.group.last_words(member, part)}" if code is not None and code > 0 else ""
         if node.down_reason:
+            node.down_reason += said
             for left in node.alive():
                 left.send(signal.SIGTERM)
         write_run(self.group.directory, self.group.run)
-        fate = f"stays down: {node.down_reason}" if node.down_reason else "will be started again"
+        fate = f"stays down: {node.down_reason}" if node.down_reason else f"will be started again{said}"
         return f"node {member}: {part} stopped with exit code {code}; {fate}"
 
 

@@ -3,10 +3,11 @@
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final, TextIO
 
 import msgspec
 from rich.console import Console, RenderableType
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -16,6 +17,10 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
+
+#: What is not a terminal has no width: nothing is wrapped or cut for it.
+UNBOUNDED_COLUMNS: Final = 10_000
 
 Advance = Callable[[int], None]
 
@@ -28,18 +33,18 @@ class Terminal:
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
-        self.progress_console = Console(stderr=True)
-        self._out = Console()
+        self.progress_console = Console(stderr=True, width=_columns(sys.stderr))
+        self._out = Console(width=_columns(sys.stdout))
 
     def say(self, text: str) -> None:
-        """Tell what is going on."""
-        self.progress_console.print(text, highlight=False)
+        """Tell what is going on; the words are shown as they are, names of files in them too."""
+        self.progress_console.print(Text(text), soft_wrap=True)
 
     @contextmanager
     def busy(self, what: str) -> Iterator[None]:
         """Show that something goes on for which there is no count."""
         if self.progress_console.is_terminal:
-            with self.progress_console.status(what):
+            with self.progress_console.status(escape(what)):
                 yield
         else:
             self.say(what)
@@ -58,7 +63,7 @@ class Terminal:
         with Progress(
             *columns, console=self.progress_console, transient=True, refresh_per_second=4
         ) as progress:
-            task = progress.add_task(what, total=total)
+            task = progress.add_task(escape(what), total=total)
             yield lambda done: progress.update(task, completed=done)
 
     def finish(self, result: dict[str, Any], shown: RenderableType | None = None) -> None:
@@ -67,7 +72,8 @@ class Terminal:
             sys.stdout.write(msgspec.json.encode(result).decode() + "\n")
             sys.stdout.flush()
         else:
-            self._out.print(shown if shown is not None else facts(result), highlight=False)
+            shown = facts(result) if shown is None else shown
+            self._out.print(Text(shown) if isinstance(shown, str) else shown, highlight=False)
 
 
 def facts(result: dict[str, Any], title: str = "") -> Table:
@@ -83,7 +89,7 @@ def facts(result: dict[str, Any], title: str = "") -> Table:
 
 
 def text_of(value: object) -> str:
-    """Return a value as a person writes it."""
+    """Return a value as a person writes it, ready for a table's cell."""
     if isinstance(value, bool):
         return "[green]yes[/]" if value else "[red]no[/]"
     if isinstance(value, int):
@@ -92,4 +98,9 @@ def text_of(value: object) -> str:
         return f"{value:,.2f}"
     if isinstance(value, Sequence) and not value:
         return "none"
-    return str(value)
+    return escape(str(value))
+
+
+def _columns(stream: TextIO) -> int | None:
+    """Return the width to write for; None: that of the terminal."""
+    return None if stream.isatty() else UNBOUNDED_COLUMNS

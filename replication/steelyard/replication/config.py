@@ -157,14 +157,15 @@ def found_group(
     config.check()
     if (directory / GROUP_FILE).exists():
         raise StartRefused(f"{directory} already holds a group")
-    directory.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     _write_durably(directory / SECRET_FILE, secrets.token_hex(SECRET_BYTES).encode(), mode=0o600)
     authority = make_authority(config.group)
     _write_signed(directory, AUTHORITY, authority)
     for member in config.members:
         _write_signed(directory, _member_file(member.member), issue(authority, config.group, member.member))
         paths = node_paths(directory, member.member)
-        paths.snapshots.mkdir(parents=True)
+        paths.node.mkdir(mode=0o700)  # all customers' balances and orders, for nobody else to read
+        paths.snapshots.mkdir()
         found(paths.store, config.group, MemberId(member.member), map_bytes=map_size_bytes)
     _write_durably(directory / GROUP_FILE, msgspec.json.format(msgspec.json.encode(config)), mode=0o644)
     return config

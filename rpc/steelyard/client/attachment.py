@@ -243,7 +243,7 @@ class Attachment:
             if type(reply) is Refused:
                 self._check_refusal(reply)
             if not settle(reply):
-                raise Unavailable("requests arrived out of order")
+                raise Unavailable("requests were lost or arrived out of order")
         if message.replies:
             self._progress()
             if self.line.unsent():

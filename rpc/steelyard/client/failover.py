@@ -131,7 +131,7 @@ class Line:
         self.next_to_send = self.wants_from
 
     def settle(self, reply: Reply) -> bool:
-        """Take a reply; return False if it says that numbers arrived out of order: attach again.
+        """Take a reply; return False if it shows that a request was lost or out of order: attach again.
 
         Raises:
             SessionTakenOver: Somebody else's command was executed under our number.
@@ -151,6 +151,8 @@ class Line:
                 return True
         if reply.fingerprint != open_.fingerprint:
             raise SessionTakenOver(f"another command was executed as request {number}")
+        if number != self.wants_from:
+            return False  # replies come in order: the lowest open request was lost, and would wait for ever
         self._close(number)
         try:
             if self.on_ack is not None:

@@ -192,7 +192,7 @@ class Nodes:
             if isinstance(error, ClockSkewed):
                 self._ahead_ns[target] = error.server_time_ns - time.time_ns()
             elif isinstance(error, WrongNode):
-                del self._identities[target]
+                self._identities.pop(target, None)  # another call may have found out first
             raise error from rpc_error
         return answer
 

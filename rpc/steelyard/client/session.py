@@ -200,7 +200,7 @@ class Session:
 
     @property
     def on_ack(self) -> Callable[[int, Reply], None] | None:
-        """Called with each request's number and its reply, once, when it is known; must not raise."""
+        """Called with each request's number and its reply, once, in their order; must not raise."""
         return self._attachment.on_ack
 
     @on_ack.setter

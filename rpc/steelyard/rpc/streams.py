@@ -286,6 +286,8 @@ class TradeStream:
         self._log_index = max(self._log_index, index)
         if self.open_count < WINDOW:
             self._room.set()
+        if self._pending_bytes > PENDING_BYTES_MAX:
+            self.end(DoorError(Reason.SLOW_CONSUMER, "the client does not read"))
         if type(reply) is Refused and reply.reason in _FATAL:
             self.end(refusal(reply.reason, index))
         elif self.open_count == 0 and not self._reading:

@@ -216,12 +216,31 @@ def test_the_window_counts_from_the_lowest_number_without_an_answer() -> None:
     assert not world.line.unsent()
 
     world.arrive()
-    second, first = world.to_client[1], world.to_client[0]
-    world.line.settle(second)
-    assert not world.line.unsent()
-    world.line.settle(first)
-    assert world.line.wants_from == 3
+    world.hear()
+    assert world.line.wants_from == 2
     assert world.line.unsent()
+    world.hear()
+    assert world.line.wants_from == 3
+
+
+def test_a_reply_that_overtakes_another_shows_that_a_request_was_lost() -> None:
+    world = World()
+    world.add()
+    world.send(1)
+    world.lose()
+    world.send(1)
+    world.drop()
+    world.arrive_late(0)
+    world.add()
+    world.send(1)
+    world.arrive()
+    (second,) = world.to_client
+    assert second.request == 2
+
+    assert not world.line.settle(second)
+    assert world.acks == []
+    world.lose()
+    assert [number for number, _ in world.acks] == [1, 2]
 
 
 def test_a_reply_to_somebody_elses_command_is_a_takeover() -> None:

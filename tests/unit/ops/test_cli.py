@@ -1,5 +1,6 @@
 """The command line: what it offers, and how it fails."""
 
+import errno
 import json
 
 import click
@@ -7,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from steelyard.ops import cli
+from steelyard.ops.errors import GroupError
 from steelyard.ops.terminal import Terminal, facts
 
 COMMANDS = [
@@ -73,8 +75,19 @@ def test_a_failure_is_one_sentence_and_one_object(
     assert words in found["error"]
 
 
-def test_wrong_usage_exits_with_two(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.argv", ["steelyard", "drill", "kill-leader", "--rounds", "0"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["drill", "kill-leader", "--rounds", "0"],
+        ["replay", "capture.gz", "--kill-leader-at", "nan"],
+        ["replay", "capture.gz", "--kill-leader-at", "1"],
+        ["bench", "e2e", "--seconds", "inf"],
+        ["bench", "e2e", "--outstanding", "10", "--batch", "100"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_exits_with_two(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["steelyard", *arguments])
     monkeypatch.setattr("signal.signal", lambda *_: None)
     with pytest.raises(SystemExit) as stopped:
         cli.main()
@@ -90,3 +103,53 @@ def test_json_is_one_line_on_stdout_and_words_go_to_stderr(capsys: pytest.Captur
     out, err = capsys.readouterr()
     assert out == '{"ok":true,"count":1}\n'
     assert "working" in err
+
+
+def test_words_and_paths_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    path = "/tmp/[red]/" + "long/" * 60
+    terminal = Terminal(as_json=False)
+    terminal.say(f"left in {path}")
+    terminal.finish({}, f"stopped {path}")
+    terminal.finish({"data": path})
+    out, err = capsys.readouterr()
+    assert f"left in {path}\n" in err
+    assert f"stopped {path}\n" in out
+    assert f" {path} " in out
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        GroupError("the group is gone"),
+        OSError(errno.ENOSPC, "No space left on device"),
+        ExceptionGroup("tasks", [ExceptionGroup("tasks", [GroupError("the group is gone")])]),
+    ],
+    ids=lambda failure: type(failure).__name__,
+)
+def test_whatever_a_command_may_meet_is_one_sentence(
+    failure: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(**_: object) -> None:
+        raise failure
+
+    monkeypatch.setattr("sys.argv", ["steelyard", "down"])
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    monkeypatch.setattr(cli.cli.commands["down"], "callback", fail)
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    assert stopped.value.code == cli.EXIT_FAILED
+    err = capsys.readouterr().err
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert "the group is gone" in err or "No space left" in err
+
+
+def test_a_fault_of_ours_shows_where_it_happened(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(**_: object) -> None:
+        raise ExceptionGroup("tasks", [GroupError("the group is gone"), AssertionError("ours")])
+
+    monkeypatch.setattr("sys.argv", ["steelyard", "down"])
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    monkeypatch.setattr(cli.cli.commands["down"], "callback", fail)
+    with pytest.raises(ExceptionGroup):
+        cli.main()

@@ -231,3 +231,9 @@ def test_without_the_authoritys_key_nobody_is_replaced(tmp_path: Path) -> None:
     with pytest.raises(StartRefused, match="nobody can be certified"):
         prepare_replacement(tmp_path, 2)
     assert node_paths(tmp_path, 2).store.exists()
+
+
+def test_nobody_else_can_read_what_members_keep(tmp_path: Path) -> None:
+    found(tmp_path / "group")
+    for member in (1, 2, 3):
+        assert node_paths(tmp_path / "group", member).node.stat().st_mode & 0o777 == 0o700
