@@ -32,10 +32,13 @@ async def partition_leader(stage: Stage, rounds: int) -> None:
                     for other in MEMBERS:
                         if other != leader:
                             stage.mesh.reset(leader, other)
-                await _blocked(stage, BLOCK_S)
-                stage.expect(
-                    await stage.leader() != leader, f"node {leader} led a minority for {BLOCK_S:.0f} s"
-                )
+                try:
+                    await asyncio.sleep(BLOCK_S)
+                    successor = await stage.leader()
+                finally:
+                    stage.mesh.heal()
+                stage.expect(successor != leader, f"node {leader} led a minority for {BLOCK_S:.0f} s")
+                await stage.level()
             advance(number + 1)
 
 
@@ -49,6 +52,7 @@ async def partition_follower(stage: Stage, rounds: int) -> None:
             async with stage.measured():
                 stage.mesh.isolate(member)
                 await _blocked(stage, BLOCK_S)
+                # Asked when all is well again: coming back must not depose anybody.
                 kept += await stage.leader() == leader
             advance(number + 1)
     stage.facts["leader_kept_office"] = kept

@@ -18,8 +18,7 @@ async def pause_leader(stage: Stage, rounds: int) -> None:
         for number in range(rounds):
             member = await stage.leader()
             async with stage.measured():
-                await _pause(stage, member, WHO[number % len(WHO)])
-                successor = await stage.leader()
+                successor = await _pause(stage, member, WHO[number % len(WHO)])
                 stage.expect(successor != member, f"node {member} still led after a pause of {PAUSE_S:.0f} s")
             advance(number + 1)
 
@@ -38,13 +37,16 @@ async def pause_follower(stage: Stage, rounds: int) -> None:
     stage.facts["leader_kept_office"] = kept
 
 
-async def _pause(stage: Stage, member: int, parts: tuple[Part, ...]) -> None:
+async def _pause(stage: Stage, member: int, parts: tuple[Part, ...]) -> int:
+    """Pause, resume, and wait until all are level; return who led just before the end of the pause."""
     stage.group.pause(member, parts)
     try:
         await asyncio.sleep(PAUSE_S)
+        leader = await stage.leader()
     finally:
         stage.group.resume(member)
     await stage.level()
+    return leader
 
 
 DRILLS: Final = (
