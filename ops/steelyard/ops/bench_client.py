@@ -125,7 +125,9 @@ def main() -> None:
     plan = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=ClientPlan)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         report = runner.run(run_client(plan, AckBook()))
-    sys.stdout.buffer.write(msgspec.msgpack.encode(report))
+    # Not sys.stdout: with PYTHONUNBUFFERED it may write a part only and say so to nobody.
+    with open(sys.stdout.fileno(), "wb", closefd=False) as out:
+        out.write(msgspec.msgpack.encode(report))
 
 
 if __name__ == "__main__":
