@@ -5,7 +5,7 @@ BIN := .venv/bin
 SOURCES := core replication rpc ops tests loadtests protos/generate.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types imports protos unit fuzz bench clean
+.PHONY: help setup demo test lint types imports protos unit fuzz sim bench clean
 
 help: ## Show what can be made.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -51,6 +51,9 @@ unit: setup
 
 fuzz: setup ## The long proof: the fast exchange against its naive twin, a million commands.
 	@$(BIN)/python -m tests.fuzz --commands 1000000
+
+sim: setup ## The long proof of replication: thousands of simulated groups with every fault there is.
+	@$(BIN)/steelyard sim --seeds 10000 --faults all
 
 bench: setup ## The figures: the core alone, and a whole group end to end.
 	@$(BIN)/steelyard bench core

@@ -201,13 +201,16 @@ class LocalGroup:
 
         """
         node = self.refresh().nodes[member]
-        processes = node.alive()
-        if node.replica not in processes:
+        if node.replica not in node.alive():
             raise GroupError(f"the replica of node {member} does not run, so it cannot be killed")
-        killed_s = time.monotonic()
-        for process in processes:
+        return self.end(member)
+
+    def end(self, member: int) -> float:
+        """End by SIGKILL whatever of a node still runs, if anything; return the moment."""
+        ended_s = time.monotonic()
+        for process in self.refresh().nodes[member].alive():
             process.send(signal.SIGKILL)
-        return killed_s
+        return ended_s
 
     def pause(self, member: int, parts: Sequence[Part] = PARTS) -> None:
         """Let a node's processes stand still, as a machine does that is out of memory or being moved."""
@@ -274,7 +277,7 @@ class LocalGroup:
             ReplicationError: It cannot be prepared.
 
         """
-        self.kill(member)
+        self.end(member)
         self._await_end(self.run.nodes[member].alive())
         prepare_replacement(self.directory, member)
         self.run.nodes[member].down_reason = ""

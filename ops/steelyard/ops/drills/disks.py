@@ -161,7 +161,7 @@ async def flip_in_log(stage: Stage, rounds: int) -> None:
                 stage.group.start(member)
                 await _stops(stage, member)
                 # What an operator does then: the log is worthless, the others have it.
-                stage.group.kill(member)
+                stage.group.end(member)
                 stage.group.wipe(member)
                 stage.group.start(member)
                 await stage.level()
