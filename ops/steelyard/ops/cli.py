@@ -263,14 +263,15 @@ def bench() -> None:
 
 @bench.command()
 @click.option("--commands", default=400_000, show_default=True, type=click.IntRange(1_000), help="How many.")
+@click.option("--rounds", default=5, show_default=True, type=click.IntRange(1, 100), help="How often.")
 @kept_results
 @as_json
-def core(commands: int, keep: bool, as_json: bool) -> None:
-    """Measure one exchange in one process: decode, apply, encode."""
+def core(commands: int, rounds: int, keep: bool, as_json: bool) -> None:
+    """Measure one exchange in one process: decode, apply, encode; the median of the rounds."""
     from steelyard.ops import bench as part
 
     terminal = Terminal(as_json=as_json)
-    _finish(terminal, part.core(terminal, commands=commands), "bench-core", keep=keep)
+    _finish(terminal, part.core(terminal, commands=commands, rounds=rounds), "bench-core", keep=keep)
 
 
 @bench.command()

@@ -167,7 +167,9 @@ def test_a_member_with_wrong_papers_never_links_and_is_logged_once(
         group.start_all()
         group.commit(b"without it")
         group.run_for(0.6)
-        assert [peer.connected for peer in group.members[THREE].group.peers()] == [False, False]
+        # It may take a connection for a link itself, until the other side's refusal has reached it.
+        others = [m.group for member, m in group.members.items() if member != THREE]
+        assert not any(p.connected for other in others for p in other.peers() if p.member == THREE)
         assert group.members[THREE].applied == []
         refusals = group.members[ONE].links.refused
         assert sum(refusals.values()) > 1
