@@ -1,9 +1,30 @@
 """Customers' accounts with what they own, and the API keys that act for them."""
 
+from typing import Final
+
 from steelyard.core.ledger import Balance
 from steelyard.core.matching import Order
 from steelyard.core.sessions import Session
-from steelyard.core.units import AccountId, AssetId, KeyId, OrderId
+from steelyard.core.units import (
+    AccountId,
+    AssetId,
+    HoldId,
+    InstrumentId,
+    KeyId,
+    OrderId,
+    Permission,
+    SelfTrade,
+)
+
+#: Every permission there is.
+ALL_PERMISSIONS: Final = int(
+    Permission.READ
+    | Permission.TRADE
+    | Permission.TRANSFER
+    | Permission.WITHDRAW
+    | Permission.OPERATE
+    | Permission.FEED
+)
 
 
 class ApiKey:
@@ -32,10 +53,68 @@ class ApiKey:
         return self.revoked or 0 < self.expires_ns <= time_ns
 
 
-class Account:
-    """What one account owns, and its living orders and sessions by the names it gave them."""
+class Hold:
+    """Funds set aside by an operator."""
 
-    __slots__ = ("account", "balances", "labels", "orders", "sessions")
+    __slots__ = ("amount_atoms", "asset", "hold", "legal")
+
+    def __init__(self, hold: HoldId, asset: AssetId, amount_atoms: int, legal: bool) -> None:
+        self.hold = hold
+        self.asset = asset
+        self.amount_atoms = amount_atoms
+        self.legal = legal
+
+
+class Rules:
+    """Everything that makes an account uncommon; an account to which nothing of it applies has none.
+
+    ``master`` is zero unless this is a sub-account, ``sub_accounts`` are a master's own, in the order of
+    opening.  ``order_limits`` leads to (size_max_lots, notional_max_atoms), zero for none.  ``owed`` is what
+    the account has earned as a referrer and not been paid.
+    """
+
+    __slots__ = (
+        "frozen",
+        "holds",
+        "legal_hold",
+        "master",
+        "order_limits",
+        "orders_max",
+        "owed",
+        "permissions",
+        "referrer",
+        "self_trade",
+        "share_ppm",
+        "sub_accounts",
+        "tier",
+        "trade_group",
+    )
+
+    def __init__(self) -> None:
+        self.master = AccountId(0)
+        self.sub_accounts: list[AccountId] = []
+        self.permissions = ALL_PERMISSIONS
+        self.trade_group = 0
+        self.self_trade: SelfTrade | None = None
+        self.orders_max = 0
+        self.order_limits: dict[InstrumentId, tuple[int, int]] = {}
+        self.frozen = False
+        self.legal_hold = False
+        self.holds: dict[HoldId, Hold] = {}
+        self.tier = 0
+        self.referrer = AccountId(0)
+        self.share_ppm = 0
+        self.owed: dict[AssetId, int] = {}
+
+
+class Account:
+    """What one account owns, and its living orders and sessions by the names it gave them.
+
+    ``recent`` are the ids of its last closed orders, oldest first; from version 2 on they may not come again.
+    ``rules`` is None for an account to which nothing uncommon applies.
+    """
+
+    __slots__ = ("account", "balances", "labels", "orders", "recent", "rules", "sessions")
 
     def __init__(self, account: AccountId) -> None:
         self.account = account
@@ -43,6 +122,14 @@ class Account:
         self.orders: dict[OrderId, Order] = {}
         self.labels: dict[str, Order] = {}
         self.sessions: dict[str, Session] = {}
+        self.recent: dict[OrderId, None] = {}
+        self.rules: Rules | None = None
+
+    def ruled(self) -> Rules:
+        """Return the account's rules, common ones if it had none."""
+        if self.rules is None:
+            self.rules = Rules()
+        return self.rules
 
     def balance(self, asset: AssetId) -> Balance:
         """Return the account's balance of ``asset``, an empty one if it never had any."""

@@ -52,7 +52,8 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False
 class Refused(Reply, frozen=True, kw_only=True, tag=1):
     """The command changed nothing, because of ``reason``.
 
-    ``expected`` is the request number to send next (REQUEST_GAP), or the bound that was passed, or zero.
+    ``expected`` is the request number to send next (REQUEST_GAP), or the bound that was passed, or the leg at
+    fault of an all-or-none batch or a list (from 1), or zero.
     """
 
     reason: Reject
@@ -89,7 +90,41 @@ class SessionReady(Reply, frozen=True, kw_only=True, tag=5):
     last_request: int
 
 
-AnyReply = Refused | Accepted | Placed | Cancelled | SessionReady
+class Waiting(Reply, frozen=True, kw_only=True, tag=6):
+    """An order was taken that waits for its trigger or for its list; it holds its pledge."""
+
+    number: OrderNumber
+
+
+class Amended(Reply, frozen=True, kw_only=True, tag=7):
+    """An order has new terms: its number now, what traded at once because of them, and what is open.
+
+    ``executed_lots`` and the atoms are those of this command alone.
+    """
+
+    number: OrderNumber
+    executed_lots: int
+    executed_atoms: int
+    fee_atoms: int
+    open_lots: int
+
+
+class Swept(Reply, frozen=True, kw_only=True, tag=8):
+    """``count`` orders left the book at once."""
+
+    count: int
+
+
+LegReply = Refused | Placed | Waiting | Cancelled | Amended
+
+
+class Many(Reply, frozen=True, kw_only=True, tag=9):
+    """One reply per leg of a batch, a list or a cancel-replace, in order; all repeat the request number."""
+
+    legs: list[LegReply]
+
+
+AnyReply = Refused | Accepted | Placed | Cancelled | SessionReady | Waiting | Amended | Swept | Many
 
 
 class Outcome(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -107,3 +142,19 @@ class Applied(msgspec.Struct, frozen=True, array_like=True, gc=False):
     index: int
     time_ns: int
     outcomes: list[Outcome]
+
+    @property
+    def due(self) -> list[AnyEvent]:
+        """What happened before the first request because its time had come; see ``AppliedWithDue``."""
+        return []
+
+
+class AppliedWithDue(Applied, frozen=True, array_like=True, gc=False):
+    """What an entry came to that first did work which had fallen due: expiries, triggers, auctions."""
+
+    happened: list[AnyEvent]
+
+    @property
+    def due(self) -> list[AnyEvent]:
+        """What happened before the first request."""
+        return self.happened

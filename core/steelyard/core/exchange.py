@@ -4,7 +4,7 @@ from collections.abc import Callable
 from hashlib import blake2b
 from typing import Any, Final
 
-from steelyard.core import wire
+from steelyard.core import versions, wire
 from steelyard.core.accounts import ApiKey
 from steelyard.core.commands import (
     ActivateVersion,
@@ -13,6 +13,7 @@ from steelyard.core.commands import (
     CreateApiKey,
     Deposit,
     FoundGroup,
+    FoundGroupAt,
     ListAsset,
     ListInstrument,
     OpenAccount,
@@ -28,6 +29,7 @@ from steelyard.core.events import AnyEvent
 from steelyard.core.handlers import accounts, funds, markets, orders
 from steelyard.core.invariants import check_state
 from steelyard.core.limits import INTEGER_MAX, REPLY_WINDOW_MAX, SESSION_IDLE_NS
+from steelyard.core.readable import is_readable
 from steelyard.core.rejects import Reject
 from steelyard.core.state import State
 from steelyard.core.units import AccountId, KeyId
@@ -37,6 +39,7 @@ Handler = Callable[[State, Any, Request, ApiKey, list[AnyEvent]], AnyReply | Rej
 #: What the exchange can do.  Adding a capability means adding a line here.
 HANDLERS: Final[dict[type[Command], Handler]] = {
     FoundGroup: accounts.found_group,
+    FoundGroupAt: accounts.found_group,
     CreateApiKey: accounts.create_api_key,
     RevokeApiKey: accounts.revoke_api_key,
     OpenAccount: accounts.open_account,
@@ -51,6 +54,9 @@ HANDLERS: Final[dict[type[Command], Handler]] = {
     PlaceOrder: orders.place_order,
     CancelOrder: orders.cancel_order,
 }
+
+#: What may come outside a session, because doing it twice does no harm.
+_NEED_NO_SESSION: Final = frozenset((FoundGroup, FoundGroupAt, Skip))
 
 #: Stands for the key where none is needed; it may do nothing.
 _NO_KEY: Final = ApiKey(KeyId(0), AccountId(0), b"", 0)
@@ -123,6 +129,8 @@ def _outcomes(state: State, requests: list[Request]) -> list[Outcome]:
     sessions, keys = state.sessions, state.keys
     outcomes: list[Outcome] = []
     for request in requests:
+        if state.version < versions.KNOWN_MAX and not is_readable(request.command, state.version):
+            request = wire.UNREADABLE  # noqa: PLW2901 - that is what it is to this version
         session = sessions.get(request.session)
         key = keys.get(request.key)
         number = request.request
@@ -196,7 +204,7 @@ def _outcome_without_session(state: State, request: Request) -> Outcome:
         if asking.is_over(state.time_ns):
             return _refused(state, request, Reject.KEY_EXPIRED)
         key = asking
-    elif type(command) is not FoundGroup and type(command) is not Skip:
+    elif type(command) not in _NEED_NO_SESSION:
         return _refused(state, request, Reject.SESSION_REQUIRED)
     out: list[AnyEvent] = []
     reply = HANDLERS[type(command)](state, command, request, key, out)

@@ -48,6 +48,30 @@ ORDERS_MAX: Final = 2_000_000
 ASSETS_MAX: Final = 4096
 INSTRUMENTS_MAX: Final = 4096
 
+#: Closed orders whose ids an account may not use again: a copy of a request that went through another session
+#: comes soon or never.  64 * 80 bytes = 5 kB for an account that trades.
+RECENT_ORDERS_MAX: Final = 64
+
+#: Commands of one batch, and orders of one list.  A batch is one request, so it must be short work.
+BATCH_MAX: Final = 100
+LIST_LEGS_MAX: Final = 3
+
+#: Units of long work (a triggered order, an expiry, a pair of an auction) that one entry does before its
+#: commands.  100 * 20 us = 2 ms: clients' commands get in between two portions.
+WORK_PER_ENTRY_MAX: Final = 100
+
+#: How long a countdown may be; longer is a good-till-date order.
+COUNTDOWN_NS_MAX: Final = 24 * 3600 * 10**9
+
+#: One per strategy, with room to spare; it bounds what an answer about a family holds.
+SUB_ACCOUNTS_MAX: Final = 256
+HOLDS_PER_ACCOUNT_MAX: Final = 1024
+TIERS_MAX: Final = 64
+
+#: A fee tier, a band or a halt applies within these bounds.
+BAND_PPM_MAX: Final = 100_000_000
+PAUSE_NS_MAX: Final = 30 * 24 * 3600 * 10**9
+
 #: Levels of one side in one answer.
 BOOK_DEPTH_MAX: Final = 1000
 

@@ -75,3 +75,42 @@ class Reject(IntEnum):
     BALANCE_LIMIT = 40
     STORAGE_LOW = 41
     """The log is nearly full: only what lowers risk is taken."""
+
+    # From version 2 on.  Who.
+    ACCOUNT_FROZEN = 42
+    """The account may not order, transfer or withdraw; it may cancel."""
+    LEGAL_HOLD = 43
+    """The account, or the hold, is kept by law: only an operator who says so can lift it."""
+    NOT_FAMILY = 44
+    """Money moves only between a master account and its sub-accounts."""
+    TOO_MANY_SUB_ACCOUNTS = 45
+    UNKNOWN_HOLD = 46
+    HOLD_EXISTS = 47
+    TOO_MANY_HOLDS = 48
+    UNKNOWN_TIER = 49
+    TOO_MANY_TIERS = 50
+
+    # Numbers of an order.
+    PRICE_OFF_STEP = 51
+    SIZE_OFF_STEP = 52
+    EXPIRY_IN_PAST = 53
+    TRIGGER_OUT_OF_RANGE = 54
+    NO_REFERENCE_PRICE = 55
+    PRICE_BAND = 56
+    """The price, or the next trade, lies outside what the instrument allows around its reference price."""
+    TRIGGER_ALREADY_MET = 57
+    NOTHING_TO_CHANGE = 58
+    TOO_MANY_LEGS = 59
+
+    # Why an order ended that its owner did not cancel.
+    SELF_TRADE = 60
+    EXPIRED = 61
+    """Its time came."""
+    OTHER_LEG = 62
+    """Another order of its list traded, was triggered or ended."""
+    COUNTDOWN = 63
+    """The account's countdown ran out, or its connection closed."""
+    AMENDED_BELOW_FILLED = 64
+    INSTRUMENT_CLOSED = 65
+    VOLATILITY_HALT = 66
+    """The next trade would have been outside the halt band; trading stopped."""

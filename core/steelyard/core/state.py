@@ -1,12 +1,16 @@
 """The root of everything that a snapshot holds."""
 
+from collections import deque
+
 from steelyard.core import versions
 from steelyard.core.accounts import Account, ApiKey
 from steelyard.core.instruments import Markets
 from steelyard.core.ledger import Ledger
+from steelyard.core.lists import OrderList
 from steelyard.core.matching import Order
 from steelyard.core.sessions import Session
-from steelyard.core.units import AccountId, KeyId, OrderNumber, SessionId
+from steelyard.core.timers import Timers
+from steelyard.core.units import AccountId, InstrumentId, KeyId, ListNumber, OrderNumber, SessionId
 
 
 class State:
@@ -27,6 +31,15 @@ class State:
         self.markets = Markets()
         self.ledger = Ledger()
         self.orders: dict[OrderNumber, Order] = {}
+        self.lists: dict[ListNumber, OrderList] = {}
+        #: (tier, instrument) to (maker_ppm, taker_ppm); instrument zero is the rest
+        self.tiers: dict[tuple[int, InstrumentId], tuple[int, int]] = {}
+        #: (account, instrument) to the log time at which its orders are cancelled; instrument zero is all
+        self.countdowns: dict[tuple[AccountId, InstrumentId], int] = {}
+        #: triggered orders in the order of their turn; each entry admits some before its commands
+        self.work: deque[OrderNumber] = deque()
+        #: what falls due when; recomputed on load
+        self.timers = Timers()
         self.last_key = 0
         self.last_session = 0
         self.last_number = 0

@@ -15,6 +15,10 @@ OrderId = NewType("OrderId", int)
 #: Given by the exchange, increasing; it is the order's time priority and its public id.
 OrderNumber = NewType("OrderNumber", int)
 TradeId = NewType("TradeId", int)
+#: Given by the exchange from the same counter as order numbers: one-cancels-other and the like.
+ListNumber = NewType("ListNumber", int)
+#: Picked by the operator, unique among an account's holds.
+HoldId = NewType("HoldId", int)
 SessionId = NewType("SessionId", int)
 KeyId = NewType("KeyId", int)
 
@@ -24,6 +28,8 @@ OMNIBUS: Final = AccountId(1)
 FEES: Final = AccountId(2)
 #: What roundings leave over; visible, never below zero.
 ROUNDING: Final = AccountId(3)
+#: Referral shares earned and not yet paid out.
+REFERRAL: Final = AccountId(4)
 #: Owns the operator's keys and sessions; holds no money.
 OPERATOR: Final = AccountId(9)
 #: Customers' accounts start here.
@@ -66,6 +72,8 @@ class InstrumentState(IntEnum):
     CANCEL_ONLY = 4
     HALTED = 5
     CLOSED = 6
+    AUCTION = 7
+    """Orders are collected and nothing trades, until one price is found for all."""
 
 
 class Permission(IntFlag):
@@ -76,3 +84,65 @@ class Permission(IntFlag):
     TRANSFER = 4
     WITHDRAW = 8
     OPERATE = 16
+    FEED = 32
+    """Set mark prices."""
+
+
+class SelfTrade(IntEnum):
+    """What happens when an order meets one of the same account, or of the same trade group."""
+
+    NONE = 1
+    """They trade."""
+    EXPIRE_TAKER = 2
+    EXPIRE_MAKER = 3
+    EXPIRE_BOTH = 4
+    DECREMENT = 5
+    """Both shrink by the smaller rest."""
+    TRANSFER = 6
+    """As DECREMENT, and what is prevented changes hands without a fee, if both orders say so."""
+
+
+class TriggerKind(IntEnum):
+    """Which way the price must go to wake a waiting order.
+
+    STOP buy and TAKE_PROFIT sell: at or above the trigger.  STOP sell and TAKE_PROFIT buy: at or below.
+    """
+
+    STOP = 1
+    TAKE_PROFIT = 2
+
+
+class PriceSource(IntEnum):
+    """Which price wakes a waiting order."""
+
+    LAST = 1
+    MARK = 2
+
+
+class OrderState(IntEnum):
+    """Where a living order stands."""
+
+    PENDING = 1
+    """It waits for the first order of its list to be filled."""
+    WAITING = 2
+    """It waits for its trigger."""
+    WORKING = 3
+    """It is in the book."""
+
+
+class ListKind(IntEnum):
+    """How the orders of a list depend on each other."""
+
+    OCO = 1
+    """Two orders: any fill or the trigger of one cancels the other."""
+    OTO = 2
+    """The second is admitted when the first is completely filled, and ends with it otherwise."""
+    OTOCO = 3
+    """As OTO, and the second and third are an OCO."""
+
+
+class BatchMode(IntEnum):
+    """What one fault in a batch does to the rest."""
+
+    EACH = 1
+    ALL_OR_NONE = 2

@@ -12,8 +12,13 @@ Rules for whoever writes version *n*:
 * Entries are stamped with the version in force, so that an older build stops before it applies one.
 """
 
+from typing import Final
+
+#: The spot exchange complete: orders on terms, lists, amends, batches, countdowns, auctions, tiers, families.
+SPOT_COMPLETE: Final = 2
+
 #: The newest version that this build can carry out.  (Not ``Final``: tests play builds of other ages.)
-KNOWN_MAX: int = 1
+KNOWN_MAX: int = 2
 
 #: In force from the founding on.
 FIRST: int = 1

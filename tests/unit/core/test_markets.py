@@ -26,7 +26,7 @@ from steelyard.core.events import AssetListed, InstrumentListed, InstrumentState
 from steelyard.core.instruments import MOVES, spot_scales
 from steelyard.core.units import AssetId, InstrumentId, InstrumentState
 
-PRE_OPEN, POST_ONLY, OPEN, CANCEL_ONLY, HALTED, CLOSED = InstrumentState
+PRE_OPEN, POST_ONLY, OPEN, CANCEL_ONLY, HALTED, CLOSED, _ = InstrumentState
 
 
 def with_assets(base_decimals: int = 8, quote_decimals: int = 8) -> Venue:

@@ -4,15 +4,57 @@ from steelyard.core.commands.accounts import (
     ActivateVersion,
     CreateApiKey,
     FoundGroup,
+    FoundGroupAt,
     OpenAccount,
     OpenSession,
+    OpenSubAccount,
     RevokeApiKey,
+    SetAccountRules,
+    SetAccountTier,
+    SetFeeTier,
+    SetFrozen,
+    SetLegalHold,
+    SetOrderLimit,
+    SetReferrer,
+    SetSelfTrade,
     Skip,
 )
-from steelyard.core.commands.base import Command
-from steelyard.core.commands.funds import Deposit, Withdraw
-from steelyard.core.commands.markets import ListAsset, ListInstrument, SetInstrumentState
-from steelyard.core.commands.orders import CancelOrder, PlaceOrder
+from steelyard.core.commands.base import (
+    Command,
+)
+from steelyard.core.commands.funds import (
+    Deposit,
+    HoldFunds,
+    PayReferral,
+    ReleaseHold,
+    Transfer,
+    Withdraw,
+)
+from steelyard.core.commands.markets import (
+    ListAsset,
+    ListInstrument,
+    ScheduleState,
+    SetInstrumentRules,
+    SetInstrumentState,
+    SetMark,
+    StartAuction,
+)
+from steelyard.core.commands.orders import (
+    AmendOrder,
+    ArmCountdown,
+    Batch,
+    CancelOrder,
+    CancelOrders,
+    Leg,
+    PlaceOrder,
+    PlaceOrderList,
+    PlaceOrderOnTerms,
+    ReplaceOrder,
+)
+from steelyard.core.commands.terms import (
+    NO_TERMS,
+    OrderTerms,
+)
 
 AnyCommand = (
     FoundGroup
@@ -29,23 +71,76 @@ AnyCommand = (
     | Withdraw
     | PlaceOrder
     | CancelOrder
+    | FoundGroupAt
+    | OpenSubAccount
+    | SetAccountRules
+    | SetOrderLimit
+    | SetSelfTrade
+    | SetFrozen
+    | SetLegalHold
+    | SetFeeTier
+    | SetAccountTier
+    | SetReferrer
+    | Transfer
+    | HoldFunds
+    | ReleaseHold
+    | PayReferral
+    | SetInstrumentRules
+    | SetMark
+    | StartAuction
+    | ScheduleState
+    | PlaceOrderOnTerms
+    | PlaceOrderList
+    | AmendOrder
+    | ReplaceOrder
+    | Batch
+    | CancelOrders
+    | ArmCountdown
 )
 
 __all__ = [
+    "NO_TERMS",
     "ActivateVersion",
+    "AmendOrder",
     "AnyCommand",
+    "ArmCountdown",
+    "Batch",
     "CancelOrder",
+    "CancelOrders",
     "Command",
     "CreateApiKey",
     "Deposit",
     "FoundGroup",
+    "FoundGroupAt",
+    "HoldFunds",
+    "Leg",
     "ListAsset",
     "ListInstrument",
     "OpenAccount",
     "OpenSession",
+    "OpenSubAccount",
+    "OrderTerms",
+    "PayReferral",
     "PlaceOrder",
+    "PlaceOrderList",
+    "PlaceOrderOnTerms",
+    "ReleaseHold",
+    "ReplaceOrder",
     "RevokeApiKey",
+    "ScheduleState",
+    "SetAccountRules",
+    "SetAccountTier",
+    "SetFeeTier",
+    "SetFrozen",
+    "SetInstrumentRules",
     "SetInstrumentState",
+    "SetLegalHold",
+    "SetMark",
+    "SetOrderLimit",
+    "SetReferrer",
+    "SetSelfTrade",
     "Skip",
+    "StartAuction",
+    "Transfer",
     "Withdraw",
 ]

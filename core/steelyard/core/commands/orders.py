@@ -1,9 +1,12 @@
 """Orders in and out of the book."""
 
 from steelyard.core.commands.base import Command
+from steelyard.core.commands.terms import NO_TERMS, OrderTerms
 from steelyard.core.units import (
     AccountId,
+    BatchMode,
     InstrumentId,
+    ListKind,
     OrderId,
     OrderKind,
     OrderNumber,
@@ -43,3 +46,97 @@ class CancelOrder(Command, frozen=True, kw_only=True, tag=31):
     order: OrderId = OrderId(0)
     number: OrderNumber = OrderNumber(0)
     label: str = ""
+
+
+class PlaceOrderOnTerms(PlaceOrder, frozen=True, kw_only=True, tag=32):
+    """Place an order that says more than the common one; see ``OrderTerms`` for what."""
+
+    terms: OrderTerms = NO_TERMS
+
+
+class PlaceOrderList(Command, frozen=True, kw_only=True, tag=33):
+    """Place two or three orders of one account and instrument that depend on each other.
+
+    All are taken or none; a fault is reported for the list and names the leg.  OCO: a limit order and one
+    with a trigger, or two with triggers, on the same side; they pledge once, the larger of both.
+    OTO, OTOCO: the legs after the first are checked and pledged when they are admitted.
+    """
+
+    account: AccountId
+    instrument: InstrumentId
+    kind: ListKind
+    legs: list[PlaceOrderOnTerms]
+
+
+class AmendOrder(Command, frozen=True, kw_only=True, tag=34):
+    """Change a living order, named in exactly one way as in ``CancelOrder``.
+
+    A field that is zero (``label``: None) stays as it is.  ``size_lots`` is the new total, what has been
+    executed and prevented included: a total that is not above those ends the order.  Size down at the
+    same price keeps the place in the queue; size up or another price loses it and may trade at once.
+    ``expires_ns`` of -1 makes a good-till-date order good till cancelled.
+    """
+
+    account: AccountId
+    order: OrderId = OrderId(0)
+    number: OrderNumber = OrderNumber(0)
+    label: str = ""
+    size_lots: int = 0
+    limit_ticks: int = 0
+    trigger_ticks: int = 0
+    callback_ppm: int = 0
+    display_lots: int = 0
+    expires_ns: int = 0
+    new_label: str | None = None
+
+
+class ReplaceOrder(Command, frozen=True, kw_only=True, tag=35):
+    """Cancel one order and place another, in one command.
+
+    The pledge of the first is free for the second.  If the first is gone, nothing is placed unless
+    ``place_anyway``; if the second is refused, the first stays unless ``cancel_anyway``.
+    """
+
+    cancel: CancelOrder
+    place: PlaceOrderOnTerms
+    place_anyway: bool = False
+    cancel_anyway: bool = False
+
+
+Leg = PlaceOrder | PlaceOrderOnTerms | CancelOrder | AmendOrder
+
+
+class Batch(Command, frozen=True, kw_only=True, tag=36):
+    """Up to ``BATCH_MAX`` commands of one account in one request.
+
+    EACH: every leg stands for itself, in order.  ALL_OR_NONE: cancels, amends that lower a size at the same
+    price, and limit orders that rest (GTC, with or without post-only, nothing that would trade); cancels and
+    amends act first, what they release counts, and one fault refuses the whole and names the leg.
+    """
+
+    account: AccountId
+    mode: BatchMode
+    legs: list[Leg]
+
+
+class CancelOrders(Command, frozen=True, kw_only=True, tag=37):
+    """Cancel all of an account's living orders: of one instrument or side, or of all (zero), oldest first.
+
+    ``sub_accounts``: those of a master's sub-accounts as well.  Needs no session: twice does no harm.
+    """
+
+    account: AccountId
+    instrument: InstrumentId = InstrumentId(0)
+    side: Side | None = None
+    sub_accounts: bool = False
+
+
+class ArmCountdown(Command, frozen=True, kw_only=True, tag=38):
+    """Cancel the account's orders (of one instrument, or of all: zero) unless armed again in time.
+
+    ``countdown_ns`` counts in log time from this entry; zero disarms.  Needs no session.
+    """
+
+    account: AccountId
+    countdown_ns: int
+    instrument: InstrumentId = InstrumentId(0)

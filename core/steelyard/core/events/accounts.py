@@ -2,7 +2,7 @@
 
 from steelyard.core.events.base import Event
 from steelyard.core.rejects import Reject
-from steelyard.core.units import AccountId, KeyId, SessionId
+from steelyard.core.units import AccountId, InstrumentId, KeyId, SelfTrade, SessionId
 
 
 class GroupFounded(Event, frozen=True, kw_only=True, tag=1):
@@ -52,3 +52,74 @@ class VersionActivated(Event, frozen=True, kw_only=True, tag=7):
     """From the next request on, the group does what this version does."""
 
     version: int
+
+
+class SubAccountOpened(Event, frozen=True, kw_only=True, tag=60):
+    """An account now exists that belongs to a master."""
+
+    master: AccountId
+    account: AccountId
+    permissions: int
+
+
+class AccountRulesSet(Event, frozen=True, kw_only=True, tag=61):
+    """An account has these rules now."""
+
+    account: AccountId
+    trade_group: int
+    permissions: int
+    orders_max: int
+
+
+class OrderLimitSet(Event, frozen=True, kw_only=True, tag=62):
+    """An account's single orders in an instrument are bounded; zero is no bound."""
+
+    account: AccountId
+    instrument: InstrumentId
+    size_max_lots: int
+    notional_max_atoms: int
+
+
+class SelfTradeSet(Event, frozen=True, kw_only=True, tag=63):
+    """An account has another default for self-trade prevention."""
+
+    account: AccountId
+    mode: SelfTrade | None
+
+
+class AccountFrozen(Event, frozen=True, kw_only=True, tag=64):
+    """An account was frozen, or is no longer."""
+
+    account: AccountId
+    frozen: bool
+
+
+class LegalHoldSet(Event, frozen=True, kw_only=True, tag=65):
+    """An account was put under legal hold, or is no longer."""
+
+    account: AccountId
+    on: bool
+
+
+class FeeTierSet(Event, frozen=True, kw_only=True, tag=66):
+    """A tier has these rates in an instrument, or in all others (zero)."""
+
+    tier: int
+    instrument: InstrumentId
+    maker_ppm: int
+    taker_ppm: int
+
+
+class AccountTierSet(Event, frozen=True, kw_only=True, tag=67):
+    """An account pays the rates of this tier from here on."""
+
+    account: AccountId
+    tier: int
+
+
+class ReferrerSet(Event, frozen=True, kw_only=True, tag=68):
+    """``referrer`` earns a share of what is kept of the account's fees."""
+
+    account: AccountId
+    referrer: AccountId
+    share_ppm: int

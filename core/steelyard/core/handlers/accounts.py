@@ -8,6 +8,7 @@ from steelyard.core.commands import (
     ActivateVersion,
     CreateApiKey,
     FoundGroup,
+    FoundGroupAt,
     OpenAccount,
     OpenSession,
     RevokeApiKey,
@@ -35,14 +36,12 @@ from steelyard.core.limits import (
     SESSIONS_PER_ACCOUNT_MAX,
     is_printable_ascii,
 )
+from steelyard.core.readable import permissions_known
 from steelyard.core.rejects import Reject
 from steelyard.core.sessions import Session
 from steelyard.core.state import State
 from steelyard.core.units import FIRST_CUSTOMER, OPERATOR, OPERATOR_KEY, KeyId, Permission, SessionId
 
-_ALL_PERMISSIONS: Final = int(
-    Permission.READ | Permission.TRADE | Permission.TRANSFER | Permission.WITHDRAW | Permission.OPERATE
-)
 _OPERATOR_PERMISSIONS: Final = int(Permission.READ | Permission.OPERATE)
 
 
@@ -58,9 +57,17 @@ def found_group(
         return Reject.TOO_LATE
     if state.group:
         return Reject.ALREADY_FOUNDED
+    version = command.version if isinstance(command, FoundGroupAt) else versions.FIRST
+    if not 0 < version <= INTEGER_MAX:
+        return Reject.MALFORMED
+    if version > versions.KNOWN_MAX:
+        raise versions.UnknownVersion(
+            f"the group is founded at version {version}, and this build knows {versions.KNOWN_MAX}"
+        )
 
     # Nothing below can fail.
     state.group = command.group
+    state.version = version
     state.accounts[OPERATOR] = Account(OPERATOR)
     state.last_key = OPERATOR_KEY
     state.keys[OPERATOR_KEY] = ApiKey(
@@ -76,7 +83,7 @@ def create_api_key(
     """Let another key act for an account."""
     if len(command.public_key) != PUBLIC_KEY_BYTES:
         return Reject.MALFORMED
-    if not 0 < command.permissions <= _ALL_PERMISSIONS:
+    if not 0 < command.permissions <= permissions_known(state.version):
         return Reject.MALFORMED
     if not 0 <= command.expires_ns <= INTEGER_MAX:
         return Reject.MALFORMED

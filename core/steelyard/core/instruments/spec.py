@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from steelyard.core.commands import ListInstrument
+from steelyard.core.commands import ListInstrument, SetInstrumentRules
 from steelyard.core.ledger import fee_cap_ppm
-from steelyard.core.matching import Book
+from steelyard.core.matching import Book, Triggers
 from steelyard.core.units import AssetId, InstrumentState
 
 #: Where an instrument may go from each state.  Trading resumes only through POST_ONLY, so that makers can
@@ -53,25 +53,38 @@ class Instrument:
 
     ``lot_atoms`` is base atoms per lot and ``tick_lot_atoms`` quote atoms per tick and lot, so that a
     notional is exactly ``price_ticks * size_lots * tick_lot_atoms``.
+
+    ``last_ticks`` and ``mark_ticks`` are the last trade's price and the last mark, zero before the first.  An
+    instrument moves to ``next_state`` at ``next_ns``.
     """
 
     __slots__ = (
+        "anchor_ns",
+        "anchor_ticks",
         "base",
         "book",
         "cap_ppm",
         "instrument",
+        "last_ticks",
         "listing",
         "lot_atoms",
         "maker_ppm",
+        "mark_ticks",
         "market_protection_ppm",
+        "next_ns",
+        "next_state",
         "notional_min_atoms",
         "price_max_ticks",
         "quote",
+        "rules",
         "size_max_lots",
+        "specials",
         "state",
         "symbol",
         "taker_ppm",
         "tick_lot_atoms",
+        "triggers",
+        "uncross_ticks",
     )
 
     def __init__(
@@ -93,3 +106,16 @@ class Instrument:
         self.tick_lot_atoms = tick_lot_atoms
         self.state = state
         self.book = Book()
+        #: from version 2 on
+        self.rules: SetInstrumentRules | None = None
+        self.last_ticks = 0
+        self.mark_ticks = 0
+        self.anchor_ticks = 0
+        self.anchor_ns = 0
+        self.next_state: InstrumentState | None = None
+        self.next_ns = 0
+        #: the auction's price while its trades are being made, else zero
+        self.uncross_ticks = 0
+        #: living orders that are uncommon: waiting, or in the book with something special
+        self.specials = 0
+        self.triggers = Triggers()

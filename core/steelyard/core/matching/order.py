@@ -1,7 +1,18 @@
 """A resting order, linked to its level and its neighbours in the queue."""
 
+from steelyard.core.commands.terms import NO_TERMS, OrderTerms
 from steelyard.core.ledger import Balance
-from steelyard.core.units import AccountId, InstrumentId, OrderId, OrderNumber, Side
+from steelyard.core.units import (
+    AccountId,
+    InstrumentId,
+    ListNumber,
+    OrderId,
+    OrderKind,
+    OrderNumber,
+    OrderState,
+    Side,
+    TimeInForce,
+)
 
 
 class Level:
@@ -15,6 +26,48 @@ class Level:
         self.open_lots = 0
         self.oldest: Order | None = None
         self.newest: Order | None = None
+
+
+class Special:
+    """What an uncommon order keeps beside the common fields; a common order has none.
+
+    ``terms`` are those asked for, as amended since.  ``open_lots`` of the order is everything that may still
+    trade; an iceberg's level counts ``shown_lots`` of it.  ``size = executed + prevented + open`` always.
+    A waiting order by quote amount keeps what is left of its budget in ``budget_atoms``, and holds that.
+    ``extreme_ticks`` is the best price that an active trailing order has seen, zero before.
+    """
+
+    __slots__ = (
+        "budget_atoms",
+        "extreme_ticks",
+        "kind",
+        "list_number",
+        "post_only",
+        "prevented_lots",
+        "shown_lots",
+        "state",
+        "terms",
+        "time_in_force",
+    )
+
+    def __init__(
+        self,
+        terms: OrderTerms = NO_TERMS,
+        kind: OrderKind = OrderKind.LIMIT,
+        time_in_force: TimeInForce = TimeInForce.GTC,
+        post_only: bool = False,
+        state: OrderState = OrderState.WORKING,
+    ) -> None:
+        self.terms = terms
+        self.kind = kind
+        self.time_in_force = time_in_force
+        self.post_only = post_only
+        self.state = state
+        self.list_number = ListNumber(0)
+        self.shown_lots = 0
+        self.prevented_lots = 0
+        self.budget_atoms = terms.budget_atoms
+        self.extreme_ticks = 0
 
 
 class Order:
@@ -41,6 +94,7 @@ class Order:
         "proceeds",
         "side",
         "size_lots",
+        "special",
     )
 
     def __init__(
@@ -70,6 +124,7 @@ class Order:
         self.lot_pledge_atoms = lot_pledge_atoms
         self.pledge = pledge
         self.proceeds = proceeds
+        self.special: Special | None = None
         self.level: Level | None = None
         self.before: Order | None = None
         self.after: Order | None = None

@@ -1,0 +1,65 @@
+"""What falls due at which log time: instruments and countdowns first, then orders' expiries."""
+
+from heapq import heapify, heappop, heappush
+from typing import Final
+
+from steelyard.core.units import AccountId, InstrumentId, OrderNumber
+
+#: A due instrument state or auction: (due_ns, INSTRUMENT, instrument, 0).
+INSTRUMENT: Final = 1
+#: A due countdown: (due_ns, COUNTDOWN, account, instrument).
+COUNTDOWN: Final = 2
+
+Timer = tuple[int, int, int, int]
+
+
+class Timers:
+    """Two heaps of due times: the short work of instruments and countdowns, and the expiries of orders.
+
+    A timer is a hint.  When it fires, the state says whether it still stands: the order lives and expires
+    then, the countdown was not armed again.  So nothing has to be taken out early, and everything can be
+    recomputed from the state when a snapshot is loaded.
+    """
+
+    __slots__ = ("expiries", "urgent")
+
+    def __init__(self) -> None:
+        self.urgent: list[Timer] = []
+        #: (due_ns, order number)
+        self.expiries: list[tuple[int, OrderNumber]] = []
+
+    def instrument(self, due_ns: int, instrument: InstrumentId) -> None:
+        """Let an instrument be looked at when ``due_ns`` has come."""
+        heappush(self.urgent, (due_ns, INSTRUMENT, instrument, 0))
+
+    def countdown(self, due_ns: int, account: AccountId, instrument: InstrumentId) -> None:
+        """Let a countdown be looked at when ``due_ns`` has come."""
+        heappush(self.urgent, (due_ns, COUNTDOWN, account, instrument))
+
+    def expiry(self, due_ns: int, number: OrderNumber) -> None:
+        """Let an order be looked at when ``due_ns`` has come."""
+        heappush(self.expiries, (due_ns, number))
+
+    def next_ns(self) -> int | None:
+        """Return when the first timer is due, or None if there is none."""
+        first = [heap[0][0] for heap in (self.urgent, self.expiries) if heap]
+        return min(first) if first else None
+
+    def pop_urgent(self, time_ns: int) -> Timer | None:
+        """Return the first instrument or countdown that is due at ``time_ns`` and forget it, or None."""
+        if self.urgent and self.urgent[0][0] <= time_ns:
+            return heappop(self.urgent)
+        return None
+
+    def pop_expiry(self, time_ns: int) -> OrderNumber | None:
+        """Return the first order whose time has come at ``time_ns`` and forget it, or None."""
+        if self.expiries and self.expiries[0][0] <= time_ns:
+            return heappop(self.expiries)[1]
+        return None
+
+    def refill(self, urgent: list[Timer], expiries: list[tuple[int, OrderNumber]]) -> None:
+        """Start again from these."""
+        self.urgent = urgent
+        self.expiries = expiries
+        heapify(self.urgent)
+        heapify(self.expiries)
