@@ -5,7 +5,7 @@ from typing import Final
 from steelyard.core.commands import ListInstrument, SetInstrumentRules
 from steelyard.core.ledger import fee_cap_ppm
 from steelyard.core.matching import Book, Triggers
-from steelyard.core.units import AssetId, InstrumentState
+from steelyard.core.units import AccountId, AssetId, InstrumentState
 
 #: Where an instrument may go from each state.  Trading resumes only through POST_ONLY, so that makers can
 #: set their prices before anybody takes.
@@ -64,6 +64,7 @@ class Instrument:
         "base",
         "book",
         "cap_ppm",
+        "counts",
         "instrument",
         "last_ticks",
         "listing",
@@ -119,3 +120,5 @@ class Instrument:
         #: living orders that are uncommon: waiting, or in the book with something special
         self.specials = 0
         self.triggers = Triggers()
+        #: living orders by account while the rules bound them, else None; recomputed on load
+        self.counts: dict[AccountId, int] | None = None

@@ -34,15 +34,16 @@ class Special:
     ``terms`` are those asked for, as amended since.  ``open_lots`` of the order is everything that may still
     trade; an iceberg's level counts ``shown_lots`` of it.  ``size = executed + prevented + open`` always.
     A waiting order by quote amount keeps what is left of its budget in ``budget_atoms``, and holds that.
+    ``cap_ppm`` is the highest rate that a fill may be charged, fixed when the order was taken.
     ``extreme_ticks`` is the best price that an active trailing order has seen, zero before.
     """
 
     __slots__ = (
         "budget_atoms",
+        "cap_ppm",
         "extreme_ticks",
         "kind",
         "list_number",
-        "post_only",
         "prevented_lots",
         "shown_lots",
         "state",
@@ -55,13 +56,13 @@ class Special:
         terms: OrderTerms = NO_TERMS,
         kind: OrderKind = OrderKind.LIMIT,
         time_in_force: TimeInForce = TimeInForce.GTC,
-        post_only: bool = False,
+        cap_ppm: int = 0,
         state: OrderState = OrderState.WORKING,
     ) -> None:
         self.terms = terms
         self.kind = kind
         self.time_in_force = time_in_force
-        self.post_only = post_only
+        self.cap_ppm = cap_ppm
         self.state = state
         self.list_number = ListNumber(0)
         self.shown_lots = 0
@@ -90,6 +91,7 @@ class Order:
         "open_lots",
         "order",
         "pledge",
+        "post_only",
         "price_ticks",
         "proceeds",
         "side",
@@ -124,6 +126,7 @@ class Order:
         self.lot_pledge_atoms = lot_pledge_atoms
         self.pledge = pledge
         self.proceeds = proceeds
+        self.post_only = False
         self.special: Special | None = None
         self.level: Level | None = None
         self.before: Order | None = None
