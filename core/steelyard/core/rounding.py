@@ -16,6 +16,11 @@ def ppm_up(value: int, rate_ppm: int) -> int:
     return -(-value * rate_ppm // 1_000_000)
 
 
+def ppm_down(value: int, rate_ppm: int) -> int:
+    """Return ``floor(value * rate_ppm / 10**6)``, for either sign of the product."""
+    return value * rate_ppm // 1_000_000
+
+
 def exact_div(value: int, divisor: int) -> int | None:
     """Return ``value / divisor`` if that is an integer, else None."""
     quotient, remainder = divmod(value, divisor)

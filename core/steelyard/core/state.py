@@ -1,22 +1,26 @@
 """The root of everything that a snapshot holds."""
 
 from collections import deque
+from typing import Final
 
 from steelyard.core import versions
 from steelyard.core.accounts import Account, ApiKey
-from steelyard.core.instruments import Markets
-from steelyard.core.ledger import Ledger
+from steelyard.core.instruments import Instrument, Markets
+from steelyard.core.ledger import Ledger, Rates, TierRates, tier_rates
+from steelyard.core.limits import RECENT_ORDERS_MAX
 from steelyard.core.lists import OrderList
 from steelyard.core.matching import Order
 from steelyard.core.sessions import Session
 from steelyard.core.timers import Timers
-from steelyard.core.units import AccountId, InstrumentId, KeyId, ListNumber, OrderNumber, SessionId
+from steelyard.core.units import AccountId, InstrumentId, KeyId, ListNumber, OrderId, OrderNumber, SessionId
+
+_SPOT_COMPLETE: Final = versions.SPOT_COMPLETE
 
 
 class State:
     """Everything the next command needs, and nothing else.
 
-    ``orders`` leads from the exchange's number to a resting order.  The ``last_`` counters have been used;
+    ``orders`` leads from the exchange's number to a living order.  The ``last_`` counters have been used;
     the next number is one more.  ``applied_index`` and ``time_ns`` are those of the last applied entry.
     """
 
@@ -33,7 +37,7 @@ class State:
         self.orders: dict[OrderNumber, Order] = {}
         self.lists: dict[ListNumber, OrderList] = {}
         #: (tier, instrument) to (maker_ppm, taker_ppm); instrument zero is the rest
-        self.tiers: dict[tuple[int, InstrumentId], tuple[int, int]] = {}
+        self.tiers: TierRates = {}
         #: (account, instrument) to the log time at which its orders are cancelled; instrument zero is all
         self.countdowns: dict[tuple[AccountId, InstrumentId], int] = {}
         #: triggered orders in the order of their turn; each entry admits some before its commands
@@ -45,11 +49,58 @@ class State:
         self.last_number = 0
         self.last_trade = 0
 
+    def rates(self, account: Account, instrument: Instrument) -> Rates:
+        """Return (maker_ppm, taker_ppm) of an account in an instrument: of its tier, else of the listing.
+
+        A fill is charged at most the cap of its order as well.
+        """
+        listed = (instrument.maker_ppm, instrument.taker_ppm)
+        rules = account.rules
+        if rules is None or rules.tier == 0:
+            return listed
+        return tier_rates(self.tiers, rules.tier, instrument.instrument, listed)
+
+    def add_order(self, order: Order) -> None:
+        """Know a new living order by its number and its owner's names for it, and count it."""
+        self.orders[order.number] = order
+        account = self.accounts[order.account]
+        account.orders[order.order] = order
+        if order.label:
+            account.labels[order.label] = order
+        instrument = self.markets.instruments[order.instrument]
+        if order.special is not None:
+            instrument.specials += 1
+        counts = instrument.counts
+        if counts is not None:
+            counts[order.account] = counts.get(order.account, 0) + 1
+
     def drop_order(self, order: Order) -> None:
-        """Forget an order that has left its book."""
+        """Forget an order that has ended and stands nowhere any more; its id may not come again soon."""
         assert order.level is None, order.number
         del self.orders[order.number]
         account = self.accounts[order.account]
-        del account.orders[order.order]
+        client_id = order.order
+        del account.orders[client_id]
         if order.label:
             del account.labels[order.label]
+        if self.version >= _SPOT_COMPLETE:
+            remember_closed(account, client_id)
+            instrument = self.markets.instruments[order.instrument]
+            if order.special is not None:
+                instrument.specials -= 1
+            counts = instrument.counts
+            if counts is not None:
+                counts[order.account] -= 1
+                if counts[order.account] == 0:
+                    del counts[order.account]
+
+
+def remember_closed(account: Account, order: OrderId) -> None:
+    """Keep the id of a closed order, also of one that never stood anywhere; the oldest are forgotten.
+
+    Only from version 2 on: a snapshot of version 1 has no room for it.
+    """
+    recent = account.recent
+    recent[order] = None
+    if len(recent) > RECENT_ORDERS_MAX:
+        del recent[next(iter(recent))]

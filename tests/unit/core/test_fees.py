@@ -5,13 +5,61 @@ from tests.helpers.builders import ALICE, BOB, BTC, USD, buy, listing, market, s
 
 from steelyard.core import Placed
 from steelyard.core.events import Traded
-from steelyard.core.ledger import fee_atoms, fee_cap_ppm, lot_pledge_atoms
-from steelyard.core.units import TimeInForce
+from steelyard.core.ledger import (
+    TierRates,
+    fee_atoms,
+    fee_cap_ppm,
+    fill_fees,
+    lot_pledge_atoms,
+    rebates_are_covered,
+    referral_atoms,
+    tier_rates,
+)
+from steelyard.core.units import InstrumentId, TimeInForce
 
 
 def test_a_fee_rounds_up_and_a_rebate_down() -> None:
     assert fee_atoms(1_234_567, 750) == 926
     assert fee_atoms(1_234_567, -100) == -123
+
+
+def test_the_fill_of_the_design_example_pays_maker_referrer_and_house() -> None:
+    maker_atoms, taker_atoms = fill_fees(1_234_567, -100, 750)
+    of_maker, of_taker = referral_atoms(maker_atoms, taker_atoms, 0, 200_000)
+
+    assert (maker_atoms, taker_atoms, of_maker, of_taker) == (-123, 926, 0, 160)
+    assert taker_atoms + maker_atoms - of_taker == 643
+
+
+def test_a_rebate_is_never_more_than_the_takers_fee_of_the_same_fill() -> None:
+    assert fill_fees(1_000_000, -700, 500) == (-500, 500)
+    assert fill_fees(1_000_000, -700, 0) == (0, 0)
+    assert fill_fees(1_000_000, -500, 500) == (-500, 500)
+
+
+def test_referrers_share_what_is_kept_of_their_own_accounts_fee() -> None:
+    assert referral_atoms(
+        maker_fee_atoms=101, taker_fee_atoms=999, maker_share_ppm=500_000, taker_share_ppm=10**6
+    ) == (
+        50,
+        999,
+    )
+    assert referral_atoms(-500, 500, 10**6, 10**6) == (0, 0)
+
+
+def test_a_tier_pays_its_rates_of_the_instrument_else_its_general_ones_else_the_listing() -> None:
+    one, two = InstrumentId(1), InstrumentId(2)
+    tiers: TierRates = {(1, InstrumentId(0)): (10, 20), (1, one): (-5, 15), (2, one): (7, 8)}
+
+    assert tier_rates(tiers, 1, one, (50, 60)) == (-5, 15)
+    assert tier_rates(tiers, 1, two, (50, 60)) == (10, 20)
+    assert tier_rates(tiers, 2, two, (50, 60)) == (50, 60)
+
+
+def test_rebates_are_covered_by_the_lowest_taker_rate_of_all() -> None:
+    assert rebates_are_covered([(-10, 20), (5, 10)])
+    assert not rebates_are_covered([(-11, 20), (5, 10)])
+    assert rebates_are_covered([(0, 0)])
 
 
 def test_the_cap_is_the_highest_rate_and_never_negative() -> None:

@@ -4,6 +4,7 @@ from typing import Final
 
 from steelyard.core.accounts import Account, ApiKey
 from steelyard.core.entry import Request
+from steelyard.core.rejects import Reject
 from steelyard.core.state import State
 from steelyard.core.units import FIRST_CUSTOMER, AccountId, Permission
 
@@ -16,10 +17,34 @@ def is_too_late(state: State, request: Request) -> bool:
 
 
 def may_operate(key: ApiKey) -> bool:
-    """Return whether the key is an operator's."""
+    """Return whether the key is an operator's; the rules of its account do not bound that."""
     return key.permissions & _OPERATE != 0
+
+
+def may(account: Account, key: ApiKey, permission: int) -> bool:
+    """Return whether a key of ``account`` has a permission, and the account's rules leave it that."""
+    rules = account.rules
+    granted = key.permissions if rules is None else key.permissions & rules.permissions
+    return granted & permission != 0
+
+
+def may_act(state: State, key: ApiKey, account: AccountId, permission: int) -> bool:
+    """Return whether ``key`` is one of the account's own with this permission, or an operator's."""
+    if may_operate(key):
+        return True
+    return key.account == account and may(state.accounts[account], key, permission)
 
 
 def customer(state: State, account: AccountId) -> Account | None:
     """Return a customer's account; the system's own accounts hold no balances of this kind."""
     return state.accounts.get(account) if account >= FIRST_CUSTOMER else None
+
+
+def stopped(account: Account) -> Reject | None:
+    """Return why the account may not order, amend, transfer or withdraw, or None if it may."""
+    rules = account.rules
+    if rules is None:
+        return None
+    if rules.legal_hold:
+        return Reject.LEGAL_HOLD
+    return Reject.ACCOUNT_FROZEN if rules.frozen else None
