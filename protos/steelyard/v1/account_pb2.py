@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from steelyard.v1 import common_pb2 as steelyard_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1asteelyard/v1/account.proto\x12\x0csteelyard.v1\x1a\x19steelyard/v1/common.proto\"G\n\x12GetBalancesRequest\x12 \n\x02\x61t\x18\x01 \x01(\x0b\x32\x14.steelyard.v1.ReadAt\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\x04\"Q\n\x13GetBalancesResponse\x12\x11\n\tlog_index\x18\x01 \x01(\x04\x12\'\n\x08\x62\x61lances\x18\x02 \x03(\x0b\x32\x15.steelyard.v1.Balance\"@\n\x07\x42\x61lance\x12\r\n\x05\x61sset\x18\x01 \x01(\r\x12\x12\n\nfree_atoms\x18\x02 \x01(\x03\x12\x12\n\nheld_atoms\x18\x03 \x01(\x03\x32\x64\n\x0e\x41\x63\x63ountService\x12R\n\x0bGetBalances\x12 .steelyard.v1.GetBalancesRequest\x1a!.steelyard.v1.GetBalancesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1asteelyard/v1/account.proto\x12\x0csteelyard.v1\x1a\x19steelyard/v1/common.proto\"G\n\x12GetBalancesRequest\x12 \n\x02\x61t\x18\x01 \x01(\x0b\x32\x14.steelyard.v1.ReadAt\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\x04\"Q\n\x13GetBalancesResponse\x12\x11\n\tlog_index\x18\x01 \x01(\x04\x12\'\n\x08\x62\x61lances\x18\x02 \x03(\x0b\x32\x15.steelyard.v1.Balance\"@\n\x07\x42\x61lance\x12\r\n\x05\x61sset\x18\x01 \x01(\r\x12\x12\n\nfree_atoms\x18\x02 \x01(\x03\x12\x12\n\nheld_atoms\x18\x03 \x01(\x03\"F\n\x11GetAccountRequest\x12 \n\x02\x61t\x18\x01 \x01(\x0b\x32\x14.steelyard.v1.ReadAt\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\x04\"\xe8\x03\n\x12GetAccountResponse\x12\x11\n\tlog_index\x18\x01 \x01(\x04\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\x04\x12\x0e\n\x06master\x18\x03 \x01(\x04\x12\x14\n\x0csub_accounts\x18\x04 \x03(\x04\x12\x13\n\x0bpermissions\x18\x05 \x01(\r\x12\x13\n\x0btrade_group\x18\x06 \x01(\x04\x12+\n\nself_trade\x18\x07 \x01(\x0e\x32\x17.steelyard.v1.SelfTrade\x12\x12\n\norders_max\x18\x08 \x01(\x04\x12\x0e\n\x06\x66rozen\x18\t \x01(\x08\x12\x12\n\nlegal_hold\x18\n \x01(\x08\x12\x0c\n\x04tier\x18\x0b \x01(\r\x12\x10\n\x08referrer\x18\x0c \x01(\x04\x12\x11\n\tshare_ppm\x18\r \x01(\r\x12!\n\x05holds\x18\x0e \x03(\x0b\x32\x12.steelyard.v1.Hold\x12 \n\x04owed\x18\x0f \x03(\x0b\x32\x12.steelyard.v1.Owed\x12.\n\x0corder_limits\x18\x10 \x03(\x0b\x32\x18.steelyard.v1.OrderLimit\x12$\n\x05rates\x18\x11 \x03(\x0b\x32\x15.steelyard.v1.FeeRate\x12+\n\ncountdowns\x18\x12 \x03(\x0b\x32\x17.steelyard.v1.Countdown\"H\n\x04Hold\x12\x0c\n\x04hold\x18\x01 \x01(\x04\x12\r\n\x05\x61sset\x18\x02 \x01(\r\x12\x14\n\x0c\x61mount_atoms\x18\x03 \x01(\x03\x12\r\n\x05legal\x18\x04 \x01(\x08\"+\n\x04Owed\x12\r\n\x05\x61sset\x18\x01 \x01(\r\x12\x14\n\x0c\x61mount_atoms\x18\x02 \x01(\x03\"S\n\nOrderLimit\x12\x12\n\ninstrument\x18\x01 \x01(\r\x12\x15\n\rsize_max_lots\x18\x02 \x01(\x03\x12\x1a\n\x12notional_max_atoms\x18\x03 \x01(\x03\"C\n\x07\x46\x65\x65Rate\x12\x12\n\ninstrument\x18\x01 \x01(\r\x12\x11\n\tmaker_ppm\x18\x02 \x01(\x12\x12\x11\n\ttaker_ppm\x18\x03 \x01(\x12\"/\n\tCountdown\x12\x12\n\ninstrument\x18\x01 \x01(\r\x12\x0e\n\x06\x64ue_ns\x18\x02 \x01(\x03\"`\n\x13GetStatementRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\x04\x12\x13\n\x0b\x61\x66ter_index\x18\x02 \x01(\x04\x12\x10\n\x08to_index\x18\x03 \x01(\x04\x12\x11\n\tmovements\x18\x04 \x01(\x08\"\xd9\x01\n\x14GetStatementResponse\x12\x11\n\tlog_index\x18\x01 \x01(\x04\x12\x13\n\x0b\x61\x66ter_index\x18\x02 \x01(\x04\x12\x10\n\x08to_index\x18\x03 \x01(\x04\x12*\n\x05lines\x18\x04 \x03(\x0b\x32\x1b.steelyard.v1.StatementLine\x12\x30\n\x08\x62\x61lances\x18\x05 \x03(\x0b\x32\x1e.steelyard.v1.StatementBalance\x12)\n\tmovements\x18\x06 \x03(\x0b\x32\x16.steelyard.v1.Movement\"R\n\rStatementLine\x12\r\n\x05\x61sset\x18\x01 \x01(\r\x12\r\n\x05\x63\x61use\x18\x02 \x01(\t\x12\x14\n\x0c\x61mount_atoms\x18\x03 \x01(\x12\x12\r\n\x05\x63ount\x18\x04 \x01(\x04\"L\n\x10StatementBalance\x12\r\n\x05\x61sset\x18\x01 \x01(\r\x12\x14\n\x0c\x62\x65\x66ore_atoms\x18\x02 \x01(\x03\x12\x13\n\x0b\x61\x66ter_atoms\x18\x03 \x01(\x03\"\x84\x01\n\x08Movement\x12\x11\n\tlog_index\x18\x01 \x01(\x04\x12\x13\n\x0blog_time_ns\x18\x02 \x01(\x03\x12\r\n\x05\x61sset\x18\x03 \x01(\r\x12\r\n\x05\x63\x61use\x18\x04 \x01(\t\x12\x14\n\x0c\x61mount_atoms\x18\x05 \x01(\x12\x12\r\n\x05other\x18\x06 \x01(\x04\x12\r\n\x05trade\x18\x07 \x01(\x04\x32\x8c\x02\n\x0e\x41\x63\x63ountService\x12R\n\x0bGetBalances\x12 .steelyard.v1.GetBalancesRequest\x1a!.steelyard.v1.GetBalancesResponse\x12O\n\nGetAccount\x12\x1f.steelyard.v1.GetAccountRequest\x1a .steelyard.v1.GetAccountResponse\x12U\n\x0cGetStatement\x12!.steelyard.v1.GetStatementRequest\x1a\".steelyard.v1.GetStatementResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,6 +38,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETBALANCESRESPONSE']._serialized_end=225
   _globals['_BALANCE']._serialized_start=227
   _globals['_BALANCE']._serialized_end=291
-  _globals['_ACCOUNTSERVICE']._serialized_start=293
-  _globals['_ACCOUNTSERVICE']._serialized_end=393
+  _globals['_GETACCOUNTREQUEST']._serialized_start=293
+  _globals['_GETACCOUNTREQUEST']._serialized_end=363
+  _globals['_GETACCOUNTRESPONSE']._serialized_start=366
+  _globals['_GETACCOUNTRESPONSE']._serialized_end=854
+  _globals['_HOLD']._serialized_start=856
+  _globals['_HOLD']._serialized_end=928
+  _globals['_OWED']._serialized_start=930
+  _globals['_OWED']._serialized_end=973
+  _globals['_ORDERLIMIT']._serialized_start=975
+  _globals['_ORDERLIMIT']._serialized_end=1058
+  _globals['_FEERATE']._serialized_start=1060
+  _globals['_FEERATE']._serialized_end=1127
+  _globals['_COUNTDOWN']._serialized_start=1129
+  _globals['_COUNTDOWN']._serialized_end=1176
+  _globals['_GETSTATEMENTREQUEST']._serialized_start=1178
+  _globals['_GETSTATEMENTREQUEST']._serialized_end=1274
+  _globals['_GETSTATEMENTRESPONSE']._serialized_start=1277
+  _globals['_GETSTATEMENTRESPONSE']._serialized_end=1494
+  _globals['_STATEMENTLINE']._serialized_start=1496
+  _globals['_STATEMENTLINE']._serialized_end=1578
+  _globals['_STATEMENTBALANCE']._serialized_start=1580
+  _globals['_STATEMENTBALANCE']._serialized_end=1656
+  _globals['_MOVEMENT']._serialized_start=1659
+  _globals['_MOVEMENT']._serialized_end=1791
+  _globals['_ACCOUNTSERVICE']._serialized_start=1794
+  _globals['_ACCOUNTSERVICE']._serialized_end=2062
 # @@protoc_insertion_point(module_scope)

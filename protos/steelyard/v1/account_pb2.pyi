@@ -104,3 +104,471 @@ class Balance(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Balance: _TypeAlias = Balance  # noqa: Y015
+
+@_typing.final
+class GetAccountRequest(_message.Message):
+    """Ask about an account."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AT_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    account: _builtins.int
+    """Zero: the key's own."""
+    @_builtins.property
+    def at(self) -> _common_pb2.ReadAt:
+        """How fresh."""
+
+    def __init__(
+        self,
+        *,
+        at: _common_pb2.ReadAt | None = ...,
+        account: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "at", b"at"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetAccountRequest: _TypeAlias = GetAccountRequest  # noqa: Y015
+
+@_typing.final
+class GetAccountResponse(_message.Message):
+    """An account's rules."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOG_INDEX_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    MASTER_FIELD_NUMBER: _builtins.int
+    SUB_ACCOUNTS_FIELD_NUMBER: _builtins.int
+    PERMISSIONS_FIELD_NUMBER: _builtins.int
+    TRADE_GROUP_FIELD_NUMBER: _builtins.int
+    SELF_TRADE_FIELD_NUMBER: _builtins.int
+    ORDERS_MAX_FIELD_NUMBER: _builtins.int
+    FROZEN_FIELD_NUMBER: _builtins.int
+    LEGAL_HOLD_FIELD_NUMBER: _builtins.int
+    TIER_FIELD_NUMBER: _builtins.int
+    REFERRER_FIELD_NUMBER: _builtins.int
+    SHARE_PPM_FIELD_NUMBER: _builtins.int
+    HOLDS_FIELD_NUMBER: _builtins.int
+    OWED_FIELD_NUMBER: _builtins.int
+    ORDER_LIMITS_FIELD_NUMBER: _builtins.int
+    RATES_FIELD_NUMBER: _builtins.int
+    COUNTDOWNS_FIELD_NUMBER: _builtins.int
+    log_index: _builtins.int
+    """What the answer saw."""
+    account: _builtins.int
+    """Its id."""
+    master: _builtins.int
+    """Zero unless this is a sub-account."""
+    permissions: _builtins.int
+    """What any of its keys may do."""
+    trade_group: _builtins.int
+    """Accounts of one group never trade with each other by accident; zero: none."""
+    self_trade: _common_pb2.SelfTrade.ValueType
+    """Unspecified: the instrument's default."""
+    orders_max: _builtins.int
+    """Open orders at most; zero: the exchange's bound alone."""
+    frozen: _builtins.bool
+    """It may cancel and nothing else."""
+    legal_hold: _builtins.bool
+    """As frozen, by law."""
+    tier: _builtins.int
+    """Its fee tier; zero: the listings' rates."""
+    referrer: _builtins.int
+    """Who earns a share of its fees, or zero."""
+    share_ppm: _builtins.int
+    """The share."""
+    @_builtins.property
+    def sub_accounts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """A master's own, in the order of opening."""
+
+    @_builtins.property
+    def holds(self) -> _containers.RepeatedCompositeFieldContainer[Global___Hold]:
+        """Funds set aside."""
+
+    @_builtins.property
+    def owed(self) -> _containers.RepeatedCompositeFieldContainer[Global___Owed]:
+        """Earned as a referrer and not yet paid."""
+
+    @_builtins.property
+    def order_limits(self) -> _containers.RepeatedCompositeFieldContainer[Global___OrderLimit]:
+        """Bounds of its single orders."""
+
+    @_builtins.property
+    def rates(self) -> _containers.RepeatedCompositeFieldContainer[Global___FeeRate]:
+        """What it pays, by instrument."""
+
+    @_builtins.property
+    def countdowns(self) -> _containers.RepeatedCompositeFieldContainer[Global___Countdown]:
+        """Armed countdowns."""
+
+    def __init__(
+        self,
+        *,
+        log_index: _builtins.int = ...,
+        account: _builtins.int = ...,
+        master: _builtins.int = ...,
+        sub_accounts: _abc.Iterable[_builtins.int] | None = ...,
+        permissions: _builtins.int = ...,
+        trade_group: _builtins.int = ...,
+        self_trade: _common_pb2.SelfTrade.ValueType = ...,
+        orders_max: _builtins.int = ...,
+        frozen: _builtins.bool = ...,
+        legal_hold: _builtins.bool = ...,
+        tier: _builtins.int = ...,
+        referrer: _builtins.int = ...,
+        share_ppm: _builtins.int = ...,
+        holds: _abc.Iterable[Global___Hold] | None = ...,
+        owed: _abc.Iterable[Global___Owed] | None = ...,
+        order_limits: _abc.Iterable[Global___OrderLimit] | None = ...,
+        rates: _abc.Iterable[Global___FeeRate] | None = ...,
+        countdowns: _abc.Iterable[Global___Countdown] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "countdowns", b"countdowns", "frozen", b"frozen", "holds", b"holds", "legal_hold", b"legal_hold", "log_index", b"log_index", "master", b"master", "order_limits", b"order_limits", "orders_max", b"orders_max", "owed", b"owed", "permissions", b"permissions", "rates", b"rates", "referrer", b"referrer", "self_trade", b"self_trade", "share_ppm", b"share_ppm", "sub_accounts", b"sub_accounts", "tier", b"tier", "trade_group", b"trade_group"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetAccountResponse: _TypeAlias = GetAccountResponse  # noqa: Y015
+
+@_typing.final
+class Hold(_message.Message):
+    """Funds set aside by an operator."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HOLD_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    AMOUNT_ATOMS_FIELD_NUMBER: _builtins.int
+    LEGAL_FIELD_NUMBER: _builtins.int
+    hold: _builtins.int
+    """Its id."""
+    asset: _builtins.int
+    """Of which asset."""
+    amount_atoms: _builtins.int
+    """How much."""
+    legal: _builtins.bool
+    """By law."""
+    def __init__(
+        self,
+        *,
+        hold: _builtins.int = ...,
+        asset: _builtins.int = ...,
+        amount_atoms: _builtins.int = ...,
+        legal: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_atoms", b"amount_atoms", "asset", b"asset", "hold", b"hold", "legal", b"legal"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Hold: _TypeAlias = Hold  # noqa: Y015
+
+@_typing.final
+class Owed(_message.Message):
+    """Referral shares to be paid."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSET_FIELD_NUMBER: _builtins.int
+    AMOUNT_ATOMS_FIELD_NUMBER: _builtins.int
+    asset: _builtins.int
+    """Of which asset."""
+    amount_atoms: _builtins.int
+    """How much."""
+    def __init__(
+        self,
+        *,
+        asset: _builtins.int = ...,
+        amount_atoms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_atoms", b"amount_atoms", "asset", b"asset"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Owed: _TypeAlias = Owed  # noqa: Y015
+
+@_typing.final
+class OrderLimit(_message.Message):
+    """A bound of single orders; zero: none."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTRUMENT_FIELD_NUMBER: _builtins.int
+    SIZE_MAX_LOTS_FIELD_NUMBER: _builtins.int
+    NOTIONAL_MAX_ATOMS_FIELD_NUMBER: _builtins.int
+    instrument: _builtins.int
+    """In which instrument."""
+    size_max_lots: _builtins.int
+    """Size."""
+    notional_max_atoms: _builtins.int
+    """Notional."""
+    def __init__(
+        self,
+        *,
+        instrument: _builtins.int = ...,
+        size_max_lots: _builtins.int = ...,
+        notional_max_atoms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instrument", b"instrument", "notional_max_atoms", b"notional_max_atoms", "size_max_lots", b"size_max_lots"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OrderLimit: _TypeAlias = OrderLimit  # noqa: Y015
+
+@_typing.final
+class FeeRate(_message.Message):
+    """What an account pays in an instrument."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTRUMENT_FIELD_NUMBER: _builtins.int
+    MAKER_PPM_FIELD_NUMBER: _builtins.int
+    TAKER_PPM_FIELD_NUMBER: _builtins.int
+    instrument: _builtins.int
+    """Which."""
+    maker_ppm: _builtins.int
+    """Of a resting order; below zero: a rebate."""
+    taker_ppm: _builtins.int
+    """Of an order that takes."""
+    def __init__(
+        self,
+        *,
+        instrument: _builtins.int = ...,
+        maker_ppm: _builtins.int = ...,
+        taker_ppm: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instrument", b"instrument", "maker_ppm", b"maker_ppm", "taker_ppm", b"taker_ppm"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FeeRate: _TypeAlias = FeeRate  # noqa: Y015
+
+@_typing.final
+class Countdown(_message.Message):
+    """An armed countdown."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTRUMENT_FIELD_NUMBER: _builtins.int
+    DUE_NS_FIELD_NUMBER: _builtins.int
+    instrument: _builtins.int
+    """Of which instrument; zero: of all."""
+    due_ns: _builtins.int
+    """The log time at which it fires."""
+    def __init__(
+        self,
+        *,
+        instrument: _builtins.int = ...,
+        due_ns: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["due_ns", b"due_ns", "instrument", b"instrument"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Countdown: _TypeAlias = Countdown  # noqa: Y015
+
+@_typing.final
+class GetStatementRequest(_message.Message):
+    """Ask for a statement."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    AFTER_INDEX_FIELD_NUMBER: _builtins.int
+    TO_INDEX_FIELD_NUMBER: _builtins.int
+    MOVEMENTS_FIELD_NUMBER: _builtins.int
+    account: _builtins.int
+    """Zero: the key's own."""
+    after_index: _builtins.int
+    """Movements after this log index."""
+    to_index: _builtins.int
+    """Up to this one; zero: the last applied."""
+    movements: _builtins.bool
+    """Every movement as well, at most 10000."""
+    def __init__(
+        self,
+        *,
+        account: _builtins.int = ...,
+        after_index: _builtins.int = ...,
+        to_index: _builtins.int = ...,
+        movements: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "after_index", b"after_index", "movements", b"movements", "to_index", b"to_index"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetStatementRequest: _TypeAlias = GetStatementRequest  # noqa: Y015
+
+@_typing.final
+class GetStatementResponse(_message.Message):
+    """What moved, and why."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOG_INDEX_FIELD_NUMBER: _builtins.int
+    AFTER_INDEX_FIELD_NUMBER: _builtins.int
+    TO_INDEX_FIELD_NUMBER: _builtins.int
+    LINES_FIELD_NUMBER: _builtins.int
+    BALANCES_FIELD_NUMBER: _builtins.int
+    MOVEMENTS_FIELD_NUMBER: _builtins.int
+    log_index: _builtins.int
+    """What the answer saw."""
+    after_index: _builtins.int
+    """The bounds that were used."""
+    to_index: _builtins.int
+    """See after_index."""
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___StatementLine]:
+        """By asset and cause."""
+
+    @_builtins.property
+    def balances(self) -> _containers.RepeatedCompositeFieldContainer[Global___StatementBalance]:
+        """By asset."""
+
+    @_builtins.property
+    def movements(self) -> _containers.RepeatedCompositeFieldContainer[Global___Movement]:
+        """If asked for, in log order."""
+
+    def __init__(
+        self,
+        *,
+        log_index: _builtins.int = ...,
+        after_index: _builtins.int = ...,
+        to_index: _builtins.int = ...,
+        lines: _abc.Iterable[Global___StatementLine] | None = ...,
+        balances: _abc.Iterable[Global___StatementBalance] | None = ...,
+        movements: _abc.Iterable[Global___Movement] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_index", b"after_index", "balances", b"balances", "lines", b"lines", "log_index", b"log_index", "movements", b"movements", "to_index", b"to_index"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetStatementResponse: _TypeAlias = GetStatementResponse  # noqa: Y015
+
+@_typing.final
+class StatementLine(_message.Message):
+    """The sum of one cause."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSET_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
+    AMOUNT_ATOMS_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    asset: _builtins.int
+    """Of which asset."""
+    cause: _builtins.str
+    """A stable word: deposit, withdrawal, trade, fee, rebate, referral, transfer, self_trade."""
+    amount_atoms: _builtins.int
+    """In above zero, out below."""
+    count: _builtins.int
+    """How many movements."""
+    def __init__(
+        self,
+        *,
+        asset: _builtins.int = ...,
+        cause: _builtins.str = ...,
+        amount_atoms: _builtins.int = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_atoms", b"amount_atoms", "asset", b"asset", "cause", b"cause", "count", b"count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StatementLine: _TypeAlias = StatementLine  # noqa: Y015
+
+@_typing.final
+class StatementBalance(_message.Message):
+    """An asset's balance, free and held, before and after."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSET_FIELD_NUMBER: _builtins.int
+    BEFORE_ATOMS_FIELD_NUMBER: _builtins.int
+    AFTER_ATOMS_FIELD_NUMBER: _builtins.int
+    asset: _builtins.int
+    """The asset."""
+    before_atoms: _builtins.int
+    """At after_index."""
+    after_atoms: _builtins.int
+    """At to_index; before plus the asset's lines."""
+    def __init__(
+        self,
+        *,
+        asset: _builtins.int = ...,
+        before_atoms: _builtins.int = ...,
+        after_atoms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_atoms", b"after_atoms", "asset", b"asset", "before_atoms", b"before_atoms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StatementBalance: _TypeAlias = StatementBalance  # noqa: Y015
+
+@_typing.final
+class Movement(_message.Message):
+    """One movement."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOG_INDEX_FIELD_NUMBER: _builtins.int
+    LOG_TIME_NS_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
+    AMOUNT_ATOMS_FIELD_NUMBER: _builtins.int
+    OTHER_FIELD_NUMBER: _builtins.int
+    TRADE_FIELD_NUMBER: _builtins.int
+    log_index: _builtins.int
+    """Where in the log."""
+    log_time_ns: _builtins.int
+    """Log time."""
+    asset: _builtins.int
+    """Of which asset."""
+    cause: _builtins.str
+    """As in StatementLine."""
+    amount_atoms: _builtins.int
+    """In above zero, out below."""
+    other: _builtins.int
+    """The account on the other side."""
+    trade: _builtins.int
+    """The trade, or zero."""
+    def __init__(
+        self,
+        *,
+        log_index: _builtins.int = ...,
+        log_time_ns: _builtins.int = ...,
+        asset: _builtins.int = ...,
+        cause: _builtins.str = ...,
+        amount_atoms: _builtins.int = ...,
+        other: _builtins.int = ...,
+        trade: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_atoms", b"amount_atoms", "asset", b"asset", "cause", b"cause", "log_index", b"log_index", "log_time_ns", b"log_time_ns", "other", b"other", "trade", b"trade"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Movement: _TypeAlias = Movement  # noqa: Y015

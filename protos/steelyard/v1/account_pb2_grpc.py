@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class AccountServiceStub:
-    """Accounts, read only; money moves by AdminService.
+    """Accounts, read only; money moves by TradingService.Submit and AdminService.
     """
 
     def __init__(self, channel):
@@ -40,14 +40,38 @@ class AccountServiceStub:
                 request_serializer=steelyard_dot_v1_dot_account__pb2.GetBalancesRequest.SerializeToString,
                 response_deserializer=steelyard_dot_v1_dot_account__pb2.GetBalancesResponse.FromString,
                 _registered_method=True)
+        self.GetAccount = channel.unary_unary(
+                '/steelyard.v1.AccountService/GetAccount',
+                request_serializer=steelyard_dot_v1_dot_account__pb2.GetAccountRequest.SerializeToString,
+                response_deserializer=steelyard_dot_v1_dot_account__pb2.GetAccountResponse.FromString,
+                _registered_method=True)
+        self.GetStatement = channel.unary_unary(
+                '/steelyard.v1.AccountService/GetStatement',
+                request_serializer=steelyard_dot_v1_dot_account__pb2.GetStatementRequest.SerializeToString,
+                response_deserializer=steelyard_dot_v1_dot_account__pb2.GetStatementResponse.FromString,
+                _registered_method=True)
 
 
 class AccountServiceServicer:
-    """Accounts, read only; money moves by AdminService.
+    """Accounts, read only; money moves by TradingService.Submit and AdminService.
     """
 
     def GetBalances(self, request, context):
         """Free and held funds, by asset.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetAccount(self, request, context):
+        """Everything about an account but its funds and orders.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetStatement(self, request, context):
+        """Every movement between two log indexes, by cause, and that they sum to the change of the balances.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -61,6 +85,16 @@ def add_AccountServiceServicer_to_server(servicer, server):
                     request_deserializer=steelyard_dot_v1_dot_account__pb2.GetBalancesRequest.FromString,
                     response_serializer=steelyard_dot_v1_dot_account__pb2.GetBalancesResponse.SerializeToString,
             ),
+            'GetAccount': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAccount,
+                    request_deserializer=steelyard_dot_v1_dot_account__pb2.GetAccountRequest.FromString,
+                    response_serializer=steelyard_dot_v1_dot_account__pb2.GetAccountResponse.SerializeToString,
+            ),
+            'GetStatement': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetStatement,
+                    request_deserializer=steelyard_dot_v1_dot_account__pb2.GetStatementRequest.FromString,
+                    response_serializer=steelyard_dot_v1_dot_account__pb2.GetStatementResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'steelyard.v1.AccountService', rpc_method_handlers)
@@ -70,7 +104,7 @@ def add_AccountServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AccountService:
-    """Accounts, read only; money moves by AdminService.
+    """Accounts, read only; money moves by TradingService.Submit and AdminService.
     """
 
     @staticmethod
@@ -90,6 +124,60 @@ class AccountService:
             '/steelyard.v1.AccountService/GetBalances',
             steelyard_dot_v1_dot_account__pb2.GetBalancesRequest.SerializeToString,
             steelyard_dot_v1_dot_account__pb2.GetBalancesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/steelyard.v1.AccountService/GetAccount',
+            steelyard_dot_v1_dot_account__pb2.GetAccountRequest.SerializeToString,
+            steelyard_dot_v1_dot_account__pb2.GetAccountResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetStatement(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/steelyard.v1.AccountService/GetStatement',
+            steelyard_dot_v1_dot_account__pb2.GetStatementRequest.SerializeToString,
+            steelyard_dot_v1_dot_account__pb2.GetStatementResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class AccountServiceStub:
-    """Accounts, read only; money moves by AdminService."""
+    """Accounts, read only; money moves by TradingService.Submit and AdminService."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -35,17 +35,25 @@ class AccountServiceStub:
     def __new__(cls, channel: _aio.Channel) -> AccountServiceAsyncStub: ...
     GetBalances: _grpc.UnaryUnaryMultiCallable[_account_pb2.GetBalancesRequest, _account_pb2.GetBalancesResponse]
     """Free and held funds, by asset."""
+    GetAccount: _grpc.UnaryUnaryMultiCallable[_account_pb2.GetAccountRequest, _account_pb2.GetAccountResponse]
+    """Everything about an account but its funds and orders."""
+    GetStatement: _grpc.UnaryUnaryMultiCallable[_account_pb2.GetStatementRequest, _account_pb2.GetStatementResponse]
+    """Every movement between two log indexes, by cause, and that they sum to the change of the balances."""
 
 @_typing.type_check_only
 class AccountServiceAsyncStub(AccountServiceStub):
-    """Accounts, read only; money moves by AdminService."""
+    """Accounts, read only; money moves by TradingService.Submit and AdminService."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetBalances: _aio.UnaryUnaryMultiCallable[_account_pb2.GetBalancesRequest, _account_pb2.GetBalancesResponse]  # type: ignore[assignment]
     """Free and held funds, by asset."""
+    GetAccount: _aio.UnaryUnaryMultiCallable[_account_pb2.GetAccountRequest, _account_pb2.GetAccountResponse]  # type: ignore[assignment]
+    """Everything about an account but its funds and orders."""
+    GetStatement: _aio.UnaryUnaryMultiCallable[_account_pb2.GetStatementRequest, _account_pb2.GetStatementResponse]  # type: ignore[assignment]
+    """Every movement between two log indexes, by cause, and that they sum to the change of the balances."""
 
 class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Accounts, read only; money moves by AdminService."""
+    """Accounts, read only; money moves by TradingService.Submit and AdminService."""
 
     @_abc_1.abstractmethod
     def GetBalances(
@@ -54,5 +62,21 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_account_pb2.GetBalancesResponse, _abc.Awaitable[_account_pb2.GetBalancesResponse]]:
         """Free and held funds, by asset."""
+
+    @_abc_1.abstractmethod
+    def GetAccount(
+        self,
+        request: _account_pb2.GetAccountRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_pb2.GetAccountResponse, _abc.Awaitable[_account_pb2.GetAccountResponse]]:
+        """Everything about an account but its funds and orders."""
+
+    @_abc_1.abstractmethod
+    def GetStatement(
+        self,
+        request: _account_pb2.GetStatementRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_pb2.GetStatementResponse, _abc.Awaitable[_account_pb2.GetStatementResponse]]:
+        """Every movement between two log indexes, by cause, and that they sum to the change of the balances."""
 
 def add_AccountServiceServicer_to_server(servicer: AccountServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -36,6 +36,20 @@ class AdministerRequest(_message.Message):
     CREATE_API_KEY_FIELD_NUMBER: _builtins.int
     REVOKE_API_KEY_FIELD_NUMBER: _builtins.int
     ACTIVATE_VERSION_FIELD_NUMBER: _builtins.int
+    SET_INSTRUMENT_RULES_FIELD_NUMBER: _builtins.int
+    SET_MARK_FIELD_NUMBER: _builtins.int
+    START_AUCTION_FIELD_NUMBER: _builtins.int
+    SCHEDULE_STATE_FIELD_NUMBER: _builtins.int
+    OPEN_SUB_ACCOUNT_FIELD_NUMBER: _builtins.int
+    SET_ACCOUNT_RULES_FIELD_NUMBER: _builtins.int
+    SET_ORDER_LIMIT_FIELD_NUMBER: _builtins.int
+    SET_FROZEN_FIELD_NUMBER: _builtins.int
+    SET_LEGAL_HOLD_FIELD_NUMBER: _builtins.int
+    HOLD_FUNDS_FIELD_NUMBER: _builtins.int
+    RELEASE_HOLD_FIELD_NUMBER: _builtins.int
+    SET_FEE_TIER_FIELD_NUMBER: _builtins.int
+    SET_ACCOUNT_TIER_FIELD_NUMBER: _builtins.int
+    SET_REFERRER_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def once(self) -> _trading_pb2.Once:
         """Its place in the operator's session."""
@@ -76,6 +90,62 @@ class AdministerRequest(_message.Message):
     def activate_version(self) -> Global___ActivateVersion:
         """Let the group do what the next version does."""
 
+    @_builtins.property
+    def set_instrument_rules(self) -> Global___SetInstrumentRules:
+        """Set an instrument's protections."""
+
+    @_builtins.property
+    def set_mark(self) -> Global___SetMark:
+        """Set an instrument's mark price; needs FEED."""
+
+    @_builtins.property
+    def start_auction(self) -> Global___StartAuction:
+        """Collect orders, then trade them at one price."""
+
+    @_builtins.property
+    def schedule_state(self) -> Global___ScheduleState:
+        """Announce a move of an instrument."""
+
+    @_builtins.property
+    def open_sub_account(self) -> Global___OpenSubAccountOf:
+        """Open an account that belongs to a master."""
+
+    @_builtins.property
+    def set_account_rules(self) -> Global___SetAccountRules:
+        """Set what the operator decides about an account."""
+
+    @_builtins.property
+    def set_order_limit(self) -> Global___SetOrderLimit:
+        """Bound an account's single orders."""
+
+    @_builtins.property
+    def set_frozen(self) -> Global___SetFrozen:
+        """Freeze an account, or lift that."""
+
+    @_builtins.property
+    def set_legal_hold(self) -> Global___SetLegalHold:
+        """Put an account under legal hold, or lift that."""
+
+    @_builtins.property
+    def hold_funds(self) -> Global___HoldFunds:
+        """Set funds aside."""
+
+    @_builtins.property
+    def release_hold(self) -> Global___ReleaseHold:
+        """Give them back."""
+
+    @_builtins.property
+    def set_fee_tier(self) -> Global___SetFeeTier:
+        """Set the rates of a fee tier."""
+
+    @_builtins.property
+    def set_account_tier(self) -> Global___SetAccountTier:
+        """Give an account a tier."""
+
+    @_builtins.property
+    def set_referrer(self) -> Global___SetReferrer:
+        """Let somebody earn a share of an account's fees."""
+
     def __init__(
         self,
         *,
@@ -89,12 +159,26 @@ class AdministerRequest(_message.Message):
         create_api_key: Global___CreateApiKey | None = ...,
         revoke_api_key: Global___RevokeApiKey | None = ...,
         activate_version: Global___ActivateVersion | None = ...,
+        set_instrument_rules: Global___SetInstrumentRules | None = ...,
+        set_mark: Global___SetMark | None = ...,
+        start_auction: Global___StartAuction | None = ...,
+        schedule_state: Global___ScheduleState | None = ...,
+        open_sub_account: Global___OpenSubAccountOf | None = ...,
+        set_account_rules: Global___SetAccountRules | None = ...,
+        set_order_limit: Global___SetOrderLimit | None = ...,
+        set_frozen: Global___SetFrozen | None = ...,
+        set_legal_hold: Global___SetLegalHold | None = ...,
+        hold_funds: Global___HoldFunds | None = ...,
+        release_hold: Global___ReleaseHold | None = ...,
+        set_fee_tier: Global___SetFeeTier | None = ...,
+        set_account_tier: Global___SetAccountTier | None = ...,
+        set_referrer: Global___SetReferrer | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["activate_version", b"activate_version", "create_api_key", b"create_api_key", "deposit", b"deposit", "kind", b"kind", "list_asset", b"list_asset", "list_instrument", b"list_instrument", "once", b"once", "open_account", b"open_account", "revoke_api_key", b"revoke_api_key", "set_instrument_state", b"set_instrument_state", "withdraw", b"withdraw"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["activate_version", b"activate_version", "create_api_key", b"create_api_key", "deposit", b"deposit", "hold_funds", b"hold_funds", "kind", b"kind", "list_asset", b"list_asset", "list_instrument", b"list_instrument", "once", b"once", "open_account", b"open_account", "open_sub_account", b"open_sub_account", "release_hold", b"release_hold", "revoke_api_key", b"revoke_api_key", "schedule_state", b"schedule_state", "set_account_rules", b"set_account_rules", "set_account_tier", b"set_account_tier", "set_fee_tier", b"set_fee_tier", "set_frozen", b"set_frozen", "set_instrument_rules", b"set_instrument_rules", "set_instrument_state", b"set_instrument_state", "set_legal_hold", b"set_legal_hold", "set_mark", b"set_mark", "set_order_limit", b"set_order_limit", "set_referrer", b"set_referrer", "start_auction", b"start_auction", "withdraw", b"withdraw"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["activate_version", b"activate_version", "create_api_key", b"create_api_key", "deposit", b"deposit", "kind", b"kind", "list_asset", b"list_asset", "list_instrument", b"list_instrument", "once", b"once", "open_account", b"open_account", "revoke_api_key", b"revoke_api_key", "set_instrument_state", b"set_instrument_state", "withdraw", b"withdraw"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["activate_version", b"activate_version", "create_api_key", b"create_api_key", "deposit", b"deposit", "hold_funds", b"hold_funds", "kind", b"kind", "list_asset", b"list_asset", "list_instrument", b"list_instrument", "once", b"once", "open_account", b"open_account", "open_sub_account", b"open_sub_account", "release_hold", b"release_hold", "revoke_api_key", b"revoke_api_key", "schedule_state", b"schedule_state", "set_account_rules", b"set_account_rules", "set_account_tier", b"set_account_tier", "set_fee_tier", b"set_fee_tier", "set_frozen", b"set_frozen", "set_instrument_rules", b"set_instrument_rules", "set_instrument_state", b"set_instrument_state", "set_legal_hold", b"set_legal_hold", "set_mark", b"set_mark", "set_order_limit", b"set_order_limit", "set_referrer", b"set_referrer", "start_auction", b"start_auction", "withdraw", b"withdraw"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["list_asset", "list_instrument", "set_instrument_state", "open_account", "deposit", "withdraw", "create_api_key", "revoke_api_key", "activate_version"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["list_asset", "list_instrument", "set_instrument_state", "open_account", "deposit", "withdraw", "create_api_key", "revoke_api_key", "activate_version", "set_instrument_rules", "set_mark", "start_auction", "schedule_state", "open_sub_account", "set_account_rules", "set_order_limit", "set_frozen", "set_legal_hold", "hold_funds", "release_hold", "set_fee_tier", "set_account_tier", "set_referrer"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -355,7 +439,7 @@ class CreateApiKey(_message.Message):
     public_key: _builtins.bytes
     """32 bytes."""
     permissions: _builtins.int
-    """Sum of READ 1, TRADE 2, TRANSFER 4, WITHDRAW 8, OPERATE 16."""
+    """Sum of READ 1, TRADE 2, TRANSFER 4, WITHDRAW 8, OPERATE 16, FEED 32."""
     expires_ns: _builtins.int
     """Log time from which it is void; zero: never."""
     def __init__(
@@ -417,6 +501,482 @@ class ActivateVersion(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ActivateVersion: _TypeAlias = ActivateVersion  # noqa: Y015
+
+@_typing.final
+class SetInstrumentRules(_message.Message):
+    """Set an instrument's protections, all at once; zero says nothing."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTRUMENT_FIELD_NUMBER: _builtins.int
+    PRICE_STEP_TICKS_FIELD_NUMBER: _builtins.int
+    SIZE_STEP_LOTS_FIELD_NUMBER: _builtins.int
+    SIZE_MIN_LOTS_FIELD_NUMBER: _builtins.int
+    NOTIONAL_MAX_ATOMS_FIELD_NUMBER: _builtins.int
+    ORDERS_MAX_FIELD_NUMBER: _builtins.int
+    BUY_DOWN_PPM_FIELD_NUMBER: _builtins.int
+    BUY_UP_PPM_FIELD_NUMBER: _builtins.int
+    SELL_DOWN_PPM_FIELD_NUMBER: _builtins.int
+    SELL_UP_PPM_FIELD_NUMBER: _builtins.int
+    EXECUTION_DOWN_PPM_FIELD_NUMBER: _builtins.int
+    EXECUTION_UP_PPM_FIELD_NUMBER: _builtins.int
+    HALT_PPM_FIELD_NUMBER: _builtins.int
+    HALT_WINDOW_NS_FIELD_NUMBER: _builtins.int
+    HALT_NS_FIELD_NUMBER: _builtins.int
+    AUCTION_NS_FIELD_NUMBER: _builtins.int
+    SELF_TRADE_FIELD_NUMBER: _builtins.int
+    instrument: _builtins.int
+    """Which."""
+    price_step_ticks: _builtins.int
+    """Limits are multiples of this; zero: 1."""
+    size_step_lots: _builtins.int
+    """Sizes are multiples of this; zero: 1."""
+    size_min_lots: _builtins.int
+    """Smallest size; zero: 1."""
+    notional_max_atoms: _builtins.int
+    """Largest notional of one order; zero: none."""
+    orders_max: _builtins.int
+    """Open orders of one account; zero: the exchange's bound alone."""
+    buy_down_ppm: _builtins.int
+    """A buy's limit is at least the reference times this; 1000000 is the reference itself."""
+    buy_up_ppm: _builtins.int
+    """And at most the reference times this."""
+    sell_down_ppm: _builtins.int
+    """As for buys."""
+    sell_up_ppm: _builtins.int
+    """As for buys."""
+    execution_down_ppm: _builtins.int
+    """Trades are at least at the reference times this."""
+    execution_up_ppm: _builtins.int
+    """And at most at the reference times this."""
+    halt_ppm: _builtins.int
+    """A trade so far from the anchor halts trading."""
+    halt_window_ns: _builtins.int
+    """How long an anchor stands."""
+    halt_ns: _builtins.int
+    """How long the halt lasts."""
+    auction_ns: _builtins.int
+    """How long the auction after it collects orders."""
+    self_trade: _common_pb2.SelfTrade.ValueType
+    """What orders do that do not say; unspecified: they trade."""
+    def __init__(
+        self,
+        *,
+        instrument: _builtins.int = ...,
+        price_step_ticks: _builtins.int = ...,
+        size_step_lots: _builtins.int = ...,
+        size_min_lots: _builtins.int = ...,
+        notional_max_atoms: _builtins.int = ...,
+        orders_max: _builtins.int = ...,
+        buy_down_ppm: _builtins.int = ...,
+        buy_up_ppm: _builtins.int = ...,
+        sell_down_ppm: _builtins.int = ...,
+        sell_up_ppm: _builtins.int = ...,
+        execution_down_ppm: _builtins.int = ...,
+        execution_up_ppm: _builtins.int = ...,
+        halt_ppm: _builtins.int = ...,
+        halt_window_ns: _builtins.int = ...,
+        halt_ns: _builtins.int = ...,
+        auction_ns: _builtins.int = ...,
+        self_trade: _common_pb2.SelfTrade.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["auction_ns", b"auction_ns", "buy_down_ppm", b"buy_down_ppm", "buy_up_ppm", b"buy_up_ppm", "execution_down_ppm", b"execution_down_ppm", "execution_up_ppm", b"execution_up_ppm", "halt_ns", b"halt_ns", "halt_ppm", b"halt_ppm", "halt_window_ns", b"halt_window_ns", "instrument", b"instrument", "notional_max_atoms", b"notional_max_atoms", "orders_max", b"orders_max", "price_step_ticks", b"price_step_ticks", "self_trade", b"self_trade", "sell_down_ppm", b"sell_down_ppm", "sell_up_ppm", b"sell_up_ppm", "size_min_lots", b"size_min_lots", "size_step_lots", b"size_step_lots"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetInstrumentRules: _TypeAlias = SetInstrumentRules  # noqa: Y015
+
+@_typing.final
+class SetMark(_message.Message):
+    """Set an instrument's mark price."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTRUMENT_FIELD_NUMBER: _builtins.int
+    MARK_TICKS_FIELD_NUMBER: _builtins.int
+    instrument: _builtins.int
+    """Which."""
+    mark_ticks: _builtins.int
+    """Its mark."""
+    def __init__(
+        self,
+        *,
+        instrument: _builtins.int = ...,
+        mark_ticks: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instrument", b"instrument", "mark_ticks", b"mark_ticks"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetMark: _TypeAlias = SetMark  # noqa: Y015
+
+@_typing.final
+class StartAuction(_message.Message):
+    """Collect orders for a while, then trade them at one price and open."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTRUMENT_FIELD_NUMBER: _builtins.int
+    AUCTION_NS_FIELD_NUMBER: _builtins.int
+    instrument: _builtins.int
+    """Which."""
+    auction_ns: _builtins.int
+    """How long, in log time."""
+    def __init__(
+        self,
+        *,
+        instrument: _builtins.int = ...,
+        auction_ns: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["auction_ns", b"auction_ns", "instrument", b"instrument"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StartAuction: _TypeAlias = StartAuction  # noqa: Y015
+
+@_typing.final
+class ScheduleState(_message.Message):
+    """Announce that an instrument moves at a time."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTRUMENT_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    AT_NS_FIELD_NUMBER: _builtins.int
+    instrument: _builtins.int
+    """Which."""
+    state: _common_pb2.InstrumentState.ValueType
+    """Where to."""
+    at_ns: _builtins.int
+    """When, in log time; zero takes it back."""
+    def __init__(
+        self,
+        *,
+        instrument: _builtins.int = ...,
+        state: _common_pb2.InstrumentState.ValueType = ...,
+        at_ns: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_ns", b"at_ns", "instrument", b"instrument", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ScheduleState: _TypeAlias = ScheduleState  # noqa: Y015
+
+@_typing.final
+class OpenSubAccountOf(_message.Message):
+    """Open an account that belongs to a master."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MASTER_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    PERMISSIONS_FIELD_NUMBER: _builtins.int
+    master: _builtins.int
+    """Whose."""
+    account: _builtins.int
+    """Its id."""
+    permissions: _builtins.int
+    """What any of its keys may do."""
+    def __init__(
+        self,
+        *,
+        master: _builtins.int = ...,
+        account: _builtins.int = ...,
+        permissions: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "master", b"master", "permissions", b"permissions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OpenSubAccountOf: _TypeAlias = OpenSubAccountOf  # noqa: Y015
+
+@_typing.final
+class SetAccountRules(_message.Message):
+    """Set what the operator decides about an account."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    TRADE_GROUP_FIELD_NUMBER: _builtins.int
+    PERMISSIONS_FIELD_NUMBER: _builtins.int
+    ORDERS_MAX_FIELD_NUMBER: _builtins.int
+    account: _builtins.int
+    """Which."""
+    trade_group: _builtins.int
+    """Zero: none."""
+    permissions: _builtins.int
+    """What any of its keys may do."""
+    orders_max: _builtins.int
+    """Open orders at most; zero: the exchange's bound alone."""
+    def __init__(
+        self,
+        *,
+        account: _builtins.int = ...,
+        trade_group: _builtins.int = ...,
+        permissions: _builtins.int = ...,
+        orders_max: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "orders_max", b"orders_max", "permissions", b"permissions", "trade_group", b"trade_group"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetAccountRules: _TypeAlias = SetAccountRules  # noqa: Y015
+
+@_typing.final
+class SetOrderLimit(_message.Message):
+    """Bound an account's single orders in an instrument; zero: no bound."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    INSTRUMENT_FIELD_NUMBER: _builtins.int
+    SIZE_MAX_LOTS_FIELD_NUMBER: _builtins.int
+    NOTIONAL_MAX_ATOMS_FIELD_NUMBER: _builtins.int
+    account: _builtins.int
+    """Which."""
+    instrument: _builtins.int
+    """Where."""
+    size_max_lots: _builtins.int
+    """Size."""
+    notional_max_atoms: _builtins.int
+    """Notional."""
+    def __init__(
+        self,
+        *,
+        account: _builtins.int = ...,
+        instrument: _builtins.int = ...,
+        size_max_lots: _builtins.int = ...,
+        notional_max_atoms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "instrument", b"instrument", "notional_max_atoms", b"notional_max_atoms", "size_max_lots", b"size_max_lots"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetOrderLimit: _TypeAlias = SetOrderLimit  # noqa: Y015
+
+@_typing.final
+class SetFrozen(_message.Message):
+    """Freeze an account, or lift that."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    FROZEN_FIELD_NUMBER: _builtins.int
+    account: _builtins.int
+    """Which."""
+    frozen: _builtins.bool
+    """Whether it is."""
+    def __init__(
+        self,
+        *,
+        account: _builtins.int = ...,
+        frozen: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "frozen", b"frozen"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetFrozen: _TypeAlias = SetFrozen  # noqa: Y015
+
+@_typing.final
+class SetLegalHold(_message.Message):
+    """Put an account under legal hold, or lift that."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    ON_FIELD_NUMBER: _builtins.int
+    account: _builtins.int
+    """Which."""
+    on: _builtins.bool
+    """Whether it is."""
+    def __init__(
+        self,
+        *,
+        account: _builtins.int = ...,
+        on: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "on", b"on"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetLegalHold: _TypeAlias = SetLegalHold  # noqa: Y015
+
+@_typing.final
+class HoldFunds(_message.Message):
+    """Set a part of an account's free funds aside."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    HOLD_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    AMOUNT_ATOMS_FIELD_NUMBER: _builtins.int
+    LEGAL_FIELD_NUMBER: _builtins.int
+    account: _builtins.int
+    """Whose."""
+    hold: _builtins.int
+    """The hold's id, unique among the account's."""
+    asset: _builtins.int
+    """Which asset."""
+    amount_atoms: _builtins.int
+    """How much."""
+    legal: _builtins.bool
+    """By law."""
+    def __init__(
+        self,
+        *,
+        account: _builtins.int = ...,
+        hold: _builtins.int = ...,
+        asset: _builtins.int = ...,
+        amount_atoms: _builtins.int = ...,
+        legal: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "amount_atoms", b"amount_atoms", "asset", b"asset", "hold", b"hold", "legal", b"legal"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HoldFunds: _TypeAlias = HoldFunds  # noqa: Y015
+
+@_typing.final
+class ReleaseHold(_message.Message):
+    """Give held funds back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    HOLD_FIELD_NUMBER: _builtins.int
+    LEGAL_FIELD_NUMBER: _builtins.int
+    account: _builtins.int
+    """Whose."""
+    hold: _builtins.int
+    """Which."""
+    legal: _builtins.bool
+    """Needed for a legal one."""
+    def __init__(
+        self,
+        *,
+        account: _builtins.int = ...,
+        hold: _builtins.int = ...,
+        legal: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "hold", b"hold", "legal", b"legal"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReleaseHold: _TypeAlias = ReleaseHold  # noqa: Y015
+
+@_typing.final
+class SetFeeTier(_message.Message):
+    """Set the rates of a fee tier."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIER_FIELD_NUMBER: _builtins.int
+    INSTRUMENT_FIELD_NUMBER: _builtins.int
+    MAKER_PPM_FIELD_NUMBER: _builtins.int
+    TAKER_PPM_FIELD_NUMBER: _builtins.int
+    tier: _builtins.int
+    """Which, from 1."""
+    instrument: _builtins.int
+    """Where; zero: in all that have none of their own."""
+    maker_ppm: _builtins.int
+    """Of a resting order; below zero: a rebate."""
+    taker_ppm: _builtins.int
+    """Of an order that takes."""
+    def __init__(
+        self,
+        *,
+        tier: _builtins.int = ...,
+        instrument: _builtins.int = ...,
+        maker_ppm: _builtins.int = ...,
+        taker_ppm: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instrument", b"instrument", "maker_ppm", b"maker_ppm", "taker_ppm", b"taker_ppm", "tier", b"tier"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetFeeTier: _TypeAlias = SetFeeTier  # noqa: Y015
+
+@_typing.final
+class SetAccountTier(_message.Message):
+    """Give an account a tier."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    TIER_FIELD_NUMBER: _builtins.int
+    account: _builtins.int
+    """Which."""
+    tier: _builtins.int
+    """Zero: the listings' rates."""
+    def __init__(
+        self,
+        *,
+        account: _builtins.int = ...,
+        tier: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "tier", b"tier"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetAccountTier: _TypeAlias = SetAccountTier  # noqa: Y015
+
+@_typing.final
+class SetReferrer(_message.Message):
+    """Let somebody earn a share of an account's fees."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    REFERRER_FIELD_NUMBER: _builtins.int
+    SHARE_PPM_FIELD_NUMBER: _builtins.int
+    account: _builtins.int
+    """Whose fees."""
+    referrer: _builtins.int
+    """Who; zero ends it."""
+    share_ppm: _builtins.int
+    """How much of what is kept."""
+    def __init__(
+        self,
+        *,
+        account: _builtins.int = ...,
+        referrer: _builtins.int = ...,
+        share_ppm: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "referrer", b"referrer", "share_ppm", b"share_ppm"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetReferrer: _TypeAlias = SetReferrer  # noqa: Y015
 
 @_typing.final
 class GetTotalsRequest(_message.Message):
@@ -482,6 +1042,7 @@ class AssetTotal(_message.Message):
     FEES_ATOMS_FIELD_NUMBER: _builtins.int
     ROUNDING_ATOMS_FIELD_NUMBER: _builtins.int
     SUM_ATOMS_FIELD_NUMBER: _builtins.int
+    REFERRAL_ATOMS_FIELD_NUMBER: _builtins.int
     asset: _builtins.int
     """The asset."""
     customers_atoms: _builtins.int
@@ -494,6 +1055,8 @@ class AssetTotal(_message.Message):
     """What roundings left over."""
     sum_atoms: _builtins.int
     """Must be zero."""
+    referral_atoms: _builtins.int
+    """Referral shares earned and not yet paid."""
     def __init__(
         self,
         *,
@@ -503,10 +1066,11 @@ class AssetTotal(_message.Message):
         fees_atoms: _builtins.int = ...,
         rounding_atoms: _builtins.int = ...,
         sum_atoms: _builtins.int = ...,
+        referral_atoms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "customers_atoms", b"customers_atoms", "fees_atoms", b"fees_atoms", "omnibus_atoms", b"omnibus_atoms", "rounding_atoms", b"rounding_atoms", "sum_atoms", b"sum_atoms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "customers_atoms", b"customers_atoms", "fees_atoms", b"fees_atoms", "omnibus_atoms", b"omnibus_atoms", "referral_atoms", b"referral_atoms", "rounding_atoms", b"rounding_atoms", "sum_atoms", b"sum_atoms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -113,6 +113,8 @@ class _InstrumentStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Instr
     """Stopped; takes cancels only."""
     INSTRUMENT_STATE_CLOSED: _InstrumentState.ValueType  # 6
     """Over; its orders were cancelled."""
+    INSTRUMENT_STATE_AUCTION: _InstrumentState.ValueType  # 7
+    """Collects orders; nothing trades until one price is found for all."""
 
 class InstrumentState(_InstrumentState, metaclass=_InstrumentStateEnumTypeWrapper):
     """What an instrument allows at the moment."""
@@ -131,7 +133,177 @@ INSTRUMENT_STATE_HALTED: InstrumentState.ValueType  # 5
 """Stopped; takes cancels only."""
 INSTRUMENT_STATE_CLOSED: InstrumentState.ValueType  # 6
 """Over; its orders were cancelled."""
+INSTRUMENT_STATE_AUCTION: InstrumentState.ValueType  # 7
+"""Collects orders; nothing trades until one price is found for all."""
 Global___InstrumentState: _TypeAlias = InstrumentState  # noqa: Y015
+
+class _SelfTrade:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SelfTradeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SelfTrade.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SELF_TRADE_UNSPECIFIED: _SelfTrade.ValueType  # 0
+    """The default: the account's, else the instrument's."""
+    SELF_TRADE_NONE: _SelfTrade.ValueType  # 1
+    """They trade."""
+    SELF_TRADE_EXPIRE_TAKER: _SelfTrade.ValueType  # 2
+    """What is left of the incoming order expires."""
+    SELF_TRADE_EXPIRE_MAKER: _SelfTrade.ValueType  # 3
+    """The resting order expires."""
+    SELF_TRADE_EXPIRE_BOTH: _SelfTrade.ValueType  # 4
+    """Both expire."""
+    SELF_TRADE_DECREMENT: _SelfTrade.ValueType  # 5
+    """Both shrink by the smaller rest."""
+    SELF_TRADE_TRANSFER: _SelfTrade.ValueType  # 6
+    """As DECREMENT, and what is prevented changes hands without a fee, if both orders say so."""
+
+class SelfTrade(_SelfTrade, metaclass=_SelfTradeEnumTypeWrapper):
+    """What happens when an order meets one of the same account, or of the same trade group."""
+
+SELF_TRADE_UNSPECIFIED: SelfTrade.ValueType  # 0
+"""The default: the account's, else the instrument's."""
+SELF_TRADE_NONE: SelfTrade.ValueType  # 1
+"""They trade."""
+SELF_TRADE_EXPIRE_TAKER: SelfTrade.ValueType  # 2
+"""What is left of the incoming order expires."""
+SELF_TRADE_EXPIRE_MAKER: SelfTrade.ValueType  # 3
+"""The resting order expires."""
+SELF_TRADE_EXPIRE_BOTH: SelfTrade.ValueType  # 4
+"""Both expire."""
+SELF_TRADE_DECREMENT: SelfTrade.ValueType  # 5
+"""Both shrink by the smaller rest."""
+SELF_TRADE_TRANSFER: SelfTrade.ValueType  # 6
+"""As DECREMENT, and what is prevented changes hands without a fee, if both orders say so."""
+Global___SelfTrade: _TypeAlias = SelfTrade  # noqa: Y015
+
+class _TriggerKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TriggerKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TriggerKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TRIGGER_KIND_UNSPECIFIED: _TriggerKind.ValueType  # 0
+    """None: the order does not wait."""
+    TRIGGER_KIND_STOP: _TriggerKind.ValueType  # 1
+    """Buy at or above the trigger, sell at or below."""
+    TRIGGER_KIND_TAKE_PROFIT: _TriggerKind.ValueType  # 2
+    """Buy at or below the trigger, sell at or above."""
+
+class TriggerKind(_TriggerKind, metaclass=_TriggerKindEnumTypeWrapper):
+    """Which way the price must go to wake a waiting order."""
+
+TRIGGER_KIND_UNSPECIFIED: TriggerKind.ValueType  # 0
+"""None: the order does not wait."""
+TRIGGER_KIND_STOP: TriggerKind.ValueType  # 1
+"""Buy at or above the trigger, sell at or below."""
+TRIGGER_KIND_TAKE_PROFIT: TriggerKind.ValueType  # 2
+"""Buy at or below the trigger, sell at or above."""
+Global___TriggerKind: _TypeAlias = TriggerKind  # noqa: Y015
+
+class _PriceSource:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PriceSourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PriceSource.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PRICE_SOURCE_UNSPECIFIED: _PriceSource.ValueType  # 0
+    """The default: LAST."""
+    PRICE_SOURCE_LAST: _PriceSource.ValueType  # 1
+    """The last trade's."""
+    PRICE_SOURCE_MARK: _PriceSource.ValueType  # 2
+    """The mark."""
+
+class PriceSource(_PriceSource, metaclass=_PriceSourceEnumTypeWrapper):
+    """Which price wakes a waiting order."""
+
+PRICE_SOURCE_UNSPECIFIED: PriceSource.ValueType  # 0
+"""The default: LAST."""
+PRICE_SOURCE_LAST: PriceSource.ValueType  # 1
+"""The last trade's."""
+PRICE_SOURCE_MARK: PriceSource.ValueType  # 2
+"""The mark."""
+Global___PriceSource: _TypeAlias = PriceSource  # noqa: Y015
+
+class _OrderState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _OrderStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OrderState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ORDER_STATE_UNSPECIFIED: _OrderState.ValueType  # 0
+    """Missing; never sent."""
+    ORDER_STATE_PENDING: _OrderState.ValueType  # 1
+    """Waits for the first order of its list to be filled."""
+    ORDER_STATE_WAITING: _OrderState.ValueType  # 2
+    """Waits for its trigger."""
+    ORDER_STATE_WORKING: _OrderState.ValueType  # 3
+    """In the book."""
+
+class OrderState(_OrderState, metaclass=_OrderStateEnumTypeWrapper):
+    """Where a living order stands."""
+
+ORDER_STATE_UNSPECIFIED: OrderState.ValueType  # 0
+"""Missing; never sent."""
+ORDER_STATE_PENDING: OrderState.ValueType  # 1
+"""Waits for the first order of its list to be filled."""
+ORDER_STATE_WAITING: OrderState.ValueType  # 2
+"""Waits for its trigger."""
+ORDER_STATE_WORKING: OrderState.ValueType  # 3
+"""In the book."""
+Global___OrderState: _TypeAlias = OrderState  # noqa: Y015
+
+class _ListKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ListKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ListKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LIST_KIND_UNSPECIFIED: _ListKind.ValueType  # 0
+    """Missing; refused."""
+    LIST_KIND_OCO: _ListKind.ValueType  # 1
+    """Two orders: any fill or the trigger of one cancels the other."""
+    LIST_KIND_OTO: _ListKind.ValueType  # 2
+    """The second is admitted when the first is completely filled."""
+    LIST_KIND_OTOCO: _ListKind.ValueType  # 3
+    """As OTO, and the second and third are an OCO."""
+
+class ListKind(_ListKind, metaclass=_ListKindEnumTypeWrapper):
+    """How the orders of a list depend on each other."""
+
+LIST_KIND_UNSPECIFIED: ListKind.ValueType  # 0
+"""Missing; refused."""
+LIST_KIND_OCO: ListKind.ValueType  # 1
+"""Two orders: any fill or the trigger of one cancels the other."""
+LIST_KIND_OTO: ListKind.ValueType  # 2
+"""The second is admitted when the first is completely filled."""
+LIST_KIND_OTOCO: ListKind.ValueType  # 3
+"""As OTO, and the second and third are an OCO."""
+Global___ListKind: _TypeAlias = ListKind  # noqa: Y015
+
+class _BatchMode:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _BatchModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BatchMode.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    BATCH_MODE_UNSPECIFIED: _BatchMode.ValueType  # 0
+    """Missing; refused."""
+    BATCH_MODE_EACH: _BatchMode.ValueType  # 1
+    """Every leg stands for itself."""
+    BATCH_MODE_ALL_OR_NONE: _BatchMode.ValueType  # 2
+    """All legs or none."""
+
+class BatchMode(_BatchMode, metaclass=_BatchModeEnumTypeWrapper):
+    """What one fault in a batch does to the rest."""
+
+BATCH_MODE_UNSPECIFIED: BatchMode.ValueType  # 0
+"""Missing; refused."""
+BATCH_MODE_EACH: BatchMode.ValueType  # 1
+"""Every leg stands for itself."""
+BATCH_MODE_ALL_OR_NONE: BatchMode.ValueType  # 2
+"""All legs or none."""
+Global___BatchMode: _TypeAlias = BatchMode  # noqa: Y015
 
 class _ReadMode:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -251,6 +423,56 @@ class _RejectEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reject.ValueTy
     """Balance limit."""
     REJECT_STORAGE_LOW: _Reject.ValueType  # 41
     """Storage low."""
+    REJECT_ACCOUNT_FROZEN: _Reject.ValueType  # 42
+    """Account frozen."""
+    REJECT_LEGAL_HOLD: _Reject.ValueType  # 43
+    """Legal hold."""
+    REJECT_NOT_FAMILY: _Reject.ValueType  # 44
+    """Not family."""
+    REJECT_TOO_MANY_SUB_ACCOUNTS: _Reject.ValueType  # 45
+    """Too many sub accounts."""
+    REJECT_UNKNOWN_HOLD: _Reject.ValueType  # 46
+    """Unknown hold."""
+    REJECT_HOLD_EXISTS: _Reject.ValueType  # 47
+    """Hold exists."""
+    REJECT_TOO_MANY_HOLDS: _Reject.ValueType  # 48
+    """Too many holds."""
+    REJECT_UNKNOWN_TIER: _Reject.ValueType  # 49
+    """Unknown tier."""
+    REJECT_TOO_MANY_TIERS: _Reject.ValueType  # 50
+    """Too many tiers."""
+    REJECT_PRICE_OFF_STEP: _Reject.ValueType  # 51
+    """Price off step."""
+    REJECT_SIZE_OFF_STEP: _Reject.ValueType  # 52
+    """Size off step."""
+    REJECT_EXPIRY_IN_PAST: _Reject.ValueType  # 53
+    """Expiry in past."""
+    REJECT_TRIGGER_OUT_OF_RANGE: _Reject.ValueType  # 54
+    """Trigger out of range."""
+    REJECT_NO_REFERENCE_PRICE: _Reject.ValueType  # 55
+    """No reference price."""
+    REJECT_PRICE_BAND: _Reject.ValueType  # 56
+    """Price band."""
+    REJECT_TRIGGER_ALREADY_MET: _Reject.ValueType  # 57
+    """Trigger already met."""
+    REJECT_NOTHING_TO_CHANGE: _Reject.ValueType  # 58
+    """Nothing to change."""
+    REJECT_TOO_MANY_LEGS: _Reject.ValueType  # 59
+    """Too many legs."""
+    REJECT_SELF_TRADE: _Reject.ValueType  # 60
+    """Self trade."""
+    REJECT_EXPIRED: _Reject.ValueType  # 61
+    """Expired."""
+    REJECT_OTHER_LEG: _Reject.ValueType  # 62
+    """Other leg."""
+    REJECT_COUNTDOWN: _Reject.ValueType  # 63
+    """Countdown."""
+    REJECT_AMENDED_BELOW_FILLED: _Reject.ValueType  # 64
+    """Amended below filled."""
+    REJECT_INSTRUMENT_CLOSED: _Reject.ValueType  # 65
+    """Instrument closed."""
+    REJECT_VOLATILITY_HALT: _Reject.ValueType  # 66
+    """Volatility halt."""
 
 class Reject(_Reject, metaclass=_RejectEnumTypeWrapper):
     """Why the exchange refused a well-formed command; a normal reply, the same for ever."""
@@ -339,6 +561,56 @@ REJECT_BALANCE_LIMIT: Reject.ValueType  # 40
 """Balance limit."""
 REJECT_STORAGE_LOW: Reject.ValueType  # 41
 """Storage low."""
+REJECT_ACCOUNT_FROZEN: Reject.ValueType  # 42
+"""Account frozen."""
+REJECT_LEGAL_HOLD: Reject.ValueType  # 43
+"""Legal hold."""
+REJECT_NOT_FAMILY: Reject.ValueType  # 44
+"""Not family."""
+REJECT_TOO_MANY_SUB_ACCOUNTS: Reject.ValueType  # 45
+"""Too many sub accounts."""
+REJECT_UNKNOWN_HOLD: Reject.ValueType  # 46
+"""Unknown hold."""
+REJECT_HOLD_EXISTS: Reject.ValueType  # 47
+"""Hold exists."""
+REJECT_TOO_MANY_HOLDS: Reject.ValueType  # 48
+"""Too many holds."""
+REJECT_UNKNOWN_TIER: Reject.ValueType  # 49
+"""Unknown tier."""
+REJECT_TOO_MANY_TIERS: Reject.ValueType  # 50
+"""Too many tiers."""
+REJECT_PRICE_OFF_STEP: Reject.ValueType  # 51
+"""Price off step."""
+REJECT_SIZE_OFF_STEP: Reject.ValueType  # 52
+"""Size off step."""
+REJECT_EXPIRY_IN_PAST: Reject.ValueType  # 53
+"""Expiry in past."""
+REJECT_TRIGGER_OUT_OF_RANGE: Reject.ValueType  # 54
+"""Trigger out of range."""
+REJECT_NO_REFERENCE_PRICE: Reject.ValueType  # 55
+"""No reference price."""
+REJECT_PRICE_BAND: Reject.ValueType  # 56
+"""Price band."""
+REJECT_TRIGGER_ALREADY_MET: Reject.ValueType  # 57
+"""Trigger already met."""
+REJECT_NOTHING_TO_CHANGE: Reject.ValueType  # 58
+"""Nothing to change."""
+REJECT_TOO_MANY_LEGS: Reject.ValueType  # 59
+"""Too many legs."""
+REJECT_SELF_TRADE: Reject.ValueType  # 60
+"""Self trade."""
+REJECT_EXPIRED: Reject.ValueType  # 61
+"""Expired."""
+REJECT_OTHER_LEG: Reject.ValueType  # 62
+"""Other leg."""
+REJECT_COUNTDOWN: Reject.ValueType  # 63
+"""Countdown."""
+REJECT_AMENDED_BELOW_FILLED: Reject.ValueType  # 64
+"""Amended below filled."""
+REJECT_INSTRUMENT_CLOSED: Reject.ValueType  # 65
+"""Instrument closed."""
+REJECT_VOLATILITY_HALT: Reject.ValueType  # 66
+"""Volatility halt."""
 Global___Reject: _TypeAlias = Reject  # noqa: Y015
 
 @_typing.final

@@ -25,13 +25,17 @@ _sym_db = _symbol_database.Default()
 from steelyard.v1 import common_pb2 as steelyard_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1esteelyard/v1/market_data.proto\x12\x0csteelyard.v1\x1a\x19steelyard/v1/common.proto\":\n\x16ListInstrumentsRequest\x12 \n\x02\x61t\x18\x01 \x01(\x0b\x32\x14.steelyard.v1.ReadAt\"\x80\x01\n\x17ListInstrumentsResponse\x12\x11\n\tlog_index\x18\x01 \x01(\x04\x12#\n\x06\x61ssets\x18\x02 \x03(\x0b\x32\x13.steelyard.v1.Asset\x12-\n\x0binstruments\x18\x03 \x03(\x0b\x32\x18.steelyard.v1.Instrument\"8\n\x05\x41sset\x12\r\n\x05\x61sset\x18\x01 \x01(\r\x12\x0e\n\x06symbol\x18\x02 \x01(\t\x12\x10\n\x08\x64\x65\x63imals\x18\x03 \x01(\r\"\x9d\x03\n\nInstrument\x12\x12\n\ninstrument\x18\x01 \x01(\r\x12\x0e\n\x06symbol\x18\x02 \x01(\t\x12\x12\n\nbase_asset\x18\x03 \x01(\r\x12\x13\n\x0bquote_asset\x18\x04 \x01(\r\x12\x15\n\rtick_mantissa\x18\x05 \x01(\x03\x12\x15\n\rtick_decimals\x18\x06 \x01(\r\x12\x14\n\x0clot_mantissa\x18\x07 \x01(\x03\x12\x14\n\x0clot_decimals\x18\x08 \x01(\r\x12\x11\n\tlot_atoms\x18\t \x01(\x03\x12\x16\n\x0etick_lot_atoms\x18\n \x01(\x03\x12\x17\n\x0fprice_max_ticks\x18\x0b \x01(\x03\x12\x15\n\rsize_max_lots\x18\x0c \x01(\x03\x12\x1a\n\x12notional_min_atoms\x18\r \x01(\x03\x12\x11\n\tmaker_ppm\x18\x0e \x01(\x12\x12\x11\n\ttaker_ppm\x18\x0f \x01(\x12\x12\x1d\n\x15market_protection_ppm\x18\x10 \x01(\x03\x12,\n\x05state\x18\x11 \x01(\x0e\x32\x1d.steelyard.v1.InstrumentState\"U\n\x0eGetBookRequest\x12 \n\x02\x61t\x18\x01 \x01(\x0b\x32\x14.steelyard.v1.ReadAt\x12\x12\n\ninstrument\x18\x02 \x01(\r\x12\r\n\x05\x64\x65pth\x18\x03 \x01(\r\"n\n\x0fGetBookResponse\x12\x11\n\tlog_index\x18\x01 \x01(\x04\x12\x11\n\tbid_ticks\x18\x02 \x03(\x03\x12\x10\n\x08\x62id_lots\x18\x03 \x03(\x03\x12\x11\n\task_ticks\x18\x04 \x03(\x03\x12\x10\n\x08\x61sk_lots\x18\x05 \x03(\x03\x32\xbb\x01\n\x11MarketDataService\x12^\n\x0fListInstruments\x12$.steelyard.v1.ListInstrumentsRequest\x1a%.steelyard.v1.ListInstrumentsResponse\x12\x46\n\x07GetBook\x12\x1c.steelyard.v1.GetBookRequest\x1a\x1d.steelyard.v1.GetBookResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1esteelyard/v1/market_data.proto\x12\x0csteelyard.v1\x1a\x19steelyard/v1/common.proto\":\n\x16ListInstrumentsRequest\x12 \n\x02\x61t\x18\x01 \x01(\x0b\x32\x14.steelyard.v1.ReadAt\"\x80\x01\n\x17ListInstrumentsResponse\x12\x11\n\tlog_index\x18\x01 \x01(\x04\x12#\n\x06\x61ssets\x18\x02 \x03(\x0b\x32\x13.steelyard.v1.Asset\x12-\n\x0binstruments\x18\x03 \x03(\x0b\x32\x18.steelyard.v1.Instrument\"8\n\x05\x41sset\x12\r\n\x05\x61sset\x18\x01 \x01(\r\x12\x0e\n\x06symbol\x18\x02 \x01(\t\x12\x10\n\x08\x64\x65\x63imals\x18\x03 \x01(\r\"\xb7\x04\n\nInstrument\x12\x12\n\ninstrument\x18\x01 \x01(\r\x12\x0e\n\x06symbol\x18\x02 \x01(\t\x12\x12\n\nbase_asset\x18\x03 \x01(\r\x12\x13\n\x0bquote_asset\x18\x04 \x01(\r\x12\x15\n\rtick_mantissa\x18\x05 \x01(\x03\x12\x15\n\rtick_decimals\x18\x06 \x01(\r\x12\x14\n\x0clot_mantissa\x18\x07 \x01(\x03\x12\x14\n\x0clot_decimals\x18\x08 \x01(\r\x12\x11\n\tlot_atoms\x18\t \x01(\x03\x12\x16\n\x0etick_lot_atoms\x18\n \x01(\x03\x12\x17\n\x0fprice_max_ticks\x18\x0b \x01(\x03\x12\x15\n\rsize_max_lots\x18\x0c \x01(\x03\x12\x1a\n\x12notional_min_atoms\x18\r \x01(\x03\x12\x11\n\tmaker_ppm\x18\x0e \x01(\x12\x12\x11\n\ttaker_ppm\x18\x0f \x01(\x12\x12\x1d\n\x15market_protection_ppm\x18\x10 \x01(\x03\x12,\n\x05state\x18\x11 \x01(\x0e\x32\x1d.steelyard.v1.InstrumentState\x12,\n\x05rules\x18\x12 \x01(\x0b\x32\x1d.steelyard.v1.InstrumentRules\x12\x12\n\nlast_ticks\x18\x13 \x01(\x03\x12\x12\n\nmark_ticks\x18\x14 \x01(\x03\x12\x31\n\nnext_state\x18\x15 \x01(\x0e\x32\x1d.steelyard.v1.InstrumentState\x12\x0f\n\x07next_ns\x18\x16 \x01(\x03\"\x92\x03\n\x0fInstrumentRules\x12\x18\n\x10price_step_ticks\x18\x02 \x01(\x03\x12\x16\n\x0esize_step_lots\x18\x03 \x01(\x03\x12\x15\n\rsize_min_lots\x18\x04 \x01(\x03\x12\x1a\n\x12notional_max_atoms\x18\x05 \x01(\x03\x12\x12\n\norders_max\x18\x06 \x01(\r\x12\x14\n\x0c\x62uy_down_ppm\x18\x07 \x01(\x03\x12\x12\n\nbuy_up_ppm\x18\x08 \x01(\x03\x12\x15\n\rsell_down_ppm\x18\t \x01(\x03\x12\x13\n\x0bsell_up_ppm\x18\n \x01(\x03\x12\x1a\n\x12\x65xecution_down_ppm\x18\x0b \x01(\x03\x12\x18\n\x10\x65xecution_up_ppm\x18\x0c \x01(\x03\x12\x10\n\x08halt_ppm\x18\r \x01(\x03\x12\x16\n\x0ehalt_window_ns\x18\x0e \x01(\x03\x12\x0f\n\x07halt_ns\x18\x0f \x01(\x03\x12\x12\n\nauction_ns\x18\x10 \x01(\x03\x12+\n\nself_trade\x18\x11 \x01(\x0e\x32\x17.steelyard.v1.SelfTrade\"U\n\x0eGetBookRequest\x12 \n\x02\x61t\x18\x01 \x01(\x0b\x32\x14.steelyard.v1.ReadAt\x12\x12\n\ninstrument\x18\x02 \x01(\r\x12\r\n\x05\x64\x65pth\x18\x03 \x01(\r\"n\n\x0fGetBookResponse\x12\x11\n\tlog_index\x18\x01 \x01(\x04\x12\x11\n\tbid_ticks\x18\x02 \x03(\x03\x12\x10\n\x08\x62id_lots\x18\x03 \x03(\x03\x12\x11\n\task_ticks\x18\x04 \x03(\x03\x12\x10\n\x08\x61sk_lots\x18\x05 \x03(\x03\"\\\n\x10GetOrdersRequest\x12 \n\x02\x61t\x18\x01 \x01(\x0b\x32\x14.steelyard.v1.ReadAt\x12\x12\n\ninstrument\x18\x02 \x01(\r\x12\x12\n\norders_max\x18\x03 \x01(\r\"x\n\x11GetOrdersResponse\x12\x11\n\tlog_index\x18\x01 \x01(\x04\x12\'\n\x04\x62ids\x18\x02 \x03(\x0b\x32\x19.steelyard.v1.PublicOrder\x12\'\n\x04\x61sks\x18\x03 \x03(\x0b\x32\x19.steelyard.v1.PublicOrder\"@\n\x0bPublicOrder\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\x13\n\x0bprice_ticks\x18\x02 \x01(\x03\x12\x0c\n\x04lots\x18\x03 \x01(\x03\"&\n\x10GetTickerRequest\x12\x12\n\ninstrument\x18\x01 \x01(\r\"M\n\x11GetTickerResponse\x12\x11\n\tlog_index\x18\x01 \x01(\x04\x12%\n\x07tickers\x18\x02 \x03(\x0b\x32\x14.steelyard.v1.Ticker\"\xac\x02\n\x06Ticker\x12\x12\n\ninstrument\x18\x01 \x01(\r\x12\x12\n\nlast_ticks\x18\x02 \x01(\x03\x12\x11\n\tlast_lots\x18\x03 \x01(\x03\x12\x11\n\tbid_ticks\x18\x04 \x01(\x03\x12\x10\n\x08\x62id_lots\x18\x05 \x01(\x03\x12\x11\n\task_ticks\x18\x06 \x01(\x03\x12\x10\n\x08\x61sk_lots\x18\x07 \x01(\x03\x12\x12\n\nopen_ticks\x18\x08 \x01(\x03\x12\x12\n\nhigh_ticks\x18\t \x01(\x03\x12\x11\n\tlow_ticks\x18\n \x01(\x03\x12\x13\n\x0bvolume_lots\x18\x0b \x01(\x03\x12\x14\n\x0cvolume_atoms\x18\x0c \x01(\x03\x12\x0e\n\x06trades\x18\r \x01(\x04\x12\x12\n\nmark_ticks\x18\x0e \x01(\x03\x12\x13\n\x0blog_time_ns\x18\x0f \x01(\x03\"P\n\x11ListTradesRequest\x12\x12\n\ninstrument\x18\x01 \x01(\r\x12\x13\n\x0b\x61\x66ter_trade\x18\x02 \x01(\x04\x12\x12\n\ntrades_max\x18\x03 \x01(\r\"R\n\x12ListTradesResponse\x12\x11\n\tlog_index\x18\x01 \x01(\x04\x12)\n\x06trades\x18\x02 \x03(\x0b\x32\x19.steelyard.v1.PublicTrade\"\x94\x01\n\x0bPublicTrade\x12\r\n\x05trade\x18\x01 \x01(\x04\x12\x11\n\tlog_index\x18\x02 \x01(\x04\x12\x13\n\x0blog_time_ns\x18\x03 \x01(\x03\x12\x13\n\x0bprice_ticks\x18\x04 \x01(\x03\x12\x11\n\tsize_lots\x18\x05 \x01(\x03\x12&\n\ntaker_side\x18\x06 \x01(\x0e\x32\x12.steelyard.v1.Side\"x\n\x12ListCandlesRequest\x12\x12\n\ninstrument\x18\x01 \x01(\r\x12(\n\x08interval\x18\x02 \x01(\x0e\x32\x16.steelyard.v1.Interval\x12\x0f\n\x07\x66rom_ns\x18\x03 \x01(\x03\x12\x13\n\x0b\x63\x61ndles_max\x18\x04 \x01(\r\"O\n\x13ListCandlesResponse\x12\x11\n\tlog_index\x18\x01 \x01(\x04\x12%\n\x07\x63\x61ndles\x18\x02 \x03(\x0b\x32\x14.steelyard.v1.Candle\"\xbd\x01\n\x06\x43\x61ndle\x12\x10\n\x08start_ns\x18\x01 \x01(\x03\x12\x12\n\nopen_ticks\x18\x02 \x01(\x03\x12\x12\n\nhigh_ticks\x18\x03 \x01(\x03\x12\x11\n\tlow_ticks\x18\x04 \x01(\x03\x12\x13\n\x0b\x63lose_ticks\x18\x05 \x01(\x03\x12\x13\n\x0bvolume_lots\x18\x06 \x01(\x03\x12\x14\n\x0cvolume_atoms\x18\x07 \x01(\x03\x12\x0e\n\x06trades\x18\x08 \x01(\x04\x12\x16\n\x0etaker_buy_lots\x18\t \x01(\x03\"\x84\x01\n\x0cWatchRequest\x12\x12\n\ninstrument\x18\x01 \x01(\r\x12\'\n\x08\x63hannels\x18\x02 \x03(\x0e\x32\x15.steelyard.v1.Channel\x12(\n\x08interval\x18\x03 \x01(\x0e\x32\x16.steelyard.v1.Interval\x12\r\n\x05\x64\x65pth\x18\x04 \x01(\r\"\xf5\x02\n\rWatchResponse\x12\x11\n\tlog_index\x18\x01 \x01(\x04\x12\x13\n\x0blog_time_ns\x18\x02 \x01(\x03\x12\x0f\n\x07picture\x18\x03 \x01(\x08\x12 \n\x04\x62\x65st\x18\x04 \x01(\x0b\x32\x12.steelyard.v1.Best\x12)\n\x06levels\x18\x05 \x03(\x0b\x32\x19.steelyard.v1.LevelUpdate\x12)\n\x06orders\x18\x06 \x03(\x0b\x32\x19.steelyard.v1.OrderUpdate\x12)\n\x06trades\x18\x07 \x03(\x0b\x32\x19.steelyard.v1.PublicTrade\x12$\n\x06ticker\x18\x08 \x01(\x0b\x32\x14.steelyard.v1.Ticker\x12$\n\x06\x63\x61ndle\x18\t \x01(\x0b\x32\x14.steelyard.v1.Candle\x12*\n\x06status\x18\n \x03(\x0b\x32\x1a.steelyard.v1.StatusUpdate\x12\x10\n\x08\x63hecksum\x18\x0b \x01(\x07\"P\n\x04\x42\x65st\x12\x11\n\tbid_ticks\x18\x01 \x01(\x03\x12\x10\n\x08\x62id_lots\x18\x02 \x01(\x03\x12\x11\n\task_ticks\x18\x03 \x01(\x03\x12\x10\n\x08\x61sk_lots\x18\x04 \x01(\x03\"b\n\x0bLevelUpdate\x12 \n\x04side\x18\x01 \x01(\x0e\x32\x12.steelyard.v1.Side\x12\x13\n\x0bprice_ticks\x18\x02 \x01(\x03\x12\x0c\n\x04lots\x18\x03 \x01(\x03\x12\x0e\n\x06orders\x18\x04 \x01(\r\"b\n\x0bOrderUpdate\x12 \n\x04side\x18\x01 \x01(\x0e\x32\x12.steelyard.v1.Side\x12\x0e\n\x06number\x18\x02 \x01(\x04\x12\x13\n\x0bprice_ticks\x18\x03 \x01(\x03\x12\x0c\n\x04lots\x18\x04 \x01(\x03\"\xc1\x01\n\x0cStatusUpdate\x12,\n\x05state\x18\x01 \x01(\x0e\x32\x1d.steelyard.v1.InstrumentState\x12\x31\n\nnext_state\x18\x02 \x01(\x0e\x32\x1d.steelyard.v1.InstrumentState\x12\x0f\n\x07next_ns\x18\x03 \x01(\x03\x12\x12\n\nmark_ticks\x18\x04 \x01(\x03\x12\x15\n\rauction_ticks\x18\x05 \x01(\x03\x12\x14\n\x0c\x61uction_lots\x18\x06 \x01(\x03*\xb8\x02\n\x08Interval\x12\x18\n\x14INTERVAL_UNSPECIFIED\x10\x00\x12\x0f\n\x0bINTERVAL_1S\x10\x01\x12\x0f\n\x0bINTERVAL_1M\x10\x02\x12\x0f\n\x0bINTERVAL_3M\x10\x03\x12\x0f\n\x0bINTERVAL_5M\x10\x04\x12\x10\n\x0cINTERVAL_15M\x10\x05\x12\x10\n\x0cINTERVAL_30M\x10\x06\x12\x0f\n\x0bINTERVAL_1H\x10\x07\x12\x0f\n\x0bINTERVAL_2H\x10\x08\x12\x0f\n\x0bINTERVAL_4H\x10\t\x12\x0f\n\x0bINTERVAL_6H\x10\n\x12\x0f\n\x0bINTERVAL_8H\x10\x0b\x12\x10\n\x0cINTERVAL_12H\x10\x0c\x12\x0f\n\x0bINTERVAL_1D\x10\r\x12\x0f\n\x0bINTERVAL_3D\x10\x0e\x12\x0f\n\x0bINTERVAL_1W\x10\x0f\x12\x10\n\x0cINTERVAL_1MO\x10\x10*\xad\x01\n\x07\x43hannel\x12\x17\n\x13\x43HANNEL_UNSPECIFIED\x10\x00\x12\x10\n\x0c\x43HANNEL_BEST\x10\x01\x12\x12\n\x0e\x43HANNEL_LEVELS\x10\x02\x12\x12\n\x0e\x43HANNEL_ORDERS\x10\x03\x12\x12\n\x0e\x43HANNEL_TRADES\x10\x04\x12\x12\n\x0e\x43HANNEL_TICKER\x10\x05\x12\x13\n\x0f\x43HANNEL_CANDLES\x10\x06\x12\x12\n\x0e\x43HANNEL_STATUS\x10\x07\x32\xc0\x04\n\x11MarketDataService\x12^\n\x0fListInstruments\x12$.steelyard.v1.ListInstrumentsRequest\x1a%.steelyard.v1.ListInstrumentsResponse\x12\x46\n\x07GetBook\x12\x1c.steelyard.v1.GetBookRequest\x1a\x1d.steelyard.v1.GetBookResponse\x12L\n\tGetOrders\x12\x1e.steelyard.v1.GetOrdersRequest\x1a\x1f.steelyard.v1.GetOrdersResponse\x12L\n\tGetTicker\x12\x1e.steelyard.v1.GetTickerRequest\x1a\x1f.steelyard.v1.GetTickerResponse\x12O\n\nListTrades\x12\x1f.steelyard.v1.ListTradesRequest\x1a .steelyard.v1.ListTradesResponse\x12R\n\x0bListCandles\x12 .steelyard.v1.ListCandlesRequest\x1a!.steelyard.v1.ListCandlesResponse\x12\x42\n\x05Watch\x12\x1a.steelyard.v1.WatchRequest\x1a\x1b.steelyard.v1.WatchResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'steelyard.v1.market_data_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_INTERVAL']._serialized_start=3904
+  _globals['_INTERVAL']._serialized_end=4216
+  _globals['_CHANNEL']._serialized_start=4219
+  _globals['_CHANNEL']._serialized_end=4392
   _globals['_LISTINSTRUMENTSREQUEST']._serialized_start=75
   _globals['_LISTINSTRUMENTSREQUEST']._serialized_end=133
   _globals['_LISTINSTRUMENTSRESPONSE']._serialized_start=136
@@ -39,11 +43,49 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ASSET']._serialized_start=266
   _globals['_ASSET']._serialized_end=322
   _globals['_INSTRUMENT']._serialized_start=325
-  _globals['_INSTRUMENT']._serialized_end=738
-  _globals['_GETBOOKREQUEST']._serialized_start=740
-  _globals['_GETBOOKREQUEST']._serialized_end=825
-  _globals['_GETBOOKRESPONSE']._serialized_start=827
-  _globals['_GETBOOKRESPONSE']._serialized_end=937
-  _globals['_MARKETDATASERVICE']._serialized_start=940
-  _globals['_MARKETDATASERVICE']._serialized_end=1127
+  _globals['_INSTRUMENT']._serialized_end=892
+  _globals['_INSTRUMENTRULES']._serialized_start=895
+  _globals['_INSTRUMENTRULES']._serialized_end=1297
+  _globals['_GETBOOKREQUEST']._serialized_start=1299
+  _globals['_GETBOOKREQUEST']._serialized_end=1384
+  _globals['_GETBOOKRESPONSE']._serialized_start=1386
+  _globals['_GETBOOKRESPONSE']._serialized_end=1496
+  _globals['_GETORDERSREQUEST']._serialized_start=1498
+  _globals['_GETORDERSREQUEST']._serialized_end=1590
+  _globals['_GETORDERSRESPONSE']._serialized_start=1592
+  _globals['_GETORDERSRESPONSE']._serialized_end=1712
+  _globals['_PUBLICORDER']._serialized_start=1714
+  _globals['_PUBLICORDER']._serialized_end=1778
+  _globals['_GETTICKERREQUEST']._serialized_start=1780
+  _globals['_GETTICKERREQUEST']._serialized_end=1818
+  _globals['_GETTICKERRESPONSE']._serialized_start=1820
+  _globals['_GETTICKERRESPONSE']._serialized_end=1897
+  _globals['_TICKER']._serialized_start=1900
+  _globals['_TICKER']._serialized_end=2200
+  _globals['_LISTTRADESREQUEST']._serialized_start=2202
+  _globals['_LISTTRADESREQUEST']._serialized_end=2282
+  _globals['_LISTTRADESRESPONSE']._serialized_start=2284
+  _globals['_LISTTRADESRESPONSE']._serialized_end=2366
+  _globals['_PUBLICTRADE']._serialized_start=2369
+  _globals['_PUBLICTRADE']._serialized_end=2517
+  _globals['_LISTCANDLESREQUEST']._serialized_start=2519
+  _globals['_LISTCANDLESREQUEST']._serialized_end=2639
+  _globals['_LISTCANDLESRESPONSE']._serialized_start=2641
+  _globals['_LISTCANDLESRESPONSE']._serialized_end=2720
+  _globals['_CANDLE']._serialized_start=2723
+  _globals['_CANDLE']._serialized_end=2912
+  _globals['_WATCHREQUEST']._serialized_start=2915
+  _globals['_WATCHREQUEST']._serialized_end=3047
+  _globals['_WATCHRESPONSE']._serialized_start=3050
+  _globals['_WATCHRESPONSE']._serialized_end=3423
+  _globals['_BEST']._serialized_start=3425
+  _globals['_BEST']._serialized_end=3505
+  _globals['_LEVELUPDATE']._serialized_start=3507
+  _globals['_LEVELUPDATE']._serialized_end=3605
+  _globals['_ORDERUPDATE']._serialized_start=3607
+  _globals['_ORDERUPDATE']._serialized_end=3705
+  _globals['_STATUSUPDATE']._serialized_start=3708
+  _globals['_STATUSUPDATE']._serialized_end=3901
+  _globals['_MARKETDATASERVICE']._serialized_start=4395
+  _globals['_MARKETDATASERVICE']._serialized_end=4971
 # @@protoc_insertion_point(module_scope)

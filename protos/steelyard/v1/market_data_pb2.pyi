@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from steelyard.v1 import common_pb2 as _common_pb2
 import builtins as _builtins
 import sys
@@ -18,6 +19,130 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _Interval:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _IntervalEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Interval.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    INTERVAL_UNSPECIFIED: _Interval.ValueType  # 0
+    """Missing; refused."""
+    INTERVAL_1S: _Interval.ValueType  # 1
+    """One second."""
+    INTERVAL_1M: _Interval.ValueType  # 2
+    """One minute."""
+    INTERVAL_3M: _Interval.ValueType  # 3
+    """Three minutes."""
+    INTERVAL_5M: _Interval.ValueType  # 4
+    """Five minutes."""
+    INTERVAL_15M: _Interval.ValueType  # 5
+    """A quarter of an hour."""
+    INTERVAL_30M: _Interval.ValueType  # 6
+    """Half an hour."""
+    INTERVAL_1H: _Interval.ValueType  # 7
+    """One hour."""
+    INTERVAL_2H: _Interval.ValueType  # 8
+    """Two hours."""
+    INTERVAL_4H: _Interval.ValueType  # 9
+    """Four hours."""
+    INTERVAL_6H: _Interval.ValueType  # 10
+    """Six hours."""
+    INTERVAL_8H: _Interval.ValueType  # 11
+    """Eight hours."""
+    INTERVAL_12H: _Interval.ValueType  # 12
+    """Twelve hours."""
+    INTERVAL_1D: _Interval.ValueType  # 13
+    """One day, UTC."""
+    INTERVAL_3D: _Interval.ValueType  # 14
+    """Three days since 1970-01-01."""
+    INTERVAL_1W: _Interval.ValueType  # 15
+    """One week, from Monday, UTC."""
+    INTERVAL_1MO: _Interval.ValueType  # 16
+    """One calendar month, UTC."""
+
+class Interval(_Interval, metaclass=_IntervalEnumTypeWrapper):
+    """How long a candle is."""
+
+INTERVAL_UNSPECIFIED: Interval.ValueType  # 0
+"""Missing; refused."""
+INTERVAL_1S: Interval.ValueType  # 1
+"""One second."""
+INTERVAL_1M: Interval.ValueType  # 2
+"""One minute."""
+INTERVAL_3M: Interval.ValueType  # 3
+"""Three minutes."""
+INTERVAL_5M: Interval.ValueType  # 4
+"""Five minutes."""
+INTERVAL_15M: Interval.ValueType  # 5
+"""A quarter of an hour."""
+INTERVAL_30M: Interval.ValueType  # 6
+"""Half an hour."""
+INTERVAL_1H: Interval.ValueType  # 7
+"""One hour."""
+INTERVAL_2H: Interval.ValueType  # 8
+"""Two hours."""
+INTERVAL_4H: Interval.ValueType  # 9
+"""Four hours."""
+INTERVAL_6H: Interval.ValueType  # 10
+"""Six hours."""
+INTERVAL_8H: Interval.ValueType  # 11
+"""Eight hours."""
+INTERVAL_12H: Interval.ValueType  # 12
+"""Twelve hours."""
+INTERVAL_1D: Interval.ValueType  # 13
+"""One day, UTC."""
+INTERVAL_3D: Interval.ValueType  # 14
+"""Three days since 1970-01-01."""
+INTERVAL_1W: Interval.ValueType  # 15
+"""One week, from Monday, UTC."""
+INTERVAL_1MO: Interval.ValueType  # 16
+"""One calendar month, UTC."""
+Global___Interval: _TypeAlias = Interval  # noqa: Y015
+
+class _Channel:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ChannelEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Channel.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CHANNEL_UNSPECIFIED: _Channel.ValueType  # 0
+    """Missing; refused."""
+    CHANNEL_BEST: _Channel.ValueType  # 1
+    """Best bid and ask."""
+    CHANNEL_LEVELS: _Channel.ValueType  # 2
+    """Levels."""
+    CHANNEL_ORDERS: _Channel.ValueType  # 3
+    """Orders, without owners."""
+    CHANNEL_TRADES: _Channel.ValueType  # 4
+    """Trades."""
+    CHANNEL_TICKER: _Channel.ValueType  # 5
+    """Tickers, at most one a second of log time."""
+    CHANNEL_CANDLES: _Channel.ValueType  # 6
+    """Candles of the wanted interval."""
+    CHANNEL_STATUS: _Channel.ValueType  # 7
+    """States, marks, auctions."""
+
+class Channel(_Channel, metaclass=_ChannelEnumTypeWrapper):
+    """What a watcher wants."""
+
+CHANNEL_UNSPECIFIED: Channel.ValueType  # 0
+"""Missing; refused."""
+CHANNEL_BEST: Channel.ValueType  # 1
+"""Best bid and ask."""
+CHANNEL_LEVELS: Channel.ValueType  # 2
+"""Levels."""
+CHANNEL_ORDERS: Channel.ValueType  # 3
+"""Orders, without owners."""
+CHANNEL_TRADES: Channel.ValueType  # 4
+"""Trades."""
+CHANNEL_TICKER: Channel.ValueType  # 5
+"""Tickers, at most one a second of log time."""
+CHANNEL_CANDLES: Channel.ValueType  # 6
+"""Candles of the wanted interval."""
+CHANNEL_STATUS: Channel.ValueType  # 7
+"""States, marks, auctions."""
+Global___Channel: _TypeAlias = Channel  # noqa: Y015
 
 @_typing.final
 class ListInstrumentsRequest(_message.Message):
@@ -130,6 +255,11 @@ class Instrument(_message.Message):
     TAKER_PPM_FIELD_NUMBER: _builtins.int
     MARKET_PROTECTION_PPM_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
+    RULES_FIELD_NUMBER: _builtins.int
+    LAST_TICKS_FIELD_NUMBER: _builtins.int
+    MARK_TICKS_FIELD_NUMBER: _builtins.int
+    NEXT_STATE_FIELD_NUMBER: _builtins.int
+    NEXT_NS_FIELD_NUMBER: _builtins.int
     instrument: _builtins.int
     """Its id."""
     symbol: _builtins.str
@@ -164,6 +294,18 @@ class Instrument(_message.Message):
     """How far beyond the best price a market order may trade."""
     state: _common_pb2.InstrumentState.ValueType
     """What it allows now."""
+    last_ticks: _builtins.int
+    """The last trade's price, or zero."""
+    mark_ticks: _builtins.int
+    """The mark, or zero."""
+    next_state: _common_pb2.InstrumentState.ValueType
+    """Where it will move."""
+    next_ns: _builtins.int
+    """At which log time; zero: nowhere."""
+    @_builtins.property
+    def rules(self) -> Global___InstrumentRules:
+        """Its protections, if it has any."""
+
     def __init__(
         self,
         *,
@@ -184,14 +326,101 @@ class Instrument(_message.Message):
         taker_ppm: _builtins.int = ...,
         market_protection_ppm: _builtins.int = ...,
         state: _common_pb2.InstrumentState.ValueType = ...,
+        rules: Global___InstrumentRules | None = ...,
+        last_ticks: _builtins.int = ...,
+        mark_ticks: _builtins.int = ...,
+        next_state: _common_pb2.InstrumentState.ValueType = ...,
+        next_ns: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rules", b"rules"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_asset", b"base_asset", "instrument", b"instrument", "lot_atoms", b"lot_atoms", "lot_decimals", b"lot_decimals", "lot_mantissa", b"lot_mantissa", "maker_ppm", b"maker_ppm", "market_protection_ppm", b"market_protection_ppm", "notional_min_atoms", b"notional_min_atoms", "price_max_ticks", b"price_max_ticks", "quote_asset", b"quote_asset", "size_max_lots", b"size_max_lots", "state", b"state", "symbol", b"symbol", "taker_ppm", b"taker_ppm", "tick_decimals", b"tick_decimals", "tick_lot_atoms", b"tick_lot_atoms", "tick_mantissa", b"tick_mantissa"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_asset", b"base_asset", "instrument", b"instrument", "last_ticks", b"last_ticks", "lot_atoms", b"lot_atoms", "lot_decimals", b"lot_decimals", "lot_mantissa", b"lot_mantissa", "maker_ppm", b"maker_ppm", "mark_ticks", b"mark_ticks", "market_protection_ppm", b"market_protection_ppm", "next_ns", b"next_ns", "next_state", b"next_state", "notional_min_atoms", b"notional_min_atoms", "price_max_ticks", b"price_max_ticks", "quote_asset", b"quote_asset", "rules", b"rules", "size_max_lots", b"size_max_lots", "state", b"state", "symbol", b"symbol", "taker_ppm", b"taker_ppm", "tick_decimals", b"tick_decimals", "tick_lot_atoms", b"tick_lot_atoms", "tick_mantissa", b"tick_mantissa"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Instrument: _TypeAlias = Instrument  # noqa: Y015
+
+@_typing.final
+class InstrumentRules(_message.Message):
+    """An instrument's protections; the fields are those of SetInstrumentRules."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRICE_STEP_TICKS_FIELD_NUMBER: _builtins.int
+    SIZE_STEP_LOTS_FIELD_NUMBER: _builtins.int
+    SIZE_MIN_LOTS_FIELD_NUMBER: _builtins.int
+    NOTIONAL_MAX_ATOMS_FIELD_NUMBER: _builtins.int
+    ORDERS_MAX_FIELD_NUMBER: _builtins.int
+    BUY_DOWN_PPM_FIELD_NUMBER: _builtins.int
+    BUY_UP_PPM_FIELD_NUMBER: _builtins.int
+    SELL_DOWN_PPM_FIELD_NUMBER: _builtins.int
+    SELL_UP_PPM_FIELD_NUMBER: _builtins.int
+    EXECUTION_DOWN_PPM_FIELD_NUMBER: _builtins.int
+    EXECUTION_UP_PPM_FIELD_NUMBER: _builtins.int
+    HALT_PPM_FIELD_NUMBER: _builtins.int
+    HALT_WINDOW_NS_FIELD_NUMBER: _builtins.int
+    HALT_NS_FIELD_NUMBER: _builtins.int
+    AUCTION_NS_FIELD_NUMBER: _builtins.int
+    SELF_TRADE_FIELD_NUMBER: _builtins.int
+    price_step_ticks: _builtins.int
+    """Limits are multiples of this; zero: 1."""
+    size_step_lots: _builtins.int
+    """Sizes are multiples of this; zero: 1."""
+    size_min_lots: _builtins.int
+    """Smallest size; zero: 1."""
+    notional_max_atoms: _builtins.int
+    """Largest notional of one order; zero: none."""
+    orders_max: _builtins.int
+    """Open orders of one account; zero: the exchange's bound alone."""
+    buy_down_ppm: _builtins.int
+    """A buy's limit is at least the reference times this; 1000000 is the reference itself."""
+    buy_up_ppm: _builtins.int
+    """And at most the reference times this."""
+    sell_down_ppm: _builtins.int
+    """As for buys."""
+    sell_up_ppm: _builtins.int
+    """As for buys."""
+    execution_down_ppm: _builtins.int
+    """Trades are at least at the reference times this."""
+    execution_up_ppm: _builtins.int
+    """And at most at the reference times this."""
+    halt_ppm: _builtins.int
+    """A trade so far from the anchor halts trading."""
+    halt_window_ns: _builtins.int
+    """How long an anchor stands."""
+    halt_ns: _builtins.int
+    """How long the halt lasts."""
+    auction_ns: _builtins.int
+    """How long the auction after it collects orders."""
+    self_trade: _common_pb2.SelfTrade.ValueType
+    """What orders do that do not say; unspecified: they trade."""
+    def __init__(
+        self,
+        *,
+        price_step_ticks: _builtins.int = ...,
+        size_step_lots: _builtins.int = ...,
+        size_min_lots: _builtins.int = ...,
+        notional_max_atoms: _builtins.int = ...,
+        orders_max: _builtins.int = ...,
+        buy_down_ppm: _builtins.int = ...,
+        buy_up_ppm: _builtins.int = ...,
+        sell_down_ppm: _builtins.int = ...,
+        sell_up_ppm: _builtins.int = ...,
+        execution_down_ppm: _builtins.int = ...,
+        execution_up_ppm: _builtins.int = ...,
+        halt_ppm: _builtins.int = ...,
+        halt_window_ns: _builtins.int = ...,
+        halt_ns: _builtins.int = ...,
+        auction_ns: _builtins.int = ...,
+        self_trade: _common_pb2.SelfTrade.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["auction_ns", b"auction_ns", "buy_down_ppm", b"buy_down_ppm", "buy_up_ppm", b"buy_up_ppm", "execution_down_ppm", b"execution_down_ppm", "execution_up_ppm", b"execution_up_ppm", "halt_ns", b"halt_ns", "halt_ppm", b"halt_ppm", "halt_window_ns", b"halt_window_ns", "notional_max_atoms", b"notional_max_atoms", "orders_max", b"orders_max", "price_step_ticks", b"price_step_ticks", "self_trade", b"self_trade", "sell_down_ppm", b"sell_down_ppm", "sell_up_ppm", b"sell_up_ppm", "size_min_lots", b"size_min_lots", "size_step_lots", b"size_step_lots"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InstrumentRules: _TypeAlias = InstrumentRules  # noqa: Y015
 
 @_typing.final
 class GetBookRequest(_message.Message):
@@ -270,3 +499,699 @@ class GetBookResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetBookResponse: _TypeAlias = GetBookResponse  # noqa: Y015
+
+@_typing.final
+class GetOrdersRequest(_message.Message):
+    """Ask for every order of a book."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AT_FIELD_NUMBER: _builtins.int
+    INSTRUMENT_FIELD_NUMBER: _builtins.int
+    ORDERS_MAX_FIELD_NUMBER: _builtins.int
+    instrument: _builtins.int
+    """Which."""
+    orders_max: _builtins.int
+    """Orders a side, 1 to 5000."""
+    @_builtins.property
+    def at(self) -> _common_pb2.ReadAt:
+        """How fresh."""
+
+    def __init__(
+        self,
+        *,
+        at: _common_pb2.ReadAt | None = ...,
+        instrument: _builtins.int = ...,
+        orders_max: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "instrument", b"instrument", "orders_max", b"orders_max"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetOrdersRequest: _TypeAlias = GetOrdersRequest  # noqa: Y015
+
+@_typing.final
+class GetOrdersResponse(_message.Message):
+    """Every order of a book: best price first, then oldest; an iceberg's slice as shown."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOG_INDEX_FIELD_NUMBER: _builtins.int
+    BIDS_FIELD_NUMBER: _builtins.int
+    ASKS_FIELD_NUMBER: _builtins.int
+    log_index: _builtins.int
+    """What the answer saw."""
+    @_builtins.property
+    def bids(self) -> _containers.RepeatedCompositeFieldContainer[Global___PublicOrder]:
+        """Bids."""
+
+    @_builtins.property
+    def asks(self) -> _containers.RepeatedCompositeFieldContainer[Global___PublicOrder]:
+        """Asks."""
+
+    def __init__(
+        self,
+        *,
+        log_index: _builtins.int = ...,
+        bids: _abc.Iterable[Global___PublicOrder] | None = ...,
+        asks: _abc.Iterable[Global___PublicOrder] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asks", b"asks", "bids", b"bids", "log_index", b"log_index"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetOrdersResponse: _TypeAlias = GetOrdersResponse  # noqa: Y015
+
+@_typing.final
+class PublicOrder(_message.Message):
+    """An order in the book, without its owner."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    PRICE_TICKS_FIELD_NUMBER: _builtins.int
+    LOTS_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    """The exchange's number."""
+    price_ticks: _builtins.int
+    """Its price."""
+    lots: _builtins.int
+    """What it shows."""
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+        price_ticks: _builtins.int = ...,
+        lots: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lots", b"lots", "number", b"number", "price_ticks", b"price_ticks"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PublicOrder: _TypeAlias = PublicOrder  # noqa: Y015
+
+@_typing.final
+class GetTickerRequest(_message.Message):
+    """Ask for tickers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTRUMENT_FIELD_NUMBER: _builtins.int
+    instrument: _builtins.int
+    """Which; zero: all."""
+    def __init__(
+        self,
+        *,
+        instrument: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instrument", b"instrument"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetTickerRequest: _TypeAlias = GetTickerRequest  # noqa: Y015
+
+@_typing.final
+class GetTickerResponse(_message.Message):
+    """Tickers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOG_INDEX_FIELD_NUMBER: _builtins.int
+    TICKERS_FIELD_NUMBER: _builtins.int
+    log_index: _builtins.int
+    """What the answer saw."""
+    @_builtins.property
+    def tickers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Ticker]:
+        """By instrument id."""
+
+    def __init__(
+        self,
+        *,
+        log_index: _builtins.int = ...,
+        tickers: _abc.Iterable[Global___Ticker] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["log_index", b"log_index", "tickers", b"tickers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetTickerResponse: _TypeAlias = GetTickerResponse  # noqa: Y015
+
+@_typing.final
+class Ticker(_message.Message):
+    """The last 24 hours of log time, by the minute."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTRUMENT_FIELD_NUMBER: _builtins.int
+    LAST_TICKS_FIELD_NUMBER: _builtins.int
+    LAST_LOTS_FIELD_NUMBER: _builtins.int
+    BID_TICKS_FIELD_NUMBER: _builtins.int
+    BID_LOTS_FIELD_NUMBER: _builtins.int
+    ASK_TICKS_FIELD_NUMBER: _builtins.int
+    ASK_LOTS_FIELD_NUMBER: _builtins.int
+    OPEN_TICKS_FIELD_NUMBER: _builtins.int
+    HIGH_TICKS_FIELD_NUMBER: _builtins.int
+    LOW_TICKS_FIELD_NUMBER: _builtins.int
+    VOLUME_LOTS_FIELD_NUMBER: _builtins.int
+    VOLUME_ATOMS_FIELD_NUMBER: _builtins.int
+    TRADES_FIELD_NUMBER: _builtins.int
+    MARK_TICKS_FIELD_NUMBER: _builtins.int
+    LOG_TIME_NS_FIELD_NUMBER: _builtins.int
+    instrument: _builtins.int
+    """Which."""
+    last_ticks: _builtins.int
+    """The last trade's price, or zero."""
+    last_lots: _builtins.int
+    """Its size."""
+    bid_ticks: _builtins.int
+    """Best bid, or zero."""
+    bid_lots: _builtins.int
+    """Its open size."""
+    ask_ticks: _builtins.int
+    """Best ask, or zero."""
+    ask_lots: _builtins.int
+    """Its open size."""
+    open_ticks: _builtins.int
+    """First price of the window, or zero."""
+    high_ticks: _builtins.int
+    """Highest."""
+    low_ticks: _builtins.int
+    """Lowest."""
+    volume_lots: _builtins.int
+    """Traded size."""
+    volume_atoms: _builtins.int
+    """Traded notional, in atoms of the quote asset."""
+    trades: _builtins.int
+    """How many trades."""
+    mark_ticks: _builtins.int
+    """The mark, or zero."""
+    log_time_ns: _builtins.int
+    """Log time of the last event seen."""
+    def __init__(
+        self,
+        *,
+        instrument: _builtins.int = ...,
+        last_ticks: _builtins.int = ...,
+        last_lots: _builtins.int = ...,
+        bid_ticks: _builtins.int = ...,
+        bid_lots: _builtins.int = ...,
+        ask_ticks: _builtins.int = ...,
+        ask_lots: _builtins.int = ...,
+        open_ticks: _builtins.int = ...,
+        high_ticks: _builtins.int = ...,
+        low_ticks: _builtins.int = ...,
+        volume_lots: _builtins.int = ...,
+        volume_atoms: _builtins.int = ...,
+        trades: _builtins.int = ...,
+        mark_ticks: _builtins.int = ...,
+        log_time_ns: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ask_lots", b"ask_lots", "ask_ticks", b"ask_ticks", "bid_lots", b"bid_lots", "bid_ticks", b"bid_ticks", "high_ticks", b"high_ticks", "instrument", b"instrument", "last_lots", b"last_lots", "last_ticks", b"last_ticks", "log_time_ns", b"log_time_ns", "low_ticks", b"low_ticks", "mark_ticks", b"mark_ticks", "open_ticks", b"open_ticks", "trades", b"trades", "volume_atoms", b"volume_atoms", "volume_lots", b"volume_lots"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Ticker: _TypeAlias = Ticker  # noqa: Y015
+
+@_typing.final
+class ListTradesRequest(_message.Message):
+    """Ask for trades."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTRUMENT_FIELD_NUMBER: _builtins.int
+    AFTER_TRADE_FIELD_NUMBER: _builtins.int
+    TRADES_MAX_FIELD_NUMBER: _builtins.int
+    instrument: _builtins.int
+    """Which."""
+    after_trade: _builtins.int
+    """Trades after this id; zero: the newest."""
+    trades_max: _builtins.int
+    """At most, 1 to 1000."""
+    def __init__(
+        self,
+        *,
+        instrument: _builtins.int = ...,
+        after_trade: _builtins.int = ...,
+        trades_max: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_trade", b"after_trade", "instrument", b"instrument", "trades_max", b"trades_max"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListTradesRequest: _TypeAlias = ListTradesRequest  # noqa: Y015
+
+@_typing.final
+class ListTradesResponse(_message.Message):
+    """Trades, by id."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOG_INDEX_FIELD_NUMBER: _builtins.int
+    TRADES_FIELD_NUMBER: _builtins.int
+    log_index: _builtins.int
+    """What the answer saw."""
+    @_builtins.property
+    def trades(self) -> _containers.RepeatedCompositeFieldContainer[Global___PublicTrade]:
+        """By id."""
+
+    def __init__(
+        self,
+        *,
+        log_index: _builtins.int = ...,
+        trades: _abc.Iterable[Global___PublicTrade] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["log_index", b"log_index", "trades", b"trades"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListTradesResponse: _TypeAlias = ListTradesResponse  # noqa: Y015
+
+@_typing.final
+class PublicTrade(_message.Message):
+    """A trade, without its owners."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRADE_FIELD_NUMBER: _builtins.int
+    LOG_INDEX_FIELD_NUMBER: _builtins.int
+    LOG_TIME_NS_FIELD_NUMBER: _builtins.int
+    PRICE_TICKS_FIELD_NUMBER: _builtins.int
+    SIZE_LOTS_FIELD_NUMBER: _builtins.int
+    TAKER_SIDE_FIELD_NUMBER: _builtins.int
+    trade: _builtins.int
+    """Its id."""
+    log_index: _builtins.int
+    """Where in the log."""
+    log_time_ns: _builtins.int
+    """Log time."""
+    price_ticks: _builtins.int
+    """At this price."""
+    size_lots: _builtins.int
+    """So much."""
+    taker_side: _common_pb2.Side.ValueType
+    """Which way the taker traded."""
+    def __init__(
+        self,
+        *,
+        trade: _builtins.int = ...,
+        log_index: _builtins.int = ...,
+        log_time_ns: _builtins.int = ...,
+        price_ticks: _builtins.int = ...,
+        size_lots: _builtins.int = ...,
+        taker_side: _common_pb2.Side.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["log_index", b"log_index", "log_time_ns", b"log_time_ns", "price_ticks", b"price_ticks", "size_lots", b"size_lots", "taker_side", b"taker_side", "trade", b"trade"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PublicTrade: _TypeAlias = PublicTrade  # noqa: Y015
+
+@_typing.final
+class ListCandlesRequest(_message.Message):
+    """Ask for candles."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTRUMENT_FIELD_NUMBER: _builtins.int
+    INTERVAL_FIELD_NUMBER: _builtins.int
+    FROM_NS_FIELD_NUMBER: _builtins.int
+    CANDLES_MAX_FIELD_NUMBER: _builtins.int
+    instrument: _builtins.int
+    """Which."""
+    interval: Global___Interval.ValueType
+    """How long each is."""
+    from_ns: _builtins.int
+    """Those that begin at or after this log time; zero: the newest."""
+    candles_max: _builtins.int
+    """At most, 1 to 1000."""
+    def __init__(
+        self,
+        *,
+        instrument: _builtins.int = ...,
+        interval: Global___Interval.ValueType = ...,
+        from_ns: _builtins.int = ...,
+        candles_max: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["candles_max", b"candles_max", "from_ns", b"from_ns", "instrument", b"instrument", "interval", b"interval"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListCandlesRequest: _TypeAlias = ListCandlesRequest  # noqa: Y015
+
+@_typing.final
+class ListCandlesResponse(_message.Message):
+    """Candles, oldest first; intervals without a trade have none."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOG_INDEX_FIELD_NUMBER: _builtins.int
+    CANDLES_FIELD_NUMBER: _builtins.int
+    log_index: _builtins.int
+    """What the answer saw."""
+    @_builtins.property
+    def candles(self) -> _containers.RepeatedCompositeFieldContainer[Global___Candle]:
+        """Oldest first."""
+
+    def __init__(
+        self,
+        *,
+        log_index: _builtins.int = ...,
+        candles: _abc.Iterable[Global___Candle] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["candles", b"candles", "log_index", b"log_index"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListCandlesResponse: _TypeAlias = ListCandlesResponse  # noqa: Y015
+
+@_typing.final
+class Candle(_message.Message):
+    """What was traded in one interval."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_NS_FIELD_NUMBER: _builtins.int
+    OPEN_TICKS_FIELD_NUMBER: _builtins.int
+    HIGH_TICKS_FIELD_NUMBER: _builtins.int
+    LOW_TICKS_FIELD_NUMBER: _builtins.int
+    CLOSE_TICKS_FIELD_NUMBER: _builtins.int
+    VOLUME_LOTS_FIELD_NUMBER: _builtins.int
+    VOLUME_ATOMS_FIELD_NUMBER: _builtins.int
+    TRADES_FIELD_NUMBER: _builtins.int
+    TAKER_BUY_LOTS_FIELD_NUMBER: _builtins.int
+    start_ns: _builtins.int
+    """When it begins, log time."""
+    open_ticks: _builtins.int
+    """First price."""
+    high_ticks: _builtins.int
+    """Highest."""
+    low_ticks: _builtins.int
+    """Lowest."""
+    close_ticks: _builtins.int
+    """Last."""
+    volume_lots: _builtins.int
+    """Traded size."""
+    volume_atoms: _builtins.int
+    """Traded notional, in atoms of the quote asset."""
+    trades: _builtins.int
+    """How many trades."""
+    taker_buy_lots: _builtins.int
+    """Of the volume, what takers bought."""
+    def __init__(
+        self,
+        *,
+        start_ns: _builtins.int = ...,
+        open_ticks: _builtins.int = ...,
+        high_ticks: _builtins.int = ...,
+        low_ticks: _builtins.int = ...,
+        close_ticks: _builtins.int = ...,
+        volume_lots: _builtins.int = ...,
+        volume_atoms: _builtins.int = ...,
+        trades: _builtins.int = ...,
+        taker_buy_lots: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["close_ticks", b"close_ticks", "high_ticks", b"high_ticks", "low_ticks", b"low_ticks", "open_ticks", b"open_ticks", "start_ns", b"start_ns", "taker_buy_lots", b"taker_buy_lots", "trades", b"trades", "volume_atoms", b"volume_atoms", "volume_lots", b"volume_lots"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Candle: _TypeAlias = Candle  # noqa: Y015
+
+@_typing.final
+class WatchRequest(_message.Message):
+    """Watch some channels of one instrument."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTRUMENT_FIELD_NUMBER: _builtins.int
+    CHANNELS_FIELD_NUMBER: _builtins.int
+    INTERVAL_FIELD_NUMBER: _builtins.int
+    DEPTH_FIELD_NUMBER: _builtins.int
+    instrument: _builtins.int
+    """Which."""
+    interval: Global___Interval.ValueType
+    """For CHANNEL_CANDLES."""
+    depth: _builtins.int
+    """Levels a side for CHANNEL_LEVELS, 1 to 1000; zero: all."""
+    @_builtins.property
+    def channels(self) -> _containers.RepeatedScalarFieldContainer[Global___Channel.ValueType]:
+        """What."""
+
+    def __init__(
+        self,
+        *,
+        instrument: _builtins.int = ...,
+        channels: _abc.Iterable[Global___Channel.ValueType] | None = ...,
+        interval: Global___Interval.ValueType = ...,
+        depth: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels", b"channels", "depth", b"depth", "instrument", b"instrument", "interval", b"interval"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchRequest: _TypeAlias = WatchRequest  # noqa: Y015
+
+@_typing.final
+class WatchResponse(_message.Message):
+    """A picture, or what one log entry changed of it.  Log indexes rise; who reads too slowly gets another picture."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOG_INDEX_FIELD_NUMBER: _builtins.int
+    LOG_TIME_NS_FIELD_NUMBER: _builtins.int
+    PICTURE_FIELD_NUMBER: _builtins.int
+    BEST_FIELD_NUMBER: _builtins.int
+    LEVELS_FIELD_NUMBER: _builtins.int
+    ORDERS_FIELD_NUMBER: _builtins.int
+    TRADES_FIELD_NUMBER: _builtins.int
+    TICKER_FIELD_NUMBER: _builtins.int
+    CANDLE_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    CHECKSUM_FIELD_NUMBER: _builtins.int
+    log_index: _builtins.int
+    """After this entry."""
+    log_time_ns: _builtins.int
+    """Log time of the entry."""
+    picture: _builtins.bool
+    """Whether this is a picture: forget what was known."""
+    checksum: _builtins.int
+    """Of the 25 best levels a side after this message (CHANNEL_LEVELS); see docs/market-data.md."""
+    @_builtins.property
+    def best(self) -> Global___Best:
+        """CHANNEL_BEST."""
+
+    @_builtins.property
+    def levels(self) -> _containers.RepeatedCompositeFieldContainer[Global___LevelUpdate]:
+        """CHANNEL_LEVELS."""
+
+    @_builtins.property
+    def orders(self) -> _containers.RepeatedCompositeFieldContainer[Global___OrderUpdate]:
+        """CHANNEL_ORDERS."""
+
+    @_builtins.property
+    def trades(self) -> _containers.RepeatedCompositeFieldContainer[Global___PublicTrade]:
+        """CHANNEL_TRADES."""
+
+    @_builtins.property
+    def ticker(self) -> Global___Ticker:
+        """CHANNEL_TICKER."""
+
+    @_builtins.property
+    def candle(self) -> Global___Candle:
+        """CHANNEL_CANDLES: the candle now."""
+
+    @_builtins.property
+    def status(self) -> _containers.RepeatedCompositeFieldContainer[Global___StatusUpdate]:
+        """CHANNEL_STATUS."""
+
+    def __init__(
+        self,
+        *,
+        log_index: _builtins.int = ...,
+        log_time_ns: _builtins.int = ...,
+        picture: _builtins.bool = ...,
+        best: Global___Best | None = ...,
+        levels: _abc.Iterable[Global___LevelUpdate] | None = ...,
+        orders: _abc.Iterable[Global___OrderUpdate] | None = ...,
+        trades: _abc.Iterable[Global___PublicTrade] | None = ...,
+        ticker: Global___Ticker | None = ...,
+        candle: Global___Candle | None = ...,
+        status: _abc.Iterable[Global___StatusUpdate] | None = ...,
+        checksum: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["best", b"best", "candle", b"candle", "ticker", b"ticker"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["best", b"best", "candle", b"candle", "checksum", b"checksum", "levels", b"levels", "log_index", b"log_index", "log_time_ns", b"log_time_ns", "orders", b"orders", "picture", b"picture", "status", b"status", "ticker", b"ticker", "trades", b"trades"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchResponse: _TypeAlias = WatchResponse  # noqa: Y015
+
+@_typing.final
+class Best(_message.Message):
+    """Best bid and ask."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BID_TICKS_FIELD_NUMBER: _builtins.int
+    BID_LOTS_FIELD_NUMBER: _builtins.int
+    ASK_TICKS_FIELD_NUMBER: _builtins.int
+    ASK_LOTS_FIELD_NUMBER: _builtins.int
+    bid_ticks: _builtins.int
+    """Best bid, or zero."""
+    bid_lots: _builtins.int
+    """Its open size."""
+    ask_ticks: _builtins.int
+    """Best ask, or zero."""
+    ask_lots: _builtins.int
+    """Its open size."""
+    def __init__(
+        self,
+        *,
+        bid_ticks: _builtins.int = ...,
+        bid_lots: _builtins.int = ...,
+        ask_ticks: _builtins.int = ...,
+        ask_lots: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ask_lots", b"ask_lots", "ask_ticks", b"ask_ticks", "bid_lots", b"bid_lots", "bid_ticks", b"bid_ticks"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Best: _TypeAlias = Best  # noqa: Y015
+
+@_typing.final
+class LevelUpdate(_message.Message):
+    """A level's new size."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIDE_FIELD_NUMBER: _builtins.int
+    PRICE_TICKS_FIELD_NUMBER: _builtins.int
+    LOTS_FIELD_NUMBER: _builtins.int
+    ORDERS_FIELD_NUMBER: _builtins.int
+    side: _common_pb2.Side.ValueType
+    """Which side."""
+    price_ticks: _builtins.int
+    """Which price."""
+    lots: _builtins.int
+    """Open size now; zero: gone."""
+    orders: _builtins.int
+    """Orders now."""
+    def __init__(
+        self,
+        *,
+        side: _common_pb2.Side.ValueType = ...,
+        price_ticks: _builtins.int = ...,
+        lots: _builtins.int = ...,
+        orders: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lots", b"lots", "orders", b"orders", "price_ticks", b"price_ticks", "side", b"side"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LevelUpdate: _TypeAlias = LevelUpdate  # noqa: Y015
+
+@_typing.final
+class OrderUpdate(_message.Message):
+    """An order's new size."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIDE_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    PRICE_TICKS_FIELD_NUMBER: _builtins.int
+    LOTS_FIELD_NUMBER: _builtins.int
+    side: _common_pb2.Side.ValueType
+    """Which side."""
+    number: _builtins.int
+    """The exchange's number."""
+    price_ticks: _builtins.int
+    """Its price."""
+    lots: _builtins.int
+    """What it shows now; zero: gone."""
+    def __init__(
+        self,
+        *,
+        side: _common_pb2.Side.ValueType = ...,
+        number: _builtins.int = ...,
+        price_ticks: _builtins.int = ...,
+        lots: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lots", b"lots", "number", b"number", "price_ticks", b"price_ticks", "side", b"side"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OrderUpdate: _TypeAlias = OrderUpdate  # noqa: Y015
+
+@_typing.final
+class StatusUpdate(_message.Message):
+    """Something about the instrument."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: _builtins.int
+    NEXT_STATE_FIELD_NUMBER: _builtins.int
+    NEXT_NS_FIELD_NUMBER: _builtins.int
+    MARK_TICKS_FIELD_NUMBER: _builtins.int
+    AUCTION_TICKS_FIELD_NUMBER: _builtins.int
+    AUCTION_LOTS_FIELD_NUMBER: _builtins.int
+    state: _common_pb2.InstrumentState.ValueType
+    """Its state now."""
+    next_state: _common_pb2.InstrumentState.ValueType
+    """Where it will move, at next_ns."""
+    next_ns: _builtins.int
+    """Log time; zero: nowhere."""
+    mark_ticks: _builtins.int
+    """The mark, or zero."""
+    auction_ticks: _builtins.int
+    """An auction's price when it ended with one."""
+    auction_lots: _builtins.int
+    """Its volume."""
+    def __init__(
+        self,
+        *,
+        state: _common_pb2.InstrumentState.ValueType = ...,
+        next_state: _common_pb2.InstrumentState.ValueType = ...,
+        next_ns: _builtins.int = ...,
+        mark_ticks: _builtins.int = ...,
+        auction_ticks: _builtins.int = ...,
+        auction_lots: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["auction_lots", b"auction_lots", "auction_ticks", b"auction_ticks", "mark_ticks", b"mark_ticks", "next_ns", b"next_ns", "next_state", b"next_state", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StatusUpdate: _TypeAlias = StatusUpdate  # noqa: Y015

@@ -45,6 +45,31 @@ class MarketDataServiceStub:
                 request_serializer=steelyard_dot_v1_dot_market__data__pb2.GetBookRequest.SerializeToString,
                 response_deserializer=steelyard_dot_v1_dot_market__data__pb2.GetBookResponse.FromString,
                 _registered_method=True)
+        self.GetOrders = channel.unary_unary(
+                '/steelyard.v1.MarketDataService/GetOrders',
+                request_serializer=steelyard_dot_v1_dot_market__data__pb2.GetOrdersRequest.SerializeToString,
+                response_deserializer=steelyard_dot_v1_dot_market__data__pb2.GetOrdersResponse.FromString,
+                _registered_method=True)
+        self.GetTicker = channel.unary_unary(
+                '/steelyard.v1.MarketDataService/GetTicker',
+                request_serializer=steelyard_dot_v1_dot_market__data__pb2.GetTickerRequest.SerializeToString,
+                response_deserializer=steelyard_dot_v1_dot_market__data__pb2.GetTickerResponse.FromString,
+                _registered_method=True)
+        self.ListTrades = channel.unary_unary(
+                '/steelyard.v1.MarketDataService/ListTrades',
+                request_serializer=steelyard_dot_v1_dot_market__data__pb2.ListTradesRequest.SerializeToString,
+                response_deserializer=steelyard_dot_v1_dot_market__data__pb2.ListTradesResponse.FromString,
+                _registered_method=True)
+        self.ListCandles = channel.unary_unary(
+                '/steelyard.v1.MarketDataService/ListCandles',
+                request_serializer=steelyard_dot_v1_dot_market__data__pb2.ListCandlesRequest.SerializeToString,
+                response_deserializer=steelyard_dot_v1_dot_market__data__pb2.ListCandlesResponse.FromString,
+                _registered_method=True)
+        self.Watch = channel.unary_stream(
+                '/steelyard.v1.MarketDataService/Watch',
+                request_serializer=steelyard_dot_v1_dot_market__data__pb2.WatchRequest.SerializeToString,
+                response_deserializer=steelyard_dot_v1_dot_market__data__pb2.WatchResponse.FromString,
+                _registered_method=True)
 
 
 class MarketDataServiceServicer:
@@ -65,6 +90,41 @@ class MarketDataServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetOrders(self, request, context):
+        """Every order of a book, without owners.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetTicker(self, request, context):
+        """Last, best, and what happened in the last 24 hours of log time.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTrades(self, request, context):
+        """Trades, newest last.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListCandles(self, request, context):
+        """Candles, oldest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Watch(self, request, context):
+        """A picture of each wanted channel, then every change, in log order.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_MarketDataServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -77,6 +137,31 @@ def add_MarketDataServiceServicer_to_server(servicer, server):
                     servicer.GetBook,
                     request_deserializer=steelyard_dot_v1_dot_market__data__pb2.GetBookRequest.FromString,
                     response_serializer=steelyard_dot_v1_dot_market__data__pb2.GetBookResponse.SerializeToString,
+            ),
+            'GetOrders': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetOrders,
+                    request_deserializer=steelyard_dot_v1_dot_market__data__pb2.GetOrdersRequest.FromString,
+                    response_serializer=steelyard_dot_v1_dot_market__data__pb2.GetOrdersResponse.SerializeToString,
+            ),
+            'GetTicker': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetTicker,
+                    request_deserializer=steelyard_dot_v1_dot_market__data__pb2.GetTickerRequest.FromString,
+                    response_serializer=steelyard_dot_v1_dot_market__data__pb2.GetTickerResponse.SerializeToString,
+            ),
+            'ListTrades': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTrades,
+                    request_deserializer=steelyard_dot_v1_dot_market__data__pb2.ListTradesRequest.FromString,
+                    response_serializer=steelyard_dot_v1_dot_market__data__pb2.ListTradesResponse.SerializeToString,
+            ),
+            'ListCandles': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListCandles,
+                    request_deserializer=steelyard_dot_v1_dot_market__data__pb2.ListCandlesRequest.FromString,
+                    response_serializer=steelyard_dot_v1_dot_market__data__pb2.ListCandlesResponse.SerializeToString,
+            ),
+            'Watch': grpc.unary_stream_rpc_method_handler(
+                    servicer.Watch,
+                    request_deserializer=steelyard_dot_v1_dot_market__data__pb2.WatchRequest.FromString,
+                    response_serializer=steelyard_dot_v1_dot_market__data__pb2.WatchResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -134,6 +219,141 @@ class MarketDataService:
             '/steelyard.v1.MarketDataService/GetBook',
             steelyard_dot_v1_dot_market__data__pb2.GetBookRequest.SerializeToString,
             steelyard_dot_v1_dot_market__data__pb2.GetBookResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetOrders(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/steelyard.v1.MarketDataService/GetOrders',
+            steelyard_dot_v1_dot_market__data__pb2.GetOrdersRequest.SerializeToString,
+            steelyard_dot_v1_dot_market__data__pb2.GetOrdersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetTicker(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/steelyard.v1.MarketDataService/GetTicker',
+            steelyard_dot_v1_dot_market__data__pb2.GetTickerRequest.SerializeToString,
+            steelyard_dot_v1_dot_market__data__pb2.GetTickerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTrades(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/steelyard.v1.MarketDataService/ListTrades',
+            steelyard_dot_v1_dot_market__data__pb2.ListTradesRequest.SerializeToString,
+            steelyard_dot_v1_dot_market__data__pb2.ListTradesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListCandles(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/steelyard.v1.MarketDataService/ListCandles',
+            steelyard_dot_v1_dot_market__data__pb2.ListCandlesRequest.SerializeToString,
+            steelyard_dot_v1_dot_market__data__pb2.ListCandlesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Watch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/steelyard.v1.MarketDataService/Watch',
+            steelyard_dot_v1_dot_market__data__pb2.WatchRequest.SerializeToString,
+            steelyard_dot_v1_dot_market__data__pb2.WatchResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,6 +37,16 @@ class MarketDataServiceStub:
     """Everything listed."""
     GetBook: _grpc.UnaryUnaryMultiCallable[_market_data_pb2.GetBookRequest, _market_data_pb2.GetBookResponse]
     """The best levels of a book."""
+    GetOrders: _grpc.UnaryUnaryMultiCallable[_market_data_pb2.GetOrdersRequest, _market_data_pb2.GetOrdersResponse]
+    """Every order of a book, without owners."""
+    GetTicker: _grpc.UnaryUnaryMultiCallable[_market_data_pb2.GetTickerRequest, _market_data_pb2.GetTickerResponse]
+    """Last, best, and what happened in the last 24 hours of log time."""
+    ListTrades: _grpc.UnaryUnaryMultiCallable[_market_data_pb2.ListTradesRequest, _market_data_pb2.ListTradesResponse]
+    """Trades, newest last."""
+    ListCandles: _grpc.UnaryUnaryMultiCallable[_market_data_pb2.ListCandlesRequest, _market_data_pb2.ListCandlesResponse]
+    """Candles, oldest first."""
+    Watch: _grpc.UnaryStreamMultiCallable[_market_data_pb2.WatchRequest, _market_data_pb2.WatchResponse]
+    """A picture of each wanted channel, then every change, in log order."""
 
 @_typing.type_check_only
 class MarketDataServiceAsyncStub(MarketDataServiceStub):
@@ -47,6 +57,16 @@ class MarketDataServiceAsyncStub(MarketDataServiceStub):
     """Everything listed."""
     GetBook: _aio.UnaryUnaryMultiCallable[_market_data_pb2.GetBookRequest, _market_data_pb2.GetBookResponse]  # type: ignore[assignment]
     """The best levels of a book."""
+    GetOrders: _aio.UnaryUnaryMultiCallable[_market_data_pb2.GetOrdersRequest, _market_data_pb2.GetOrdersResponse]  # type: ignore[assignment]
+    """Every order of a book, without owners."""
+    GetTicker: _aio.UnaryUnaryMultiCallable[_market_data_pb2.GetTickerRequest, _market_data_pb2.GetTickerResponse]  # type: ignore[assignment]
+    """Last, best, and what happened in the last 24 hours of log time."""
+    ListTrades: _aio.UnaryUnaryMultiCallable[_market_data_pb2.ListTradesRequest, _market_data_pb2.ListTradesResponse]  # type: ignore[assignment]
+    """Trades, newest last."""
+    ListCandles: _aio.UnaryUnaryMultiCallable[_market_data_pb2.ListCandlesRequest, _market_data_pb2.ListCandlesResponse]  # type: ignore[assignment]
+    """Candles, oldest first."""
+    Watch: _aio.UnaryStreamMultiCallable[_market_data_pb2.WatchRequest, _market_data_pb2.WatchResponse]  # type: ignore[assignment]
+    """A picture of each wanted channel, then every change, in log order."""
 
 class MarketDataServiceServicer(metaclass=_abc_1.ABCMeta):
     """Public data."""
@@ -66,5 +86,45 @@ class MarketDataServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_market_data_pb2.GetBookResponse, _abc.Awaitable[_market_data_pb2.GetBookResponse]]:
         """The best levels of a book."""
+
+    @_abc_1.abstractmethod
+    def GetOrders(
+        self,
+        request: _market_data_pb2.GetOrdersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_market_data_pb2.GetOrdersResponse, _abc.Awaitable[_market_data_pb2.GetOrdersResponse]]:
+        """Every order of a book, without owners."""
+
+    @_abc_1.abstractmethod
+    def GetTicker(
+        self,
+        request: _market_data_pb2.GetTickerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_market_data_pb2.GetTickerResponse, _abc.Awaitable[_market_data_pb2.GetTickerResponse]]:
+        """Last, best, and what happened in the last 24 hours of log time."""
+
+    @_abc_1.abstractmethod
+    def ListTrades(
+        self,
+        request: _market_data_pb2.ListTradesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_market_data_pb2.ListTradesResponse, _abc.Awaitable[_market_data_pb2.ListTradesResponse]]:
+        """Trades, newest last."""
+
+    @_abc_1.abstractmethod
+    def ListCandles(
+        self,
+        request: _market_data_pb2.ListCandlesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_market_data_pb2.ListCandlesResponse, _abc.Awaitable[_market_data_pb2.ListCandlesResponse]]:
+        """Candles, oldest first."""
+
+    @_abc_1.abstractmethod
+    def Watch(
+        self,
+        request: _market_data_pb2.WatchRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_market_data_pb2.WatchResponse], _abc.AsyncIterator[_market_data_pb2.WatchResponse]]:
+        """A picture of each wanted channel, then every change, in log order."""
 
 def add_MarketDataServiceServicer_to_server(servicer: MarketDataServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -37,7 +37,21 @@ class _OrderStepEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OrderStep.V
     ORDER_STEP_CANCELLED: _OrderStep.ValueType  # 4
     """Left the book by wish, or because its instrument closed."""
     ORDER_STEP_EXPIRED: _OrderStep.ValueType  # 5
-    """Left because of its time in force."""
+    """Left for the reason given."""
+    ORDER_STEP_TERMS: _OrderStep.ValueType  # 6
+    """Has uncommon terms; follows ACCEPTED."""
+    ORDER_STEP_TRIGGERED: _OrderStep.ValueType  # 7
+    """Its trigger was reached."""
+    ORDER_STEP_ACTIVATED: _OrderStep.ValueType  # 8
+    """It began to follow the price."""
+    ORDER_STEP_REPLENISHED: _OrderStep.ValueType  # 9
+    """An iceberg shows its next slice under a new number."""
+    ORDER_STEP_REDUCED: _OrderStep.ValueType  # 10
+    """Has fewer open lots and keeps its place."""
+    ORDER_STEP_REPLACED: _OrderStep.ValueType  # 11
+    """Amended: a new number, and the back of the queue."""
+    ORDER_STEP_AMENDED: _OrderStep.ValueType  # 12
+    """Amended: label or uncommon terms."""
 
 class OrderStep(_OrderStep, metaclass=_OrderStepEnumTypeWrapper):
     """A step of an order's life."""
@@ -53,8 +67,122 @@ ORDER_STEP_FILLED: OrderStep.ValueType  # 3
 ORDER_STEP_CANCELLED: OrderStep.ValueType  # 4
 """Left the book by wish, or because its instrument closed."""
 ORDER_STEP_EXPIRED: OrderStep.ValueType  # 5
-"""Left because of its time in force."""
+"""Left for the reason given."""
+ORDER_STEP_TERMS: OrderStep.ValueType  # 6
+"""Has uncommon terms; follows ACCEPTED."""
+ORDER_STEP_TRIGGERED: OrderStep.ValueType  # 7
+"""Its trigger was reached."""
+ORDER_STEP_ACTIVATED: OrderStep.ValueType  # 8
+"""It began to follow the price."""
+ORDER_STEP_REPLENISHED: OrderStep.ValueType  # 9
+"""An iceberg shows its next slice under a new number."""
+ORDER_STEP_REDUCED: OrderStep.ValueType  # 10
+"""Has fewer open lots and keeps its place."""
+ORDER_STEP_REPLACED: OrderStep.ValueType  # 11
+"""Amended: a new number, and the back of the queue."""
+ORDER_STEP_AMENDED: OrderStep.ValueType  # 12
+"""Amended: label or uncommon terms."""
 Global___OrderStep: _TypeAlias = OrderStep  # noqa: Y015
+
+class _AccountStep:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AccountStepEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AccountStep.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ACCOUNT_STEP_UNSPECIFIED: _AccountStep.ValueType  # 0
+    """Missing; never sent."""
+    ACCOUNT_STEP_COUNTDOWN_ARMED: _AccountStep.ValueType  # 1
+    """A countdown was armed (until_ns) or disarmed (zero)."""
+    ACCOUNT_STEP_COUNTDOWN_FIRED: _AccountStep.ValueType  # 2
+    """A countdown ran out."""
+    ACCOUNT_STEP_FROZEN: _AccountStep.ValueType  # 3
+    """The account was frozen."""
+    ACCOUNT_STEP_UNFROZEN: _AccountStep.ValueType  # 4
+    """It is no longer frozen."""
+    ACCOUNT_STEP_LEGAL_HOLD: _AccountStep.ValueType  # 5
+    """The account was put under legal hold."""
+    ACCOUNT_STEP_LEGAL_HOLD_LIFTED: _AccountStep.ValueType  # 6
+    """It is no longer under legal hold."""
+    ACCOUNT_STEP_FUNDS_HELD: _AccountStep.ValueType  # 7
+    """A part of its funds was set aside (asset, amount)."""
+    ACCOUNT_STEP_FUNDS_RELEASED: _AccountStep.ValueType  # 8
+    """Held funds are free again (asset, amount)."""
+    ACCOUNT_STEP_TIER: _AccountStep.ValueType  # 9
+    """It has another fee tier (amount is its number)."""
+    ACCOUNT_STEP_SELF_TRADE: _AccountStep.ValueType  # 10
+    """Its default for self-trade prevention changed."""
+    ACCOUNT_STEP_RULES: _AccountStep.ValueType  # 11
+    """Rules of the account changed."""
+    ACCOUNT_STEP_REFERRAL_EARNED: _AccountStep.ValueType  # 12
+    """It earned a referral share (asset, amount)."""
+
+class AccountStep(_AccountStep, metaclass=_AccountStepEnumTypeWrapper):
+    """What happened to the account itself."""
+
+ACCOUNT_STEP_UNSPECIFIED: AccountStep.ValueType  # 0
+"""Missing; never sent."""
+ACCOUNT_STEP_COUNTDOWN_ARMED: AccountStep.ValueType  # 1
+"""A countdown was armed (until_ns) or disarmed (zero)."""
+ACCOUNT_STEP_COUNTDOWN_FIRED: AccountStep.ValueType  # 2
+"""A countdown ran out."""
+ACCOUNT_STEP_FROZEN: AccountStep.ValueType  # 3
+"""The account was frozen."""
+ACCOUNT_STEP_UNFROZEN: AccountStep.ValueType  # 4
+"""It is no longer frozen."""
+ACCOUNT_STEP_LEGAL_HOLD: AccountStep.ValueType  # 5
+"""The account was put under legal hold."""
+ACCOUNT_STEP_LEGAL_HOLD_LIFTED: AccountStep.ValueType  # 6
+"""It is no longer under legal hold."""
+ACCOUNT_STEP_FUNDS_HELD: AccountStep.ValueType  # 7
+"""A part of its funds was set aside (asset, amount)."""
+ACCOUNT_STEP_FUNDS_RELEASED: AccountStep.ValueType  # 8
+"""Held funds are free again (asset, amount)."""
+ACCOUNT_STEP_TIER: AccountStep.ValueType  # 9
+"""It has another fee tier (amount is its number)."""
+ACCOUNT_STEP_SELF_TRADE: AccountStep.ValueType  # 10
+"""Its default for self-trade prevention changed."""
+ACCOUNT_STEP_RULES: AccountStep.ValueType  # 11
+"""Rules of the account changed."""
+ACCOUNT_STEP_REFERRAL_EARNED: AccountStep.ValueType  # 12
+"""It earned a referral share (asset, amount)."""
+Global___AccountStep: _TypeAlias = AccountStep  # noqa: Y015
+
+class _FundsCause:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FundsCauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FundsCause.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FUNDS_CAUSE_UNSPECIFIED: _FundsCause.ValueType  # 0
+    """Missing; never sent."""
+    FUNDS_CAUSE_DEPOSIT: _FundsCause.ValueType  # 1
+    """Came from outside."""
+    FUNDS_CAUSE_WITHDRAWAL: _FundsCause.ValueType  # 2
+    """Went outside."""
+    FUNDS_CAUSE_TRANSFER: _FundsCause.ValueType  # 3
+    """Between accounts of a family."""
+    FUNDS_CAUSE_REFERRAL: _FundsCause.ValueType  # 4
+    """A referral share was paid."""
+    FUNDS_CAUSE_SELF_TRADE: _FundsCause.ValueType  # 5
+    """Changed hands between two orders of one house."""
+
+class FundsCause(_FundsCause, metaclass=_FundsCauseEnumTypeWrapper):
+    """Why money moved."""
+
+FUNDS_CAUSE_UNSPECIFIED: FundsCause.ValueType  # 0
+"""Missing; never sent."""
+FUNDS_CAUSE_DEPOSIT: FundsCause.ValueType  # 1
+"""Came from outside."""
+FUNDS_CAUSE_WITHDRAWAL: FundsCause.ValueType  # 2
+"""Went outside."""
+FUNDS_CAUSE_TRANSFER: FundsCause.ValueType  # 3
+"""Between accounts of a family."""
+FUNDS_CAUSE_REFERRAL: FundsCause.ValueType  # 4
+"""A referral share was paid."""
+FUNDS_CAUSE_SELF_TRADE: FundsCause.ValueType  # 5
+"""Changed hands between two orders of one house."""
+Global___FundsCause: _TypeAlias = FundsCause  # noqa: Y015
 
 @_typing.final
 class TradeRequest(_message.Message):
@@ -183,6 +311,7 @@ class Hello(_message.Message):
     SESSION_NAME_FIELD_NUMBER: _builtins.int
     EVENTS_FIELD_NUMBER: _builtins.int
     EVENTS_AFTER_FIELD_NUMBER: _builtins.int
+    CANCEL_ON_DISCONNECT_MS_FIELD_NUMBER: _builtins.int
     key: _builtins.int
     """The API key."""
     signature: _builtins.bytes
@@ -193,6 +322,10 @@ class Hello(_message.Message):
     """Whether private events (fills, cancels) of the key's account are wanted."""
     events_after: _builtins.int
     """Events after this log index, as far as the node still holds them; zero: from now on."""
+    cancel_on_disconnect_ms: _builtins.int
+    """Cancel the account's orders when this stream closes, and so many milliseconds of log time after its node
+    has died; zero: never.  1000 to 86400000.
+    """
     def __init__(
         self,
         *,
@@ -201,10 +334,11 @@ class Hello(_message.Message):
         session_name: _builtins.str = ...,
         events: _builtins.bool = ...,
         events_after: _builtins.int = ...,
+        cancel_on_disconnect_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "events_after", b"events_after", "key", b"key", "session_name", b"session_name", "signature", b"signature"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel_on_disconnect_ms", b"cancel_on_disconnect_ms", "events", b"events", "events_after", b"events_after", "key", b"key", "session_name", b"session_name", "signature", b"signature"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -262,6 +396,16 @@ class Command(_message.Message):
     PLACE_ORDER_FIELD_NUMBER: _builtins.int
     CANCEL_ORDER_FIELD_NUMBER: _builtins.int
     SKIP_FIELD_NUMBER: _builtins.int
+    PLACE_ORDER_LIST_FIELD_NUMBER: _builtins.int
+    AMEND_ORDER_FIELD_NUMBER: _builtins.int
+    REPLACE_ORDER_FIELD_NUMBER: _builtins.int
+    BATCH_FIELD_NUMBER: _builtins.int
+    CANCEL_ORDERS_FIELD_NUMBER: _builtins.int
+    ARM_COUNTDOWN_FIELD_NUMBER: _builtins.int
+    TRANSFER_FIELD_NUMBER: _builtins.int
+    SET_SELF_TRADE_FIELD_NUMBER: _builtins.int
+    OPEN_SUB_ACCOUNT_FIELD_NUMBER: _builtins.int
+    PAY_REFERRAL_FIELD_NUMBER: _builtins.int
     request: _builtins.int
     """1, 2, 3 … in the session."""
     fingerprint: _builtins.int
@@ -280,6 +424,46 @@ class Command(_message.Message):
     def skip(self) -> Global___Skip:
         """Give the number up."""
 
+    @_builtins.property
+    def place_order_list(self) -> Global___PlaceOrderList:
+        """Place orders that depend on each other."""
+
+    @_builtins.property
+    def amend_order(self) -> Global___AmendOrder:
+        """Change a living order."""
+
+    @_builtins.property
+    def replace_order(self) -> Global___ReplaceOrder:
+        """Cancel one order and place another."""
+
+    @_builtins.property
+    def batch(self) -> Global___Batch:
+        """Many at once."""
+
+    @_builtins.property
+    def cancel_orders(self) -> Global___CancelOrders:
+        """Cancel many at once."""
+
+    @_builtins.property
+    def arm_countdown(self) -> Global___ArmCountdown:
+        """Cancel the account's orders unless this comes again in time."""
+
+    @_builtins.property
+    def transfer(self) -> Global___Transfer:
+        """Move funds within a family of accounts."""
+
+    @_builtins.property
+    def set_self_trade(self) -> Global___SetSelfTrade:
+        """Choose the account's default for self-trade prevention."""
+
+    @_builtins.property
+    def open_sub_account(self) -> Global___OpenSubAccount:
+        """Open an account that belongs to this one."""
+
+    @_builtins.property
+    def pay_referral(self) -> Global___PayReferral:
+        """Be paid what was earned as a referrer."""
+
     def __init__(
         self,
         *,
@@ -289,12 +473,22 @@ class Command(_message.Message):
         place_order: Global___PlaceOrder | None = ...,
         cancel_order: Global___CancelOrder | None = ...,
         skip: Global___Skip | None = ...,
+        place_order_list: Global___PlaceOrderList | None = ...,
+        amend_order: Global___AmendOrder | None = ...,
+        replace_order: Global___ReplaceOrder | None = ...,
+        batch: Global___Batch | None = ...,
+        cancel_orders: Global___CancelOrders | None = ...,
+        arm_countdown: Global___ArmCountdown | None = ...,
+        transfer: Global___Transfer | None = ...,
+        set_self_trade: Global___SetSelfTrade | None = ...,
+        open_sub_account: Global___OpenSubAccount | None = ...,
+        pay_referral: Global___PayReferral | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cancel_order", b"cancel_order", "kind", b"kind", "place_order", b"place_order", "skip", b"skip"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amend_order", b"amend_order", "arm_countdown", b"arm_countdown", "batch", b"batch", "cancel_order", b"cancel_order", "cancel_orders", b"cancel_orders", "kind", b"kind", "open_sub_account", b"open_sub_account", "pay_referral", b"pay_referral", "place_order", b"place_order", "place_order_list", b"place_order_list", "replace_order", b"replace_order", "set_self_trade", b"set_self_trade", "skip", b"skip", "transfer", b"transfer"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel_order", b"cancel_order", "fingerprint", b"fingerprint", "kind", b"kind", "not_after_ns", b"not_after_ns", "place_order", b"place_order", "request", b"request", "skip", b"skip"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amend_order", b"amend_order", "arm_countdown", b"arm_countdown", "batch", b"batch", "cancel_order", b"cancel_order", "cancel_orders", b"cancel_orders", "fingerprint", b"fingerprint", "kind", b"kind", "not_after_ns", b"not_after_ns", "open_sub_account", b"open_sub_account", "pay_referral", b"pay_referral", "place_order", b"place_order", "place_order_list", b"place_order_list", "replace_order", b"replace_order", "request", b"request", "set_self_trade", b"set_self_trade", "skip", b"skip", "transfer", b"transfer"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["place_order", "cancel_order", "skip"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["place_order", "cancel_order", "skip", "place_order_list", "amend_order", "replace_order", "batch", "cancel_orders", "arm_countdown", "transfer", "set_self_trade", "open_sub_account", "pay_referral"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -315,6 +509,7 @@ class PlaceOrder(_message.Message):
     LIMIT_TICKS_FIELD_NUMBER: _builtins.int
     POST_ONLY_FIELD_NUMBER: _builtins.int
     LABEL_FIELD_NUMBER: _builtins.int
+    TERMS_FIELD_NUMBER: _builtins.int
     order: _builtins.int
     """Client order id, above zero, unique among the account's living orders."""
     instrument: _builtins.int
@@ -333,6 +528,10 @@ class PlaceOrder(_message.Message):
     """Refuse instead of taking."""
     label: _builtins.str
     """At most 36 printable ASCII characters, unique among living orders, or empty."""
+    @_builtins.property
+    def terms(self) -> Global___OrderTerms:
+        """What the order says beyond this; absent: nothing."""
+
     def __init__(
         self,
         *,
@@ -345,14 +544,421 @@ class PlaceOrder(_message.Message):
         limit_ticks: _builtins.int = ...,
         post_only: _builtins.bool = ...,
         label: _builtins.str = ...,
+        terms: Global___OrderTerms | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["terms", b"terms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["instrument", b"instrument", "kind", b"kind", "label", b"label", "limit_ticks", b"limit_ticks", "order", b"order", "post_only", b"post_only", "side", b"side", "size_lots", b"size_lots", "time_in_force", b"time_in_force"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instrument", b"instrument", "kind", b"kind", "label", b"label", "limit_ticks", b"limit_ticks", "order", b"order", "post_only", b"post_only", "side", b"side", "size_lots", b"size_lots", "terms", b"terms", "time_in_force", b"time_in_force"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PlaceOrder: _TypeAlias = PlaceOrder  # noqa: Y015
+
+@_typing.final
+class OrderTerms(_message.Message):
+    """The uncommon terms of an order; each default says nothing."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXPIRES_NS_FIELD_NUMBER: _builtins.int
+    SLIDE_FIELD_NUMBER: _builtins.int
+    BUDGET_ATOMS_FIELD_NUMBER: _builtins.int
+    TRIGGER_FIELD_NUMBER: _builtins.int
+    TRIGGER_SOURCE_FIELD_NUMBER: _builtins.int
+    TRIGGER_TICKS_FIELD_NUMBER: _builtins.int
+    CALLBACK_PPM_FIELD_NUMBER: _builtins.int
+    DISPLAY_LOTS_FIELD_NUMBER: _builtins.int
+    SELF_TRADE_FIELD_NUMBER: _builtins.int
+    expires_ns: _builtins.int
+    """A GTC order leaves when log time reaches this."""
+    slide: _builtins.bool
+    """A post-only order that would trade is moved one price step behind the best opposite price."""
+    budget_atoms: _builtins.int
+    """A market order by quote amount, whose size_lots is zero."""
+    trigger: _common_pb2.TriggerKind.ValueType
+    """The order waits."""
+    trigger_source: _common_pb2.PriceSource.ValueType
+    """For which price."""
+    trigger_ticks: _builtins.int
+    """To reach this; zero with a callback: it trails from the start."""
+    callback_ppm: _builtins.int
+    """The trigger trails the best price seen by this much; zero: it does not."""
+    display_lots: _builtins.int
+    """An iceberg shows so much at a time; zero: all."""
+    self_trade: _common_pb2.SelfTrade.ValueType
+    """In place of the account's or instrument's default."""
+    def __init__(
+        self,
+        *,
+        expires_ns: _builtins.int = ...,
+        slide: _builtins.bool = ...,
+        budget_atoms: _builtins.int = ...,
+        trigger: _common_pb2.TriggerKind.ValueType = ...,
+        trigger_source: _common_pb2.PriceSource.ValueType = ...,
+        trigger_ticks: _builtins.int = ...,
+        callback_ppm: _builtins.int = ...,
+        display_lots: _builtins.int = ...,
+        self_trade: _common_pb2.SelfTrade.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget_atoms", b"budget_atoms", "callback_ppm", b"callback_ppm", "display_lots", b"display_lots", "expires_ns", b"expires_ns", "self_trade", b"self_trade", "slide", b"slide", "trigger", b"trigger", "trigger_source", b"trigger_source", "trigger_ticks", b"trigger_ticks"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OrderTerms: _TypeAlias = OrderTerms  # noqa: Y015
+
+@_typing.final
+class PlaceOrderList(_message.Message):
+    """Place two or three orders of one instrument that depend on each other; all are taken or none."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    LEGS_FIELD_NUMBER: _builtins.int
+    kind: _common_pb2.ListKind.ValueType
+    """How."""
+    @_builtins.property
+    def legs(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlaceOrder]:
+        """In order."""
+
+    def __init__(
+        self,
+        *,
+        kind: _common_pb2.ListKind.ValueType = ...,
+        legs: _abc.Iterable[Global___PlaceOrder] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "legs", b"legs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlaceOrderList: _TypeAlias = PlaceOrderList  # noqa: Y015
+
+@_typing.final
+class AmendOrder(_message.Message):
+    """Change a living order, named in exactly one way; what is zero or absent stays."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORDER_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
+    SIZE_LOTS_FIELD_NUMBER: _builtins.int
+    LIMIT_TICKS_FIELD_NUMBER: _builtins.int
+    TRIGGER_TICKS_FIELD_NUMBER: _builtins.int
+    CALLBACK_PPM_FIELD_NUMBER: _builtins.int
+    DISPLAY_LOTS_FIELD_NUMBER: _builtins.int
+    EXPIRES_NS_FIELD_NUMBER: _builtins.int
+    NEW_LABEL_FIELD_NUMBER: _builtins.int
+    order: _builtins.int
+    """By client order id."""
+    number: _builtins.int
+    """By the exchange's number."""
+    label: _builtins.str
+    """By label."""
+    size_lots: _builtins.int
+    """The new total, what was executed and prevented included."""
+    limit_ticks: _builtins.int
+    """The new limit."""
+    trigger_ticks: _builtins.int
+    """The new trigger."""
+    callback_ppm: _builtins.int
+    """The new callback."""
+    display_lots: _builtins.int
+    """The new display."""
+    expires_ns: _builtins.int
+    """The new expiry; -1: good till cancelled."""
+    new_label: _builtins.str
+    """The new label."""
+    def __init__(
+        self,
+        *,
+        order: _builtins.int = ...,
+        number: _builtins.int = ...,
+        label: _builtins.str = ...,
+        size_lots: _builtins.int = ...,
+        limit_ticks: _builtins.int = ...,
+        trigger_ticks: _builtins.int = ...,
+        callback_ppm: _builtins.int = ...,
+        display_lots: _builtins.int = ...,
+        expires_ns: _builtins.int = ...,
+        new_label: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_new_label", b"_new_label", "new_label", b"new_label"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_new_label", b"_new_label", "callback_ppm", b"callback_ppm", "display_lots", b"display_lots", "expires_ns", b"expires_ns", "label", b"label", "limit_ticks", b"limit_ticks", "new_label", b"new_label", "number", b"number", "order", b"order", "size_lots", b"size_lots", "trigger_ticks", b"trigger_ticks"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__new_label: _TypeAlias = _typing.Literal["new_label"]  # noqa: Y015
+    _WhichOneofArgType__new_label: _TypeAlias = _typing.Literal["_new_label", b"_new_label"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__new_label) -> _WhichOneofReturnType__new_label | None: ...
+
+Global___AmendOrder: _TypeAlias = AmendOrder  # noqa: Y015
+
+@_typing.final
+class ReplaceOrder(_message.Message):
+    """Cancel one order and place another, as one command."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CANCEL_FIELD_NUMBER: _builtins.int
+    PLACE_FIELD_NUMBER: _builtins.int
+    PLACE_ANYWAY_FIELD_NUMBER: _builtins.int
+    CANCEL_ANYWAY_FIELD_NUMBER: _builtins.int
+    place_anyway: _builtins.bool
+    """Place the second even if the first is gone."""
+    cancel_anyway: _builtins.bool
+    """Cancel the first even if the second is refused."""
+    @_builtins.property
+    def cancel(self) -> Global___CancelOrder:
+        """The first."""
+
+    @_builtins.property
+    def place(self) -> Global___PlaceOrder:
+        """The second."""
+
+    def __init__(
+        self,
+        *,
+        cancel: Global___CancelOrder | None = ...,
+        place: Global___PlaceOrder | None = ...,
+        place_anyway: _builtins.bool = ...,
+        cancel_anyway: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cancel", b"cancel", "place", b"place"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel", b"cancel", "cancel_anyway", b"cancel_anyway", "place", b"place", "place_anyway", b"place_anyway"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReplaceOrder: _TypeAlias = ReplaceOrder  # noqa: Y015
+
+@_typing.final
+class Leg(_message.Message):
+    """One command of a batch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLACE_ORDER_FIELD_NUMBER: _builtins.int
+    CANCEL_ORDER_FIELD_NUMBER: _builtins.int
+    AMEND_ORDER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def place_order(self) -> Global___PlaceOrder:
+        """Place an order."""
+
+    @_builtins.property
+    def cancel_order(self) -> Global___CancelOrder:
+        """Cancel an order."""
+
+    @_builtins.property
+    def amend_order(self) -> Global___AmendOrder:
+        """Change an order."""
+
+    def __init__(
+        self,
+        *,
+        place_order: Global___PlaceOrder | None = ...,
+        cancel_order: Global___CancelOrder | None = ...,
+        amend_order: Global___AmendOrder | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amend_order", b"amend_order", "cancel_order", b"cancel_order", "kind", b"kind", "place_order", b"place_order"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amend_order", b"amend_order", "cancel_order", b"cancel_order", "kind", b"kind", "place_order", b"place_order"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["place_order", "cancel_order", "amend_order"]  # noqa: Y015
+    _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
+
+Global___Leg: _TypeAlias = Leg  # noqa: Y015
+
+@_typing.final
+class Batch(_message.Message):
+    """Up to 100 commands in one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODE_FIELD_NUMBER: _builtins.int
+    LEGS_FIELD_NUMBER: _builtins.int
+    mode: _common_pb2.BatchMode.ValueType
+    """What one fault does to the rest."""
+    @_builtins.property
+    def legs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Leg]:
+        """In order."""
+
+    def __init__(
+        self,
+        *,
+        mode: _common_pb2.BatchMode.ValueType = ...,
+        legs: _abc.Iterable[Global___Leg] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["legs", b"legs", "mode", b"mode"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Batch: _TypeAlias = Batch  # noqa: Y015
+
+@_typing.final
+class CancelOrders(_message.Message):
+    """Cancel all of an account's living orders, oldest first."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTRUMENT_FIELD_NUMBER: _builtins.int
+    SIDE_FIELD_NUMBER: _builtins.int
+    SUB_ACCOUNTS_FIELD_NUMBER: _builtins.int
+    instrument: _builtins.int
+    """Zero: of all instruments."""
+    side: _common_pb2.Side.ValueType
+    """Unspecified: of both sides."""
+    sub_accounts: _builtins.bool
+    """Those of the account's sub-accounts as well."""
+    def __init__(
+        self,
+        *,
+        instrument: _builtins.int = ...,
+        side: _common_pb2.Side.ValueType = ...,
+        sub_accounts: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instrument", b"instrument", "side", b"side", "sub_accounts", b"sub_accounts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelOrders: _TypeAlias = CancelOrders  # noqa: Y015
+
+@_typing.final
+class ArmCountdown(_message.Message):
+    """Cancel the account's orders unless armed again in time; zero disarms."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COUNTDOWN_MS_FIELD_NUMBER: _builtins.int
+    INSTRUMENT_FIELD_NUMBER: _builtins.int
+    countdown_ms: _builtins.int
+    """In milliseconds of log time, at most 86400000."""
+    instrument: _builtins.int
+    """Zero: of all instruments."""
+    def __init__(
+        self,
+        *,
+        countdown_ms: _builtins.int = ...,
+        instrument: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["countdown_ms", b"countdown_ms", "instrument", b"instrument"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ArmCountdown: _TypeAlias = ArmCountdown  # noqa: Y015
+
+@_typing.final
+class Transfer(_message.Message):
+    """Move free funds between a master account and its sub-accounts, or between two of these."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GIVER_FIELD_NUMBER: _builtins.int
+    TAKER_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    AMOUNT_ATOMS_FIELD_NUMBER: _builtins.int
+    giver: _builtins.int
+    """Zero: the session's account."""
+    taker: _builtins.int
+    """Zero: the session's account."""
+    asset: _builtins.int
+    """Which asset."""
+    amount_atoms: _builtins.int
+    """How much."""
+    def __init__(
+        self,
+        *,
+        giver: _builtins.int = ...,
+        taker: _builtins.int = ...,
+        asset: _builtins.int = ...,
+        amount_atoms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_atoms", b"amount_atoms", "asset", b"asset", "giver", b"giver", "taker", b"taker"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Transfer: _TypeAlias = Transfer  # noqa: Y015
+
+@_typing.final
+class SetSelfTrade(_message.Message):
+    """Choose the account's default; unspecified: the instrument's."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODE_FIELD_NUMBER: _builtins.int
+    mode: _common_pb2.SelfTrade.ValueType
+    """The mode."""
+    def __init__(
+        self,
+        *,
+        mode: _common_pb2.SelfTrade.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["mode", b"mode"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetSelfTrade: _TypeAlias = SetSelfTrade  # noqa: Y015
+
+@_typing.final
+class OpenSubAccount(_message.Message):
+    """Open an account that belongs to the session's account."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    PERMISSIONS_FIELD_NUMBER: _builtins.int
+    account: _builtins.int
+    """Its id, 1000 or above."""
+    permissions: _builtins.int
+    """What any of its keys may do; a sum as in CreateApiKey."""
+    def __init__(
+        self,
+        *,
+        account: _builtins.int = ...,
+        permissions: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "permissions", b"permissions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OpenSubAccount: _TypeAlias = OpenSubAccount  # noqa: Y015
+
+@_typing.final
+class PayReferral(_message.Message):
+    """Move what was earned as a referrer to the account's free funds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSET_FIELD_NUMBER: _builtins.int
+    asset: _builtins.int
+    """Which asset."""
+    def __init__(
+        self,
+        *,
+        asset: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PayReferral: _TypeAlias = PayReferral  # noqa: Y015
 
 @_typing.final
 class CancelOrder(_message.Message):
@@ -414,6 +1020,10 @@ class Reply(_message.Message):
     PLACED_FIELD_NUMBER: _builtins.int
     CANCELLED_FIELD_NUMBER: _builtins.int
     ACCEPTED_FIELD_NUMBER: _builtins.int
+    WAITING_FIELD_NUMBER: _builtins.int
+    AMENDED_FIELD_NUMBER: _builtins.int
+    SWEPT_FIELD_NUMBER: _builtins.int
+    MANY_FIELD_NUMBER: _builtins.int
     request: _builtins.int
     """The request's number."""
     fingerprint: _builtins.int
@@ -436,6 +1046,22 @@ class Reply(_message.Message):
     def accepted(self) -> Global___Accepted:
         """Carried out, with nothing more to say."""
 
+    @_builtins.property
+    def waiting(self) -> Global___Waiting:
+        """An order was taken that waits."""
+
+    @_builtins.property
+    def amended(self) -> Global___Amended:
+        """An order has new terms."""
+
+    @_builtins.property
+    def swept(self) -> Global___Swept:
+        """Many orders were cancelled."""
+
+    @_builtins.property
+    def many(self) -> Global___Many:
+        """One reply a leg."""
+
     def __init__(
         self,
         *,
@@ -446,16 +1072,176 @@ class Reply(_message.Message):
         placed: Global___Placed | None = ...,
         cancelled: Global___Cancelled | None = ...,
         accepted: Global___Accepted | None = ...,
+        waiting: Global___Waiting | None = ...,
+        amended: Global___Amended | None = ...,
+        swept: Global___Swept | None = ...,
+        many: Global___Many | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "cancelled", b"cancelled", "placed", b"placed", "refused", b"refused", "result", b"result"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "amended", b"amended", "cancelled", b"cancelled", "many", b"many", "placed", b"placed", "refused", b"refused", "result", b"result", "swept", b"swept", "waiting", b"waiting"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "cancelled", b"cancelled", "fingerprint", b"fingerprint", "log_index", b"log_index", "placed", b"placed", "refused", b"refused", "request", b"request", "result", b"result"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "amended", b"amended", "cancelled", b"cancelled", "fingerprint", b"fingerprint", "log_index", b"log_index", "many", b"many", "placed", b"placed", "refused", b"refused", "request", b"request", "result", b"result", "swept", b"swept", "waiting", b"waiting"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["refused", "placed", "cancelled", "accepted"]  # noqa: Y015
+    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["refused", "placed", "cancelled", "accepted", "waiting", "amended", "swept", "many"]  # noqa: Y015
     _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
 
 Global___Reply: _TypeAlias = Reply  # noqa: Y015
+
+@_typing.final
+class Waiting(_message.Message):
+    """An order was taken that waits for its trigger or its list."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    """The exchange's number of the order."""
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["number", b"number"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Waiting: _TypeAlias = Waiting  # noqa: Y015
+
+@_typing.final
+class Amended(_message.Message):
+    """An order has new terms."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    EXECUTED_LOTS_FIELD_NUMBER: _builtins.int
+    EXECUTED_ATOMS_FIELD_NUMBER: _builtins.int
+    FEE_ATOMS_FIELD_NUMBER: _builtins.int
+    OPEN_LOTS_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    """Its number now."""
+    executed_lots: _builtins.int
+    """Traded at once because of them."""
+    executed_atoms: _builtins.int
+    """Its notional, in atoms of the quote asset."""
+    fee_atoms: _builtins.int
+    """Its fee, in atoms of the quote asset."""
+    open_lots: _builtins.int
+    """Open now."""
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+        executed_lots: _builtins.int = ...,
+        executed_atoms: _builtins.int = ...,
+        fee_atoms: _builtins.int = ...,
+        open_lots: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["executed_atoms", b"executed_atoms", "executed_lots", b"executed_lots", "fee_atoms", b"fee_atoms", "number", b"number", "open_lots", b"open_lots"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Amended: _TypeAlias = Amended  # noqa: Y015
+
+@_typing.final
+class Swept(_message.Message):
+    """Many orders were cancelled."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COUNT_FIELD_NUMBER: _builtins.int
+    count: _builtins.int
+    """How many."""
+    def __init__(
+        self,
+        *,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Swept: _TypeAlias = Swept  # noqa: Y015
+
+@_typing.final
+class Many(_message.Message):
+    """One reply a leg, in order."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEGS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def legs(self) -> _containers.RepeatedCompositeFieldContainer[Global___LegReply]:
+        """Their replies."""
+
+    def __init__(
+        self,
+        *,
+        legs: _abc.Iterable[Global___LegReply] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["legs", b"legs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Many: _TypeAlias = Many  # noqa: Y015
+
+@_typing.final
+class LegReply(_message.Message):
+    """What one leg came to."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REFUSED_FIELD_NUMBER: _builtins.int
+    PLACED_FIELD_NUMBER: _builtins.int
+    WAITING_FIELD_NUMBER: _builtins.int
+    CANCELLED_FIELD_NUMBER: _builtins.int
+    AMENDED_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def refused(self) -> Global___Refused:
+        """The exchange said no to this leg."""
+
+    @_builtins.property
+    def placed(self) -> Global___Placed:
+        """An order was taken."""
+
+    @_builtins.property
+    def waiting(self) -> Global___Waiting:
+        """An order was taken that waits."""
+
+    @_builtins.property
+    def cancelled(self) -> Global___Cancelled:
+        """An order was cancelled."""
+
+    @_builtins.property
+    def amended(self) -> Global___Amended:
+        """An order has new terms."""
+
+    def __init__(
+        self,
+        *,
+        refused: Global___Refused | None = ...,
+        placed: Global___Placed | None = ...,
+        waiting: Global___Waiting | None = ...,
+        cancelled: Global___Cancelled | None = ...,
+        amended: Global___Amended | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amended", b"amended", "cancelled", b"cancelled", "placed", b"placed", "refused", b"refused", "result", b"result", "waiting", b"waiting"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amended", b"amended", "cancelled", b"cancelled", "placed", b"placed", "refused", b"refused", "result", b"result", "waiting", b"waiting"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["refused", "placed", "waiting", "cancelled", "amended"]  # noqa: Y015
+    _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
+
+Global___LegReply: _TypeAlias = LegReply  # noqa: Y015
 
 @_typing.final
 class Refused(_message.Message):
@@ -468,7 +1254,9 @@ class Refused(_message.Message):
     reason: _common_pb2.Reject.ValueType
     """Why."""
     expected: _builtins.int
-    """The request number to send next (REJECT_REQUEST_GAP), or the bound that was passed, or zero."""
+    """The request number to send next (REJECT_REQUEST_GAP), or the bound that was passed, or the leg at fault
+    (from 1), or zero.
+    """
     def __init__(
         self,
         *,
@@ -581,6 +1369,8 @@ class Event(_message.Message):
     FILL_FIELD_NUMBER: _builtins.int
     ORDER_FIELD_NUMBER: _builtins.int
     FUNDS_FIELD_NUMBER: _builtins.int
+    PREVENTED_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
     log_index: _builtins.int
     """Where in the log."""
     event_number: _builtins.int
@@ -599,6 +1389,14 @@ class Event(_message.Message):
     def funds(self) -> Global___FundsEvent:
         """Money came in or went out."""
 
+    @_builtins.property
+    def prevented(self) -> Global___PreventedEvent:
+        """One of the account's orders met another of its own side of the house."""
+
+    @_builtins.property
+    def account(self) -> Global___AccountEvent:
+        """Something else about the account."""
+
     def __init__(
         self,
         *,
@@ -608,12 +1406,14 @@ class Event(_message.Message):
         fill: Global___Fill | None = ...,
         order: Global___OrderEvent | None = ...,
         funds: Global___FundsEvent | None = ...,
+        prevented: Global___PreventedEvent | None = ...,
+        account: Global___AccountEvent | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["fill", b"fill", "funds", b"funds", "kind", b"kind", "order", b"order"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "fill", b"fill", "funds", b"funds", "kind", b"kind", "order", b"order", "prevented", b"prevented"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_number", b"event_number", "fill", b"fill", "funds", b"funds", "kind", b"kind", "log_index", b"log_index", "log_time_ns", b"log_time_ns", "order", b"order"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "event_number", b"event_number", "fill", b"fill", "funds", b"funds", "kind", b"kind", "log_index", b"log_index", "log_time_ns", b"log_time_ns", "order", b"order", "prevented", b"prevented"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["fill", "order", "funds"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["fill", "order", "funds", "prevented", "account"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -694,6 +1494,14 @@ class OrderEvent(_message.Message):
     SIDE_FIELD_NUMBER: _builtins.int
     PRICE_TICKS_FIELD_NUMBER: _builtins.int
     LOTS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    BEFORE_FIELD_NUMBER: _builtins.int
+    TERMS_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    LIST_NUMBER_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    TIME_IN_FORCE_FIELD_NUMBER: _builtins.int
     step: Global___OrderStep.ValueType
     """Which."""
     instrument: _builtins.int
@@ -707,7 +1515,25 @@ class OrderEvent(_message.Message):
     price_ticks: _builtins.int
     """Its price; with ACCEPTED and RESTED."""
     lots: _builtins.int
-    """The whole size with ACCEPTED, else what was open at this step."""
+    """The whole size with ACCEPTED and REPLACED, else what was open at this step."""
+    reason: _common_pb2.Reject.ValueType
+    """Why; with EXPIRED."""
+    before: _builtins.int
+    """The number it had; with REPLENISHED and REPLACED."""
+    state: _common_pb2.OrderState.ValueType
+    """With TERMS."""
+    list_number: _builtins.int
+    """The list it belongs to, or zero; with TERMS."""
+    label: _builtins.str
+    """With ACCEPTED and AMENDED."""
+    kind: _common_pb2.OrderKind.ValueType
+    """With ACCEPTED."""
+    time_in_force: _common_pb2.TimeInForce.ValueType
+    """With ACCEPTED."""
+    @_builtins.property
+    def terms(self) -> Global___OrderTerms:
+        """With TERMS and AMENDED."""
+
     def __init__(
         self,
         *,
@@ -718,14 +1544,110 @@ class OrderEvent(_message.Message):
         side: _common_pb2.Side.ValueType = ...,
         price_ticks: _builtins.int = ...,
         lots: _builtins.int = ...,
+        reason: _common_pb2.Reject.ValueType = ...,
+        before: _builtins.int = ...,
+        terms: Global___OrderTerms | None = ...,
+        state: _common_pb2.OrderState.ValueType = ...,
+        list_number: _builtins.int = ...,
+        label: _builtins.str = ...,
+        kind: _common_pb2.OrderKind.ValueType = ...,
+        time_in_force: _common_pb2.TimeInForce.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["terms", b"terms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["instrument", b"instrument", "lots", b"lots", "number", b"number", "order", b"order", "price_ticks", b"price_ticks", "side", b"side", "step", b"step"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["before", b"before", "instrument", b"instrument", "kind", b"kind", "label", b"label", "list_number", b"list_number", "lots", b"lots", "number", b"number", "order", b"order", "price_ticks", b"price_ticks", "reason", b"reason", "side", b"side", "state", b"state", "step", b"step", "terms", b"terms", "time_in_force", b"time_in_force"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___OrderEvent: _TypeAlias = OrderEvent  # noqa: Y015
+
+@_typing.final
+class PreventedEvent(_message.Message):
+    """A trade that did not happen, because both orders belong to one side of the house."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTRUMENT_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
+    ORDER_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    MAKER_FIELD_NUMBER: _builtins.int
+    PRICE_TICKS_FIELD_NUMBER: _builtins.int
+    PREVENTED_LOTS_FIELD_NUMBER: _builtins.int
+    OPEN_LOTS_FIELD_NUMBER: _builtins.int
+    instrument: _builtins.int
+    """What would have been traded."""
+    mode: _common_pb2.SelfTrade.ValueType
+    """Which rule."""
+    order: _builtins.int
+    """Client order id of the account's order."""
+    number: _builtins.int
+    """Its number."""
+    maker: _builtins.bool
+    """Whether it was resting."""
+    price_ticks: _builtins.int
+    """The resting order's price."""
+    prevented_lots: _builtins.int
+    """Taken away from the order."""
+    open_lots: _builtins.int
+    """Left open of it."""
+    def __init__(
+        self,
+        *,
+        instrument: _builtins.int = ...,
+        mode: _common_pb2.SelfTrade.ValueType = ...,
+        order: _builtins.int = ...,
+        number: _builtins.int = ...,
+        maker: _builtins.bool = ...,
+        price_ticks: _builtins.int = ...,
+        prevented_lots: _builtins.int = ...,
+        open_lots: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instrument", b"instrument", "maker", b"maker", "mode", b"mode", "number", b"number", "open_lots", b"open_lots", "order", b"order", "prevented_lots", b"prevented_lots", "price_ticks", b"price_ticks"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreventedEvent: _TypeAlias = PreventedEvent  # noqa: Y015
+
+@_typing.final
+class AccountEvent(_message.Message):
+    """Something about the account."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STEP_FIELD_NUMBER: _builtins.int
+    INSTRUMENT_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    UNTIL_NS_FIELD_NUMBER: _builtins.int
+    step: Global___AccountStep.ValueType
+    """What."""
+    instrument: _builtins.int
+    """Of which instrument, or zero."""
+    asset: _builtins.int
+    """Of which asset, or zero."""
+    amount: _builtins.int
+    """See the step."""
+    until_ns: _builtins.int
+    """Log time, see the step."""
+    def __init__(
+        self,
+        *,
+        step: Global___AccountStep.ValueType = ...,
+        instrument: _builtins.int = ...,
+        asset: _builtins.int = ...,
+        amount: _builtins.int = ...,
+        until_ns: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "asset", b"asset", "instrument", b"instrument", "step", b"step", "until_ns", b"until_ns"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AccountEvent: _TypeAlias = AccountEvent  # noqa: Y015
 
 @_typing.final
 class FundsEvent(_message.Message):
@@ -736,22 +1658,30 @@ class FundsEvent(_message.Message):
     ASSET_FIELD_NUMBER: _builtins.int
     AMOUNT_ATOMS_FIELD_NUMBER: _builtins.int
     FREE_ATOMS_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
+    OTHER_FIELD_NUMBER: _builtins.int
     asset: _builtins.int
     """Of which asset."""
     amount_atoms: _builtins.int
     """In above zero, out below."""
     free_atoms: _builtins.int
-    """Free afterwards."""
+    """Free afterwards, where the event says so."""
+    cause: Global___FundsCause.ValueType
+    """Why."""
+    other: _builtins.int
+    """The account on the other side, or zero."""
     def __init__(
         self,
         *,
         asset: _builtins.int = ...,
         amount_atoms: _builtins.int = ...,
         free_atoms: _builtins.int = ...,
+        cause: Global___FundsCause.ValueType = ...,
+        other: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_atoms", b"amount_atoms", "asset", b"asset", "free_atoms", b"free_atoms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_atoms", b"amount_atoms", "asset", b"asset", "cause", b"cause", "free_atoms", b"free_atoms", "other", b"other"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -990,8 +1920,146 @@ class CancelOrderResponse(_message.Message):
 Global___CancelOrderResponse: _TypeAlias = CancelOrderResponse  # noqa: Y015
 
 @_typing.final
+class SubmitRequest(_message.Message):
+    """One numbered command of any kind."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ONCE_FIELD_NUMBER: _builtins.int
+    COMMAND_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def once(self) -> Global___Once:
+        """Its place in the session."""
+
+    @_builtins.property
+    def command(self) -> Global___Command:
+        """What to do; its own request, fingerprint and not_after_ns stay zero."""
+
+    def __init__(
+        self,
+        *,
+        once: Global___Once | None = ...,
+        command: Global___Command | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "once", b"once"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "once", b"once"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SubmitRequest: _TypeAlias = SubmitRequest  # noqa: Y015
+
+@_typing.final
+class SubmitResponse(_message.Message):
+    """What came of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOG_INDEX_FIELD_NUMBER: _builtins.int
+    REPLY_FIELD_NUMBER: _builtins.int
+    log_index: _builtins.int
+    """Where in the log."""
+    @_builtins.property
+    def reply(self) -> Global___Reply:
+        """As on the stream."""
+
+    def __init__(
+        self,
+        *,
+        log_index: _builtins.int = ...,
+        reply: Global___Reply | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["reply", b"reply"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["log_index", b"log_index", "reply", b"reply"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SubmitResponse: _TypeAlias = SubmitResponse  # noqa: Y015
+
+@_typing.final
+class TryOrderRequest(_message.Message):
+    """Ask what an order would come to."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AT_FIELD_NUMBER: _builtins.int
+    ORDER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def at(self) -> _common_pb2.ReadAt:
+        """How fresh."""
+
+    @_builtins.property
+    def order(self) -> Global___PlaceOrder:
+        """The order."""
+
+    def __init__(
+        self,
+        *,
+        at: _common_pb2.ReadAt | None = ...,
+        order: Global___PlaceOrder | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "order", b"order"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "order", b"order"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TryOrderRequest: _TypeAlias = TryOrderRequest  # noqa: Y015
+
+@_typing.final
+class TryOrderResponse(_message.Message):
+    """What it would come to."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOG_INDEX_FIELD_NUMBER: _builtins.int
+    REFUSED_FIELD_NUMBER: _builtins.int
+    EXECUTED_LOTS_FIELD_NUMBER: _builtins.int
+    EXECUTED_ATOMS_FIELD_NUMBER: _builtins.int
+    FEE_ATOMS_FIELD_NUMBER: _builtins.int
+    OPEN_LOTS_FIELD_NUMBER: _builtins.int
+    WAITS_FIELD_NUMBER: _builtins.int
+    EXPIRES_FIELD_NUMBER: _builtins.int
+    log_index: _builtins.int
+    """What the answer saw."""
+    refused: _common_pb2.Reject.ValueType
+    """Why it would be refused; unspecified: it would not."""
+    executed_lots: _builtins.int
+    """Would trade at once."""
+    executed_atoms: _builtins.int
+    """Its notional, in atoms of the quote asset."""
+    fee_atoms: _builtins.int
+    """Its fee, in atoms of the quote asset."""
+    open_lots: _builtins.int
+    """Would rest, or wait."""
+    waits: _builtins.bool
+    """Whether it would wait for its trigger."""
+    expires: _common_pb2.Reject.ValueType
+    """Why its rest would expire; unspecified: it would not."""
+    def __init__(
+        self,
+        *,
+        log_index: _builtins.int = ...,
+        refused: _common_pb2.Reject.ValueType = ...,
+        executed_lots: _builtins.int = ...,
+        executed_atoms: _builtins.int = ...,
+        fee_atoms: _builtins.int = ...,
+        open_lots: _builtins.int = ...,
+        waits: _builtins.bool = ...,
+        expires: _common_pb2.Reject.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["executed_atoms", b"executed_atoms", "executed_lots", b"executed_lots", "expires", b"expires", "fee_atoms", b"fee_atoms", "log_index", b"log_index", "open_lots", b"open_lots", "refused", b"refused", "waits", b"waits"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TryOrderResponse: _TypeAlias = TryOrderResponse  # noqa: Y015
+
+@_typing.final
 class ListOrdersRequest(_message.Message):
-    """Ask for resting orders."""
+    """Ask for living orders."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1023,7 +2091,7 @@ Global___ListOrdersRequest: _TypeAlias = ListOrdersRequest  # noqa: Y015
 
 @_typing.final
 class ListOrdersResponse(_message.Message):
-    """The resting orders, by number."""
+    """The living orders, by number."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1051,7 +2119,7 @@ Global___ListOrdersResponse: _TypeAlias = ListOrdersResponse  # noqa: Y015
 
 @_typing.final
 class RestingOrder(_message.Message):
-    """A resting order."""
+    """A living order."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1063,6 +2131,13 @@ class RestingOrder(_message.Message):
     PRICE_TICKS_FIELD_NUMBER: _builtins.int
     SIZE_LOTS_FIELD_NUMBER: _builtins.int
     OPEN_LOTS_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    TERMS_FIELD_NUMBER: _builtins.int
+    LIST_NUMBER_FIELD_NUMBER: _builtins.int
+    PREVENTED_LOTS_FIELD_NUMBER: _builtins.int
+    SHOWN_LOTS_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    POST_ONLY_FIELD_NUMBER: _builtins.int
     instrument: _builtins.int
     """What is traded."""
     order: _builtins.int
@@ -1079,6 +2154,22 @@ class RestingOrder(_message.Message):
     """As placed."""
     open_lots: _builtins.int
     """Still open."""
+    state: _common_pb2.OrderState.ValueType
+    """Where it stands."""
+    list_number: _builtins.int
+    """The list it belongs to, or zero."""
+    prevented_lots: _builtins.int
+    """Taken away by self-trade prevention."""
+    shown_lots: _builtins.int
+    """What an iceberg shows, else open_lots; zero unless it is in the book."""
+    kind: _common_pb2.OrderKind.ValueType
+    """How its price is given."""
+    post_only: _builtins.bool
+    """It never takes."""
+    @_builtins.property
+    def terms(self) -> Global___OrderTerms:
+        """Its uncommon terms, if it has any."""
+
     def __init__(
         self,
         *,
@@ -1090,10 +2181,17 @@ class RestingOrder(_message.Message):
         price_ticks: _builtins.int = ...,
         size_lots: _builtins.int = ...,
         open_lots: _builtins.int = ...,
+        state: _common_pb2.OrderState.ValueType = ...,
+        terms: Global___OrderTerms | None = ...,
+        list_number: _builtins.int = ...,
+        prevented_lots: _builtins.int = ...,
+        shown_lots: _builtins.int = ...,
+        kind: _common_pb2.OrderKind.ValueType = ...,
+        post_only: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["terms", b"terms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["instrument", b"instrument", "label", b"label", "number", b"number", "open_lots", b"open_lots", "order", b"order", "price_ticks", b"price_ticks", "side", b"side", "size_lots", b"size_lots"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instrument", b"instrument", "kind", b"kind", "label", b"label", "list_number", b"list_number", "number", b"number", "open_lots", b"open_lots", "order", b"order", "post_only", b"post_only", "prevented_lots", b"prevented_lots", "price_ticks", b"price_ticks", "shown_lots", b"shown_lots", "side", b"side", "size_lots", b"size_lots", "state", b"state", "terms", b"terms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

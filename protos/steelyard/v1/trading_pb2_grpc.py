@@ -56,6 +56,16 @@ class TradingServiceStub:
                 request_serializer=steelyard_dot_v1_dot_trading__pb2.CancelOrderRequest.SerializeToString,
                 response_deserializer=steelyard_dot_v1_dot_trading__pb2.CancelOrderResponse.FromString,
                 _registered_method=True)
+        self.Submit = channel.unary_unary(
+                '/steelyard.v1.TradingService/Submit',
+                request_serializer=steelyard_dot_v1_dot_trading__pb2.SubmitRequest.SerializeToString,
+                response_deserializer=steelyard_dot_v1_dot_trading__pb2.SubmitResponse.FromString,
+                _registered_method=True)
+        self.TryOrder = channel.unary_unary(
+                '/steelyard.v1.TradingService/TryOrder',
+                request_serializer=steelyard_dot_v1_dot_trading__pb2.TryOrderRequest.SerializeToString,
+                response_deserializer=steelyard_dot_v1_dot_trading__pb2.TryOrderResponse.FromString,
+                _registered_method=True)
         self.ListOrders = channel.unary_unary(
                 '/steelyard.v1.TradingService/ListOrders',
                 request_serializer=steelyard_dot_v1_dot_trading__pb2.ListOrdersRequest.SerializeToString,
@@ -98,8 +108,22 @@ class TradingServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Submit(self, request, context):
+        """Any other numbered command of a trader.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TryOrder(self, request, context):
+        """What an order would come to if it were placed now; changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListOrders(self, request, context):
-        """The resting orders of an account.
+        """The living orders of an account.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -127,6 +151,16 @@ def add_TradingServiceServicer_to_server(servicer, server):
                     servicer.CancelOrder,
                     request_deserializer=steelyard_dot_v1_dot_trading__pb2.CancelOrderRequest.FromString,
                     response_serializer=steelyard_dot_v1_dot_trading__pb2.CancelOrderResponse.SerializeToString,
+            ),
+            'Submit': grpc.unary_unary_rpc_method_handler(
+                    servicer.Submit,
+                    request_deserializer=steelyard_dot_v1_dot_trading__pb2.SubmitRequest.FromString,
+                    response_serializer=steelyard_dot_v1_dot_trading__pb2.SubmitResponse.SerializeToString,
+            ),
+            'TryOrder': grpc.unary_unary_rpc_method_handler(
+                    servicer.TryOrder,
+                    request_deserializer=steelyard_dot_v1_dot_trading__pb2.TryOrderRequest.FromString,
+                    response_serializer=steelyard_dot_v1_dot_trading__pb2.TryOrderResponse.SerializeToString,
             ),
             'ListOrders': grpc.unary_unary_rpc_method_handler(
                     servicer.ListOrders,
@@ -244,6 +278,60 @@ class TradingService:
             '/steelyard.v1.TradingService/CancelOrder',
             steelyard_dot_v1_dot_trading__pb2.CancelOrderRequest.SerializeToString,
             steelyard_dot_v1_dot_trading__pb2.CancelOrderResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Submit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/steelyard.v1.TradingService/Submit',
+            steelyard_dot_v1_dot_trading__pb2.SubmitRequest.SerializeToString,
+            steelyard_dot_v1_dot_trading__pb2.SubmitResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TryOrder(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/steelyard.v1.TradingService/TryOrder',
+            steelyard_dot_v1_dot_trading__pb2.TryOrderRequest.SerializeToString,
+            steelyard_dot_v1_dot_trading__pb2.TryOrderResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -46,8 +46,12 @@ class TradingServiceStub:
     """Places one order."""
     CancelOrder: _grpc.UnaryUnaryMultiCallable[_trading_pb2.CancelOrderRequest, _trading_pb2.CancelOrderResponse]
     """Cancels one order."""
+    Submit: _grpc.UnaryUnaryMultiCallable[_trading_pb2.SubmitRequest, _trading_pb2.SubmitResponse]
+    """Any other numbered command of a trader."""
+    TryOrder: _grpc.UnaryUnaryMultiCallable[_trading_pb2.TryOrderRequest, _trading_pb2.TryOrderResponse]
+    """What an order would come to if it were placed now; changes nothing."""
     ListOrders: _grpc.UnaryUnaryMultiCallable[_trading_pb2.ListOrdersRequest, _trading_pb2.ListOrdersResponse]
-    """The resting orders of an account."""
+    """The living orders of an account."""
 
 @_typing.type_check_only
 class TradingServiceAsyncStub(TradingServiceStub):
@@ -67,8 +71,12 @@ class TradingServiceAsyncStub(TradingServiceStub):
     """Places one order."""
     CancelOrder: _aio.UnaryUnaryMultiCallable[_trading_pb2.CancelOrderRequest, _trading_pb2.CancelOrderResponse]  # type: ignore[assignment]
     """Cancels one order."""
+    Submit: _aio.UnaryUnaryMultiCallable[_trading_pb2.SubmitRequest, _trading_pb2.SubmitResponse]  # type: ignore[assignment]
+    """Any other numbered command of a trader."""
+    TryOrder: _aio.UnaryUnaryMultiCallable[_trading_pb2.TryOrderRequest, _trading_pb2.TryOrderResponse]  # type: ignore[assignment]
+    """What an order would come to if it were placed now; changes nothing."""
     ListOrders: _aio.UnaryUnaryMultiCallable[_trading_pb2.ListOrdersRequest, _trading_pb2.ListOrdersResponse]  # type: ignore[assignment]
-    """The resting orders of an account."""
+    """The living orders of an account."""
 
 class TradingServiceServicer(metaclass=_abc_1.ABCMeta):
     """Trading.  Every write belongs to a session and is numbered in it: a number executes once, and a repeat
@@ -111,11 +119,27 @@ class TradingServiceServicer(metaclass=_abc_1.ABCMeta):
         """Cancels one order."""
 
     @_abc_1.abstractmethod
+    def Submit(
+        self,
+        request: _trading_pb2.SubmitRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_trading_pb2.SubmitResponse, _abc.Awaitable[_trading_pb2.SubmitResponse]]:
+        """Any other numbered command of a trader."""
+
+    @_abc_1.abstractmethod
+    def TryOrder(
+        self,
+        request: _trading_pb2.TryOrderRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_trading_pb2.TryOrderResponse, _abc.Awaitable[_trading_pb2.TryOrderResponse]]:
+        """What an order would come to if it were placed now; changes nothing."""
+
+    @_abc_1.abstractmethod
     def ListOrders(
         self,
         request: _trading_pb2.ListOrdersRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_trading_pb2.ListOrdersResponse, _abc.Awaitable[_trading_pb2.ListOrdersResponse]]:
-        """The resting orders of an account."""
+        """The living orders of an account."""
 
 def add_TradingServiceServicer_to_server(servicer: TradingServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
