@@ -56,6 +56,9 @@ RECENT_ORDERS_MAX: Final = 64
 BATCH_MAX: Final = 100
 LIST_LEGS_MAX: Final = 3
 
+#: Slices of one iceberg: whoever takes it all makes one trade per slice, and that is one command.
+ICEBERG_SLICES_MAX: Final = 100
+
 #: Units of long work (a triggered order, an expiry, a pair of an auction) that one entry does before its
 #: commands.  100 * 20 us = 2 ms: clients' commands get in between two portions.
 WORK_PER_ENTRY_MAX: Final = 100
