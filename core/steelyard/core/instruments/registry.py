@@ -1,5 +1,7 @@
 """Everything listed, by id and by symbol."""
 
+from bisect import insort
+
 from steelyard.core.commands import ListInstrument
 from steelyard.core.instruments.spec import Asset, Instrument
 from steelyard.core.instruments.spot import spot_scales
@@ -7,13 +9,17 @@ from steelyard.core.units import AssetId, InstrumentId, InstrumentState
 
 
 class Markets:
-    """The listed assets and instruments."""
+    """The listed assets and instruments.
+
+    ``uncrossing`` are the instruments whose auction is making its trades, by id.
+    """
 
     def __init__(self) -> None:
         self.assets: dict[AssetId, Asset] = {}
         self.instruments: dict[InstrumentId, Instrument] = {}
         self.asset_symbols: dict[str, AssetId] = {}
         self.instrument_symbols: dict[str, InstrumentId] = {}
+        self.uncrossing: list[InstrumentId] = []
 
     def list_asset(self, asset: AssetId, symbol: str, decimals: int) -> None:
         """Add an asset under a new id and symbol."""
@@ -33,6 +39,19 @@ class Markets:
         self.instrument_symbols[listing.symbol] = listing.instrument
         return instrument
 
+    def begin_uncrossing(self, instrument: Instrument, price_ticks: int) -> None:
+        """Let an auction that has found its price make its trades, a few with each entry."""
+        assert price_ticks > 0, price_ticks
+        assert instrument.uncross_ticks == 0, instrument.uncross_ticks
+        assert instrument.state == InstrumentState.AUCTION, instrument.state
+        instrument.uncross_ticks = price_ticks
+        insort(self.uncrossing, instrument.instrument)
+
+    def end_uncrossing(self, instrument: Instrument) -> None:
+        """Forget an auction that has made all its trades."""
+        instrument.uncross_ticks = 0
+        self.uncrossing.remove(instrument.instrument)
+
     def check_invariants(self) -> None:
         """Raise ``AssertionError`` unless ids and symbols agree and every book is sound."""
         assert len(self.asset_symbols) == len(self.assets), self.asset_symbols
@@ -45,7 +64,12 @@ class Markets:
             assert self.instrument_symbols.get(instrument.symbol) == instrument_id, instrument.symbol
             assert instrument.base in self.assets, instrument.base
             assert instrument.quote in self.assets, instrument.quote
-            instrument.book.check_invariants()
+            may_cross = instrument.state not in (InstrumentState.POST_ONLY, InstrumentState.OPEN)
+            instrument.book.check_invariants(may_cross=may_cross)
             if instrument.state in (InstrumentState.PRE_OPEN, InstrumentState.CLOSED):
                 assert not instrument.book.bids.keys, instrument_id
                 assert not instrument.book.asks.keys, instrument_id
+        uncrossing = [id_ for id_, instrument in sorted(self.instruments.items()) if instrument.uncross_ticks]
+        assert self.uncrossing == uncrossing, (self.uncrossing, uncrossing)
+        for instrument_id in uncrossing:
+            assert self.instruments[instrument_id].state == InstrumentState.AUCTION, instrument_id

@@ -34,6 +34,12 @@ MOVES: Final[dict[InstrumentState, tuple[InstrumentState, ...]]] = {
         InstrumentState.CLOSED,
     ),
     InstrumentState.CLOSED: (),
+    # OPEN follows from the auction's own end.
+    InstrumentState.AUCTION: (
+        InstrumentState.CANCEL_ONLY,
+        InstrumentState.HALTED,
+        InstrumentState.CLOSED,
+    ),
 }
 
 
