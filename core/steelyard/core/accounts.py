@@ -106,6 +106,17 @@ class Rules:
         self.share_ppm = 0
         self.owed: dict[AssetId, int] = {}
 
+    def say_something(self) -> bool:
+        """Return whether anything here applies."""
+        return (
+            self.permissions != ALL_PERMISSIONS
+            or self.self_trade is not None
+            or self.frozen
+            or self.legal_hold
+            or (self.master | self.trade_group | self.orders_max | self.tier | self.referrer) != 0
+            or any((self.sub_accounts, self.order_limits, self.holds, self.owed))
+        )
+
 
 class Account:
     """What one account owns, and its living orders and sessions by the names it gave them.
@@ -130,6 +141,11 @@ class Account:
         if self.rules is None:
             self.rules = Rules()
         return self.rules
+
+    def forget_empty_rules(self) -> None:
+        """Be a common account again if the rules do not say anything any more."""
+        if self.rules is not None and not self.rules.say_something():
+            self.rules = None
 
     def balance(self, asset: AssetId) -> Balance:
         """Return the account's balance of ``asset``, an empty one if it never had any."""

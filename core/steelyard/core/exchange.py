@@ -14,19 +14,32 @@ from steelyard.core.commands import (
     Deposit,
     FoundGroup,
     FoundGroupAt,
+    HoldFunds,
     ListAsset,
     ListInstrument,
     OpenAccount,
     OpenSession,
+    OpenSubAccount,
+    PayReferral,
     PlaceOrder,
+    ReleaseHold,
     RevokeApiKey,
+    SetAccountRules,
+    SetAccountTier,
+    SetFeeTier,
+    SetFrozen,
     SetInstrumentState,
+    SetLegalHold,
+    SetOrderLimit,
+    SetReferrer,
+    SetSelfTrade,
     Skip,
+    Transfer,
     Withdraw,
 )
 from steelyard.core.entry import AnyReply, Applied, Entry, Outcome, Refused, Request
 from steelyard.core.events import AnyEvent
-from steelyard.core.handlers import accounts, funds, markets, orders
+from steelyard.core.handlers import accounts, families, funds, markets, orders, rules, tiers
 from steelyard.core.invariants import check_state
 from steelyard.core.limits import INTEGER_MAX, REPLY_WINDOW_MAX, SESSION_IDLE_NS
 from steelyard.core.readable import is_readable
@@ -53,6 +66,19 @@ HANDLERS: Final[dict[type[Command], Handler]] = {
     Withdraw: funds.withdraw,
     PlaceOrder: orders.place_order,
     CancelOrder: orders.cancel_order,
+    OpenSubAccount: families.open_sub_account,
+    SetAccountRules: rules.set_account_rules,
+    SetOrderLimit: rules.set_order_limit,
+    SetSelfTrade: rules.set_self_trade,
+    SetFrozen: rules.set_frozen,
+    SetLegalHold: rules.set_legal_hold,
+    SetFeeTier: tiers.set_fee_tier,
+    SetAccountTier: tiers.set_account_tier,
+    SetReferrer: tiers.set_referrer,
+    Transfer: families.transfer,
+    HoldFunds: funds.hold_funds,
+    ReleaseHold: funds.release_hold,
+    PayReferral: funds.pay_referral,
 }
 
 #: What may come outside a session, because doing it twice does no harm.

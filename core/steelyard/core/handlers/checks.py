@@ -48,3 +48,13 @@ def stopped(account: Account) -> Reject | None:
     if rules.legal_hold:
         return Reject.LEGAL_HOLD
     return Reject.ACCOUNT_FROZEN if rules.frozen else None
+
+
+def operated(state: State, request: Request, key: ApiKey, account: AccountId) -> Account | Reject:
+    """Return the customer about whom an operator says something in time, or why that is refused."""
+    if is_too_late(state, request):
+        return Reject.TOO_LATE
+    if not may_operate(key):
+        return Reject.NOT_PERMITTED
+    found = customer(state, account)
+    return Reject.UNKNOWN_ACCOUNT if found is None else found
