@@ -1,6 +1,5 @@
 """The root of everything that a snapshot holds."""
 
-from collections import deque
 from typing import Final
 
 from steelyard.core import versions
@@ -13,6 +12,7 @@ from steelyard.core.matching import Order
 from steelyard.core.sessions import Session
 from steelyard.core.timers import Timers
 from steelyard.core.units import AccountId, InstrumentId, KeyId, ListNumber, OrderId, OrderNumber, SessionId
+from steelyard.core.work import Work
 
 _SPOT_COMPLETE: Final = versions.SPOT_COMPLETE
 
@@ -41,7 +41,7 @@ class State:
         #: (account, instrument) to the log time at which its orders are cancelled; instrument zero is all
         self.countdowns: dict[tuple[AccountId, InstrumentId], int] = {}
         #: triggered orders in the order of their turn; each entry admits some before its commands
-        self.work: deque[OrderNumber] = deque()
+        self.work = Work()
         #: what falls due when; recomputed on load
         self.timers = Timers()
         self.last_key = 0
@@ -59,6 +59,20 @@ class State:
         if rules is None or rules.tier == 0:
             return listed
         return tier_rates(self.tiers, rules.tier, instrument.instrument, listed)
+
+    def forget_beyond_version_1(self) -> None:
+        """Stand where a member stands that was restored from a snapshot of version 1.
+
+        What that schema does not hold begins with version 2, for every member alike.
+        """
+        for account in self.accounts.values():
+            account.recent.clear()
+        for order in self.orders.values():
+            order.post_only = False
+            order.special = None
+        for instrument in self.markets.instruments.values():
+            instrument.last_ticks = 0
+            instrument.specials = 0
 
     def add_order(self, order: Order) -> None:
         """Know a new living order by its number and its owner's names for it, and count it."""

@@ -81,3 +81,17 @@ def halt_bounds(instrument: Instrument, anchor_ticks: int) -> Bounds:
     if rules is None or rules.halt_ppm == 0:
         return NO_BOUNDS
     return around(anchor_ticks, max(PPM - rules.halt_ppm, 0), PPM + rules.halt_ppm)
+
+
+def protection_ticks(instrument: Instrument, side: Side, from_ticks: int) -> int:
+    """Return the worst price at which a market order of that side may trade; zero if ``from_ticks`` is.
+
+    ``from_ticks``, the best opposite price or a trigger, moved by ``market_protection_ppm`` against the taker,
+    rounded towards it and kept within the instrument's prices.
+    """
+    if from_ticks == 0:
+        return 0
+    if side == Side.BUY:
+        upper_ticks = mul_div_down(from_ticks, PPM + instrument.market_protection_ppm, PPM)
+        return min(upper_ticks, instrument.price_max_ticks)
+    return max(mul_div_up(from_ticks, PPM - instrument.market_protection_ppm, PPM), 1)

@@ -2,7 +2,20 @@
 
 from steelyard.core.matching.book import Book, BookSide
 from steelyard.core.matching.matcher import can_fill, crosses, match
-from steelyard.core.matching.order import Level, Order, Special
-from steelyard.core.matching.triggers import Triggers
+from steelyard.core.matching.order import Level, Order, Special, Trail
+from steelyard.core.matching.triggers import Triggers, is_met, trailing_ticks
 
-__all__ = ["Book", "BookSide", "Level", "Order", "Special", "Triggers", "can_fill", "crosses", "match"]
+__all__ = [
+    "Book",
+    "BookSide",
+    "Level",
+    "Order",
+    "Special",
+    "Trail",
+    "Triggers",
+    "can_fill",
+    "crosses",
+    "is_met",
+    "match",
+    "trailing_ticks",
+]

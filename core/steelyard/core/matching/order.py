@@ -28,6 +28,21 @@ class Level:
         self.newest: Order | None = None
 
 
+class Trail:
+    """What active trailing orders share that follow the same price: the best one seen, and who waits.
+
+    ``waiting`` is a heap of (callback, number), in which those that have left are still found; ``count`` are
+    those that have not.
+    """
+
+    __slots__ = ("count", "extreme_ticks", "waiting")
+
+    def __init__(self, extreme_ticks: int) -> None:
+        self.extreme_ticks = extreme_ticks
+        self.waiting: list[tuple[int, OrderNumber]] = []
+        self.count = 0
+
+
 class Special:
     """What an uncommon order keeps beside the common fields; a common order has none.
 
@@ -35,13 +50,12 @@ class Special:
     trade; an iceberg's level counts ``shown_lots`` of it.  ``size = executed + prevented + open`` always.
     A waiting order by quote amount keeps what is left of its budget in ``budget_atoms``, and holds that.
     ``cap_ppm`` is the highest rate that a fill may be charged, fixed when the order was taken.
-    ``extreme_ticks`` is the best price that an active trailing order has seen, zero before.
+    ``trail`` is what an active trailing order follows; see ``extreme_ticks``.
     """
 
     __slots__ = (
         "budget_atoms",
         "cap_ppm",
-        "extreme_ticks",
         "kind",
         "list_number",
         "prevented_lots",
@@ -49,6 +63,7 @@ class Special:
         "state",
         "terms",
         "time_in_force",
+        "trail",
     )
 
     def __init__(
@@ -68,7 +83,17 @@ class Special:
         self.shown_lots = 0
         self.prevented_lots = 0
         self.budget_atoms = terms.budget_atoms
-        self.extreme_ticks = 0
+        self.trail: Trail | None = None
+
+    @property
+    def extreme_ticks(self) -> int:
+        """The best price that an active trailing order has seen; zero before, and for others."""
+        return 0 if self.trail is None else self.trail.extreme_ticks
+
+    @extreme_ticks.setter
+    def extreme_ticks(self, extreme_ticks: int) -> None:
+        """Let an order that is not in the index go on from there; zero: not active."""
+        self.trail = Trail(extreme_ticks) if extreme_ticks else None
 
 
 class Order:
@@ -131,3 +156,20 @@ class Order:
         self.level: Level | None = None
         self.before: Order | None = None
         self.after: Order | None = None
+
+    @property
+    def shown_lots(self) -> int:
+        """How many of the open lots can be seen: all, unless it is an iceberg that stands in the book."""
+        special = self.special
+        return self.open_lots if special is None else special.shown_lots or self.open_lots
+
+    @property
+    def pledged_atoms(self) -> int:
+        """What the order takes to be paid for whatever happens; of two OCO legs only one really pledges it."""
+        special = self.special
+        if special is not None:
+            if special.state == OrderState.PENDING:
+                return 0
+            if special.budget_atoms and self.side == Side.BUY:
+                return special.budget_atoms
+        return self.open_lots * self.lot_pledge_atoms
