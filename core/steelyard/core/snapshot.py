@@ -1,147 +1,69 @@
 """The whole exchange as canonical bytes, and back.
 
 Canonical means that equal exchanges have equal bytes: whatever has no order of its own is sorted by id, and
-what can be recomputed (levels, indexes, held funds' owners) is left out.  Orders stand in the order of their
-numbers, which is their time priority.
+what can be recomputed (levels, indexes, counts, timers, held funds' owners) is left out.  Orders stand in the
+order of their numbers, which is their time priority.
 """
 
 from hashlib import blake2b
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from steelyard.core import versions
 from steelyard.core.accounts import Account, ApiKey
-from steelyard.core.commands import ListInstrument
-from steelyard.core.entry import AnyReply
 from steelyard.core.exchange import Exchange
+from steelyard.core.images import (
+    FirstImage,
+    Image,
+    market_row,
+    restore_market,
+    rules_of,
+    rules_row,
+    special_of,
+    special_row,
+)
 from steelyard.core.invariants import check_sums
 from steelyard.core.ledger import Balance, House
-from steelyard.core.matching import Order
+from steelyard.core.lists import OrderList
+from steelyard.core.matching import Order, Special
 from steelyard.core.sessions import Session
 from steelyard.core.state import State
-from steelyard.core.units import (
-    AccountId,
-    AssetId,
-    InstrumentId,
-    InstrumentState,
-    KeyId,
-    OrderId,
-    OrderNumber,
-    SessionId,
-    Side,
-)
+from steelyard.core.timers import COUNTDOWN, INSTRUMENT
+from steelyard.core.units import OrderNumber, OrderState, Side
 
-#: Changes whenever the layout below does.
-SCHEMA_VERSION: Final = 2
+FIRST_SCHEMA: Final = 2
+#: Changes whenever a layout does.
+SCHEMA_VERSION: Final = 3
+#: What this build can load.
+SCHEMAS: Final = (FIRST_SCHEMA, SCHEMA_VERSION)
 
 
 class SnapshotError(Exception):
     """The bytes are no snapshot that this version can load."""
 
 
-class _Image(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """The layout: plain rows, in the order of the fields below."""
-
+class _Header(msgspec.Struct, frozen=True, array_like=True):
     schema: int
-    applied_index: int
-    time_ns: int
-    digest: bytes
-    group: str
-    #: in force
-    version: int
-    #: last_key, last_session, last_number, last_trade
-    counters: tuple[int, int, int, int]
-    #: asset, symbol, decimals, omnibus, fees, rounding
-    assets: list[tuple[AssetId, str, int, int, int, int]]
-    instruments: list[tuple[ListInstrument, InstrumentState]]
-    #: key, account, public key, permissions, expires_ns, revoked
-    keys: list[tuple[KeyId, AccountId, bytes, int, int, bool]]
-    #: account, then (asset, free, held) wherever there is something
-    accounts: list[tuple[AccountId, list[tuple[AssetId, int, int]]]]
-    #: number, account, instrument, order, label, side, price, size, open, pledge per lot
-    orders: list[tuple[OrderNumber, AccountId, InstrumentId, OrderId, str, Side, int, int, int, int]]
-    #: session, account, name, used_ns, last_request, wants_from, replies
-    sessions: list[tuple[SessionId, AccountId, str, int, int, int, list[tuple[int, AnyReply]]]]
 
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
-_DECODER: Final = msgspec.msgpack.Decoder(_Image)
+_HEADER_DECODER: Final = msgspec.msgpack.Decoder(_Header)
+_FIRST_DECODER: Final = msgspec.msgpack.Decoder(FirstImage)
+_DECODER: Final = msgspec.msgpack.Decoder(Image)
+
+
+def schema_of(version: int) -> int:
+    """Return the schema in which an exchange is dumped while ``version`` is in force."""
+    return SCHEMA_VERSION if version >= versions.SPOT_COMPLETE else FIRST_SCHEMA
 
 
 def dump(exchange: Exchange) -> bytes:
     """Return the exchange as bytes; ``load`` gives an exchange that goes on from the same place."""
-    state = exchange.state
-    check_sums(state)
-    houses = state.ledger.houses
-    return _ENCODER.encode(
-        _Image(
-            schema=SCHEMA_VERSION,
-            applied_index=state.applied_index,
-            time_ns=state.time_ns,
-            digest=exchange.digest,
-            group=state.group,
-            version=state.version,
-            counters=(state.last_key, state.last_session, state.last_number, state.last_trade),
-            assets=[
-                (
-                    asset.asset,
-                    asset.symbol,
-                    asset.decimals,
-                    houses[asset.asset].omnibus_atoms,
-                    houses[asset.asset].fees_atoms,
-                    houses[asset.asset].rounding_atoms,
-                )
-                for _, asset in sorted(state.markets.assets.items())
-            ],
-            instruments=[
-                (instrument.listing, instrument.state)
-                for _, instrument in sorted(state.markets.instruments.items())
-            ],
-            keys=[
-                (key.key, key.account, key.public_key, key.permissions, key.expires_ns, key.revoked)
-                for _, key in sorted(state.keys.items())
-            ],
-            accounts=[
-                (
-                    account.account,
-                    [
-                        (asset, balance.free_atoms, balance.held_atoms)
-                        for asset, balance in sorted(account.balances.items())
-                        if balance.free_atoms or balance.held_atoms
-                    ],
-                )
-                for _, account in sorted(state.accounts.items())
-            ],
-            orders=[
-                (
-                    order.number,
-                    order.account,
-                    order.instrument,
-                    order.order,
-                    order.label,
-                    order.side,
-                    order.price_ticks,
-                    order.size_lots,
-                    order.open_lots,
-                    order.lot_pledge_atoms,
-                )
-                for _, order in sorted(state.orders.items())
-            ],
-            sessions=[
-                (
-                    session.session,
-                    session.account,
-                    session.name,
-                    session.used_ns,
-                    session.last_request,
-                    session.wants_from,
-                    list(session.replies),
-                )
-                for _, session in sorted(state.sessions.items())
-            ],
-        )
-    )
+    check_sums(exchange.state)
+    if schema_of(exchange.state.version) == FIRST_SCHEMA:
+        return _ENCODER.encode(FirstImage(**_common_fields(exchange)))
+    return _ENCODER.encode(_image(exchange))
 
 
 def load(body: bytes) -> Exchange:
@@ -150,14 +72,10 @@ def load(body: bytes) -> Exchange:
     Raises ``SnapshotError`` if the bytes are damaged or of another schema version, and ``AssertionError`` if
     they are whole but contradict themselves.
     """
-    try:
-        image = _DECODER.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise SnapshotError(f"no snapshot of schema {SCHEMA_VERSION}: {error}") from error
-    if image.schema != SCHEMA_VERSION:
-        raise SnapshotError(f"snapshot schema {image.schema}, expected {SCHEMA_VERSION}")
+    image = _decode(body)
     if not 0 < image.version <= versions.KNOWN_MAX:
         raise SnapshotError(f"version {image.version} is in force, and this build knows {versions.KNOWN_MAX}")
+    assert image.schema == schema_of(image.version), (image.schema, image.version)
     state = State()
     state.version = image.version
     state.applied_index = image.applied_index
@@ -166,7 +84,12 @@ def load(body: bytes) -> Exchange:
     state.last_key, state.last_session, state.last_number, state.last_trade = image.counters
     _load_markets(state, image)
     _load_accounts(state, image)
-    _load_orders(state, image)
+    if isinstance(image, Image):
+        _load_rules(state, image)
+        _load_orders(state, image, {row.number: special_of(row) for row in image.specials})
+        _load_waiting(state, image)
+    else:
+        _load_orders(state, image, {})
     _load_sessions(state, image)
     check_sums(state)
     return Exchange(state, image.digest)
@@ -177,7 +100,123 @@ def state_digest(body: bytes) -> bytes:
     return blake2b(body, digest_size=16).digest()
 
 
-def _load_markets(state: State, image: _Image) -> None:
+def _decode(body: bytes) -> FirstImage:
+    try:
+        schema = _HEADER_DECODER.decode(body).schema
+        if schema == FIRST_SCHEMA:
+            return _FIRST_DECODER.decode(body)
+        if schema == SCHEMA_VERSION:
+            return _DECODER.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise SnapshotError(f"no snapshot of schema {FIRST_SCHEMA} or {SCHEMA_VERSION}: {error}") from error
+    raise SnapshotError(f"snapshot schema {schema}, and this build reads {SCHEMAS}")
+
+
+def _common_fields(exchange: Exchange) -> dict[str, Any]:
+    """Return the fields of ``FirstImage``, with which an ``Image`` begins."""
+    state = exchange.state
+    houses = state.ledger.houses
+    return {
+        "schema": schema_of(state.version),
+        "applied_index": state.applied_index,
+        "time_ns": state.time_ns,
+        "digest": exchange.digest,
+        "group": state.group,
+        "version": state.version,
+        "counters": (state.last_key, state.last_session, state.last_number, state.last_trade),
+        "assets": [
+            (
+                asset.asset,
+                asset.symbol,
+                asset.decimals,
+                houses[asset.asset].omnibus_atoms,
+                houses[asset.asset].fees_atoms,
+                houses[asset.asset].rounding_atoms,
+            )
+            for _, asset in sorted(state.markets.assets.items())
+        ],
+        "instruments": [
+            (instrument.listing, instrument.state)
+            for _, instrument in sorted(state.markets.instruments.items())
+        ],
+        "keys": [
+            (key.key, key.account, key.public_key, key.permissions, key.expires_ns, key.revoked)
+            for _, key in sorted(state.keys.items())
+        ],
+        "accounts": [
+            (
+                account.account,
+                [
+                    (asset, balance.free_atoms, balance.held_atoms)
+                    for asset, balance in sorted(account.balances.items())
+                    if balance.free_atoms or balance.held_atoms
+                ],
+            )
+            for _, account in sorted(state.accounts.items())
+        ],
+        "orders": [
+            (
+                order.number,
+                order.account,
+                order.instrument,
+                order.order,
+                order.label,
+                order.side,
+                order.price_ticks,
+                order.size_lots,
+                order.open_lots,
+                order.lot_pledge_atoms,
+            )
+            for _, order in sorted(state.orders.items())
+        ],
+        "sessions": [
+            (
+                session.session,
+                session.account,
+                session.name,
+                session.used_ns,
+                session.last_request,
+                session.wants_from,
+                list(session.replies),
+            )
+            for _, session in sorted(state.sessions.items())
+        ],
+    }
+
+
+def _image(exchange: Exchange) -> Image:
+    state = exchange.state
+    orders = sorted(state.orders.items())
+    accounts = sorted(state.accounts.items())
+    return Image(
+        **_common_fields(exchange),
+        referral=[
+            (asset, house.referral_atoms)
+            for asset, house in sorted(state.ledger.houses.items())
+            if house.referral_atoms
+        ],
+        markets=[market_row(instrument) for _, instrument in sorted(state.markets.instruments.items())],
+        recent=[(account_id, list(account.recent)) for account_id, account in accounts if account.recent],
+        rules=[rules_row(account, account.rules) for _, account in accounts if account.rules is not None],
+        post_only=[number for number, order in orders if order.post_only],
+        specials=[special_row(order, order.special) for _, order in orders if order.special is not None],
+        lists=[
+            (each.number, each.account, each.instrument, each.kind, list(each.legs), each.holder)
+            for _, each in sorted(state.lists.items())
+        ],
+        tiers=[
+            (tier, instrument, maker_ppm, taker_ppm)
+            for (tier, instrument), (maker_ppm, taker_ppm) in sorted(state.tiers.items())
+        ],
+        countdowns=[
+            (account, instrument, due_ns)
+            for (account, instrument), due_ns in sorted(state.countdowns.items())
+        ],
+        work=list(state.work),
+    )
+
+
+def _load_markets(state: State, image: FirstImage) -> None:
     for asset, symbol, decimals, omnibus_atoms, fees_atoms, rounding_atoms in image.assets:
         state.markets.list_asset(asset, symbol, decimals)
         state.ledger.houses[asset] = House(asset, omnibus_atoms, fees_atoms, rounding_atoms)
@@ -187,7 +226,7 @@ def _load_markets(state: State, image: _Image) -> None:
         state.markets.list_instrument(listing, instrument_state)
 
 
-def _load_accounts(state: State, image: _Image) -> None:
+def _load_accounts(state: State, image: FirstImage) -> None:
     for account_id, balances in image.accounts:
         account = Account(account_id)
         state.accounts[account_id] = account
@@ -199,7 +238,27 @@ def _load_accounts(state: State, image: _Image) -> None:
         state.keys[key] = ApiKey(key, account_id, public_key, permissions, expires_ns, revoked)
 
 
-def _load_orders(state: State, image: _Image) -> None:
+def _load_rules(state: State, image: Image) -> None:
+    """Load what has no room in schema 2 and does not hang on orders."""
+    for asset, referral_atoms in image.referral:
+        state.ledger.houses[asset].referral_atoms = referral_atoms
+    assert len(image.markets) == len(state.markets.instruments), len(image.markets)
+    for row in image.markets:
+        instrument = state.markets.instruments[row.instrument]
+        restore_market(instrument, row)
+        if row.uncross_ticks != 0:
+            state.markets.begin_uncrossing(instrument, row.uncross_ticks)
+        if row.rules is not None and row.rules.orders_max > 0:
+            instrument.counts = {}
+    for account_id, orders in image.recent:
+        state.accounts[account_id].recent = dict.fromkeys(orders)
+    for rules in image.rules:
+        state.accounts[rules.account].rules = rules_of(rules)
+    state.tiers = {(tier, instrument): (maker, taker) for tier, instrument, maker, taker in image.tiers}
+    state.countdowns = {(account, instrument): due_ns for account, instrument, due_ns in image.countdowns}
+
+
+def _load_orders(state: State, image: FirstImage, specials: dict[OrderNumber, Special]) -> None:
     last_number = 0
     for (
         number,
@@ -235,14 +294,40 @@ def _load_orders(state: State, image: _Image) -> None:
             quote if side == Side.BUY else base,
             base if side == Side.BUY else quote,
         )
-        instrument.book.rest(order)
-        state.orders[number] = order
-        account.orders[order_id] = order
-        if label:
-            account.labels[label] = order
+        special = order.special = specials.get(number)
+        state.add_order(order)
+        if special is None or special.state == OrderState.WORKING:
+            instrument.book.rest(order)
 
 
-def _load_sessions(state: State, image: _Image) -> None:
+def _load_waiting(state: State, image: Image) -> None:
+    """Load what hangs on orders that are there, and everything that can be recomputed from them."""
+    for number in image.post_only:
+        assert number in state.orders, number
+        state.orders[number].post_only = True
+    for list_number, account, instrument_id, kind, legs, holder in image.lists:
+        loaded = OrderList(list_number, account, instrument_id, kind)
+        loaded.legs = list(legs)
+        loaded.holder = holder
+        state.lists[list_number] = loaded
+    assert all(number in state.orders for number in image.work), image.work
+    state.work.refill(state.orders[number] for number in image.work)
+    expiries: list[tuple[int, OrderNumber]] = []
+    for row in image.specials:
+        assert row.number in state.orders, row.number
+        order = state.orders[row.number]
+        if row.state == OrderState.WAITING and order not in state.work:
+            state.markets.instruments[order.instrument].triggers.add(order)
+        if row.terms.expires_ns != 0:
+            expiries.append((row.terms.expires_ns, row.number))
+    state.timers.refill(
+        [(row.next_ns, INSTRUMENT, row.instrument, 0) for row in image.markets if row.next_ns != 0]
+        + [(due_ns, COUNTDOWN, account, instrument) for account, instrument, due_ns in image.countdowns],
+        expiries,
+    )
+
+
+def _load_sessions(state: State, image: FirstImage) -> None:
     for session_id, account_id, name, used_ns, last_request, wants_from, replies in image.sessions:
         assert account_id in state.accounts, account_id
         session = Session(session_id, account_id, name, used_ns)

@@ -69,12 +69,12 @@ def load(found: Snapshot, name: str) -> Exchange:
     """Return the exchange that a verified snapshot holds; one that does not load ends the process.
 
     Raises:
-        StartRefused: It is written in another schema than ours.
+        StartRefused: It is written in a schema that this build cannot read.
 
     """
     header = found.header
-    if header.schema != snapshot.SCHEMA_VERSION:
-        raise StartRefused(f"{name} has schema {header.schema}, we read {snapshot.SCHEMA_VERSION}")
+    if header.schema not in snapshot.SCHEMAS:
+        raise StartRefused(f"{name} has schema {header.schema}, we read {snapshot.SCHEMAS}")
     try:
         assert snapshot.state_digest(found.state) == header.state_digest, "state digest"
         exchange = snapshot.load(found.state)

@@ -113,7 +113,7 @@ class Retention:
             state_digest=b"",
             checked_index=checked_index,
             checked_digest=checked_digest,
-            schema=snapshot.SCHEMA_VERSION,
+            schema=snapshot.schema_of(exchange.state.version),
             sections=[],
         )
         pause_s_max = LEADER_PAUSE_S_MAX if leads else self._pause_s_max

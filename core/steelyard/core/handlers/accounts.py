@@ -219,6 +219,8 @@ def activate_version(
 
     # Nothing below can fail.
     state.version = command.version
+    if command.version == versions.SPOT_COMPLETE:
+        state.forget_beyond_version_1()
     out.append(VersionActivated(version=command.version))
     return Accepted(request=request.request, fingerprint=request.fingerprint)
 
