@@ -8,7 +8,9 @@ from steelyard.core import versions, wire
 from steelyard.core.accounts import ApiKey
 from steelyard.core.commands import (
     ActivateVersion,
+    ArmCountdown,
     CancelOrder,
+    CancelOrders,
     Command,
     CreateApiKey,
     Deposit,
@@ -24,22 +26,26 @@ from steelyard.core.commands import (
     PlaceOrder,
     ReleaseHold,
     RevokeApiKey,
+    ScheduleState,
     SetAccountRules,
     SetAccountTier,
     SetFeeTier,
     SetFrozen,
+    SetInstrumentRules,
     SetInstrumentState,
     SetLegalHold,
+    SetMark,
     SetOrderLimit,
     SetReferrer,
     SetSelfTrade,
     Skip,
+    StartAuction,
     Transfer,
     Withdraw,
 )
 from steelyard.core.entry import AnyReply, Applied, Entry, Outcome, Refused, Request
 from steelyard.core.events import AnyEvent
-from steelyard.core.handlers import accounts, families, funds, markets, orders, rules, tiers
+from steelyard.core.handlers import accounts, families, funds, markets, orders, rules, sweeps, tiers
 from steelyard.core.invariants import check_state
 from steelyard.core.limits import INTEGER_MAX, REPLY_WINDOW_MAX, SESSION_IDLE_NS
 from steelyard.core.readable import is_readable
@@ -79,10 +85,17 @@ HANDLERS: Final[dict[type[Command], Handler]] = {
     HoldFunds: funds.hold_funds,
     ReleaseHold: funds.release_hold,
     PayReferral: funds.pay_referral,
+    SetInstrumentRules: markets.set_instrument_rules,
+    SetMark: markets.set_mark,
+    StartAuction: markets.start_auction,
+    ScheduleState: markets.schedule_state,
+    CancelOrders: sweeps.cancel_orders,
+    ArmCountdown: sweeps.arm_countdown,
 }
 
-#: What may come outside a session, because doing it twice does no harm.
-_NEED_NO_SESSION: Final = frozenset((FoundGroup, FoundGroupAt, Skip))
+#: What may come outside a session, because doing it twice does no harm: without a key, and with one.
+_NEED_NOTHING: Final = frozenset((FoundGroup, FoundGroupAt, Skip))
+_NEED_A_KEY: Final = frozenset((OpenSession, CancelOrders, ArmCountdown))
 
 #: Stands for the key where none is needed; it may do nothing.
 _NO_KEY: Final = ApiKey(KeyId(0), AccountId(0), b"", 0)
@@ -223,14 +236,14 @@ def _outcome_without_session(state: State, request: Request) -> Outcome:
     """Answer the few requests that need no session, or say that one is needed."""
     command = request.command
     key = _NO_KEY
-    if type(command) is OpenSession:
+    if type(command) in _NEED_A_KEY:
         asking = state.keys.get(request.key)
         if asking is None:
             return _refused(state, request, Reject.UNKNOWN_KEY)
         if asking.is_over(state.time_ns):
             return _refused(state, request, Reject.KEY_EXPIRED)
         key = asking
-    elif type(command) not in _NEED_NO_SESSION:
+    elif type(command) not in _NEED_NOTHING:
         return _refused(state, request, Reject.SESSION_REQUIRED)
     out: list[AnyEvent] = []
     reply = HANDLERS[type(command)](state, command, request, key, out)

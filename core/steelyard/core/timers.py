@@ -57,9 +57,13 @@ class Timers:
             return heappop(self.expiries)[1]
         return None
 
+    def keep_urgent(self, urgent: list[Timer]) -> None:
+        """Let exactly these instruments and countdowns be looked at."""
+        self.urgent = urgent
+        heapify(self.urgent)
+
     def refill(self, urgent: list[Timer], expiries: list[tuple[int, OrderNumber]]) -> None:
         """Start again from these."""
-        self.urgent = urgent
+        self.keep_urgent(urgent)
         self.expiries = expiries
-        heapify(self.urgent)
         heapify(self.expiries)

@@ -26,7 +26,7 @@ from steelyard.core.events import AssetListed, InstrumentListed, InstrumentState
 from steelyard.core.instruments import MOVES, spot_scales
 from steelyard.core.units import AssetId, InstrumentId, InstrumentState
 
-PRE_OPEN, POST_ONLY, OPEN, CANCEL_ONLY, HALTED, CLOSED, _ = InstrumentState
+PRE_OPEN, POST_ONLY, OPEN, CANCEL_ONLY, HALTED, CLOSED, AUCTION = InstrumentState
 
 
 def with_assets(base_decimals: int = 8, quote_decimals: int = 8) -> Venue:
@@ -227,7 +227,7 @@ WAYS: dict[InstrumentState, tuple[InstrumentState, ...]] = {
 }
 
 
-@pytest.mark.parametrize(("before", "after"), list(itertools.product(InstrumentState, InstrumentState)))
+@pytest.mark.parametrize(("before", "after"), list(itertools.product(WAYS, WAYS)))
 def test_an_instrument_moves_only_as_the_table_says(before: InstrumentState, after: InstrumentState) -> None:
     venue = with_assets(0, 0)
     venue.accepted(listing())
@@ -247,6 +247,7 @@ def test_the_table_of_moves_is_the_one_of_the_design() -> None:
     assert {(before, after) for before in MOVES for after in MOVES[before]} == {
         (PRE_OPEN, POST_ONLY),
         *itertools.permutations((POST_ONLY, OPEN, CANCEL_ONLY, HALTED), 2),
+        *((AUCTION, after) for after in (CANCEL_ONLY, HALTED)),
         *((state, CLOSED) for state in InstrumentState if state != CLOSED),
     } - {(CANCEL_ONLY, OPEN), (HALTED, OPEN)}
 

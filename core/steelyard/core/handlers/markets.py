@@ -1,21 +1,49 @@
 """What can be traded, and when."""
 
+from typing import Final
+
 from steelyard.core.accounts import ApiKey
-from steelyard.core.commands import ListAsset, ListInstrument, SetInstrumentState
+from steelyard.core.commands import (
+    ListAsset,
+    ListInstrument,
+    ScheduleState,
+    SetInstrumentRules,
+    SetInstrumentState,
+    SetMark,
+    StartAuction,
+)
 from steelyard.core.entry import Accepted, AnyReply, Request
 from steelyard.core.events import (
     AnyEvent,
     AssetListed,
     InstrumentListed,
-    InstrumentStateChanged,
+    InstrumentRulesSet,
+    MarkSet,
 )
-from steelyard.core.handlers.checks import is_too_late, may_operate
-from steelyard.core.handlers.orders import take_out
-from steelyard.core.instruments import MOVES, is_malformed, listing_fault, spot_scales
-from steelyard.core.limits import ASSETS_MAX, DECIMALS_MAX, INSTRUMENTS_MAX, is_id, is_symbol
+from steelyard.core.handlers import auctions, moves
+from steelyard.core.handlers.checks import is_too_late, may, may_operate
+from steelyard.core.handlers.conditional import price_moved
+from steelyard.core.instruments import (
+    Instrument,
+    is_malformed,
+    listing_fault,
+    rules_are_malformed,
+    spot_scales,
+)
+from steelyard.core.limits import (
+    ASSETS_MAX,
+    DECIMALS_MAX,
+    INSTRUMENTS_MAX,
+    INTEGER_MAX,
+    PAUSE_NS_MAX,
+    is_id,
+    is_symbol,
+)
 from steelyard.core.rejects import Reject
 from steelyard.core.state import State
-from steelyard.core.units import InstrumentState
+from steelyard.core.units import InstrumentId, InstrumentState, Permission, PriceSource
+
+_FEED: Final = int(Permission.FEED)
 
 
 def list_asset(
@@ -84,23 +112,111 @@ def list_instrument(
 def set_instrument_state(
     state: State, command: SetInstrumentState, request: Request, key: ApiKey, out: list[AnyEvent]
 ) -> AnyReply | Reject:
-    """Move an instrument through its life; closing it cancels its orders, oldest first."""
+    """Move an instrument through its life; closing it ends its orders, oldest first."""
+    instrument = _operated(state, command.instrument, request, key)
+    if isinstance(instrument, Reject):
+        return instrument
+    if not moves.may_move(instrument, command.state):
+        return Reject.STATE_MOVE
+
+    # Nothing below can fail.
+    moves.move(state, instrument, command.state, out)
+    return Accepted(request=request.request, fingerprint=request.fingerprint)
+
+
+def set_instrument_rules(
+    state: State, command: SetInstrumentRules, request: Request, key: ApiKey, out: list[AnyEvent]
+) -> AnyReply | Reject:
+    """Set an instrument's protections; orders that are in the book already stay."""
+    if rules_are_malformed(command):
+        return Reject.MALFORMED
+    instrument = _operated(state, command.instrument, request, key)
+    if isinstance(instrument, Reject):
+        return instrument
+
+    # Nothing below can fail.
+    says_nothing = command == SetInstrumentRules(instrument=command.instrument)
+    instrument.rules = None if says_nothing else command
+    instrument.anchor_ticks = instrument.anchor_ns = 0
+    instrument.counts = None
+    if command.orders_max:
+        instrument.counts = {}
+        for order in state.orders.values():
+            if order.instrument == command.instrument:
+                instrument.counts[order.account] = instrument.counts.get(order.account, 0) + 1
+    out.append(InstrumentRulesSet(rules=command))
+    return Accepted(request=request.request, fingerprint=request.fingerprint)
+
+
+def set_mark(
+    state: State, command: SetMark, request: Request, key: ApiKey, out: list[AnyEvent]
+) -> AnyReply | Reject:
+    """Set an instrument's mark price, and wake the orders that it meets."""
+    if command.mark_ticks < 1:
+        return Reject.MALFORMED
     if is_too_late(state, request):
         return Reject.TOO_LATE
-    if not may_operate(key):
+    if not may(state.accounts[key.account], key, _FEED):
         return Reject.NOT_PERMITTED
     instrument = state.markets.instruments.get(command.instrument)
     if instrument is None:
         return Reject.UNKNOWN_INSTRUMENT
-    if command.state not in MOVES[instrument.state]:
+    if instrument.state == InstrumentState.CLOSED:
+        return Reject.INSTRUMENT_STATE
+    if command.mark_ticks > instrument.price_max_ticks:
+        return Reject.PRICE_OUT_OF_RANGE
+
+    # Nothing below can fail.
+    instrument.mark_ticks = command.mark_ticks
+    out.append(MarkSet(instrument=command.instrument, mark_ticks=command.mark_ticks))
+    price_moved(state, instrument, PriceSource.MARK, out)
+    return Accepted(request=request.request, fingerprint=request.fingerprint)
+
+
+def start_auction(
+    state: State, command: StartAuction, request: Request, key: ApiKey, out: list[AnyEvent]
+) -> AnyReply | Reject:
+    """Collect orders for a while, then trade them at one price and open."""
+    if not 0 < command.auction_ns <= PAUSE_NS_MAX:
+        return Reject.MALFORMED
+    instrument = _operated(state, command.instrument, request, key)
+    if isinstance(instrument, Reject):
+        return instrument
+    if not moves.may_start_auction(instrument):
         return Reject.STATE_MOVE
 
     # Nothing below can fail.
-    out.append(
-        InstrumentStateChanged(instrument=command.instrument, before=instrument.state, after=command.state)
-    )
-    instrument.state = command.state
-    if command.state == InstrumentState.CLOSED:
-        for order in sorted(instrument.book.orders(), key=lambda order: order.number):
-            take_out(state, instrument, order, out)
+    auctions.start_auction(state, instrument, command.auction_ns, out)
     return Accepted(request=request.request, fingerprint=request.fingerprint)
+
+
+def schedule_state(
+    state: State, command: ScheduleState, request: Request, key: ApiKey, out: list[AnyEvent]
+) -> AnyReply | Reject:
+    """Announce an instrument's next state and when it comes, or take that back."""
+    if not 0 <= command.at_ns <= INTEGER_MAX:
+        return Reject.MALFORMED
+    instrument = _operated(state, command.instrument, request, key)
+    if isinstance(instrument, Reject):
+        return instrument
+    if command.at_ns != 0:
+        if not moves.may_move(instrument, command.state) and not auctions.may_end(instrument, command.state):
+            return Reject.STATE_MOVE
+        if command.at_ns <= state.time_ns:
+            return Reject.EXPIRY_IN_PAST
+
+    # Nothing below can fail.
+    moves.schedule(state, instrument, command.state, command.at_ns, out)
+    return Accepted(request=request.request, fingerprint=request.fingerprint)
+
+
+def _operated(
+    state: State, instrument_id: InstrumentId, request: Request, key: ApiKey
+) -> Instrument | Reject:
+    """Return the instrument about which an operator says something in time, or why that is refused."""
+    if is_too_late(state, request):
+        return Reject.TOO_LATE
+    if not may_operate(key):
+        return Reject.NOT_PERMITTED
+    instrument = state.markets.instruments.get(instrument_id)
+    return Reject.UNKNOWN_INSTRUMENT if instrument is None else instrument

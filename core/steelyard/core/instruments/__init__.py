@@ -11,7 +11,13 @@ from steelyard.core.instruments.bands import (
 )
 from steelyard.core.instruments.registry import Markets
 from steelyard.core.instruments.spec import MOVES, Asset, Instrument
-from steelyard.core.instruments.spot import Scales, is_malformed, listing_fault, spot_scales
+from steelyard.core.instruments.spot import (
+    Scales,
+    is_malformed,
+    listing_fault,
+    rules_are_malformed,
+    spot_scales,
+)
 
 __all__ = [
     "MOVES",
@@ -28,5 +34,6 @@ __all__ = [
     "is_malformed",
     "listing_fault",
     "reference_ticks",
+    "rules_are_malformed",
     "spot_scales",
 ]

@@ -2,11 +2,14 @@
 
 from typing import NamedTuple
 
-from steelyard.core.commands import ListInstrument
+from steelyard.core.commands import ListInstrument, SetInstrumentRules
 from steelyard.core.limits import (
+    BAND_PPM_MAX,
     DECIMALS_MAX,
     FEE_PPM_MAX,
+    INTEGER_MAX,
     NOTIONAL_ATOMS_MAX,
+    PAUSE_NS_MAX,
     is_id,
     is_symbol,
 )
@@ -70,3 +73,25 @@ def listing_fault(listing: ListInstrument, scales: Scales | None) -> Reject | No
     if not (0 <= listing.taker_ppm <= FEE_PPM_MAX and -listing.taker_ppm <= listing.maker_ppm <= FEE_PPM_MAX):
         return Reject.FEE_OUT_OF_RANGE
     return None
+
+
+def rules_are_malformed(rules: SetInstrumentRules) -> bool:
+    """Return whether an instrument's protections contradict each other, whatever the instrument is."""
+    factors = (
+        (rules.buy_down_ppm, rules.buy_up_ppm),
+        (rules.sell_down_ppm, rules.sell_up_ppm),
+        (rules.execution_down_ppm, rules.execution_up_ppm),
+    )
+    times = (rules.halt_window_ns, rules.halt_ns, rules.auction_ns)
+    halts = rules.halt_ppm > 0
+    return not (
+        0 < rules.price_step_ticks <= INTEGER_MAX
+        and 0 < rules.size_step_lots <= INTEGER_MAX
+        and 0 < rules.size_min_lots <= INTEGER_MAX
+        and 0 <= rules.notional_max_atoms <= INTEGER_MAX
+        and 0 <= rules.orders_max <= INTEGER_MAX
+        and all(0 <= down <= BAND_PPM_MAX and 0 <= up <= BAND_PPM_MAX for down, up in factors)
+        and all(down <= up or up == 0 for down, up in factors)
+        and 0 <= rules.halt_ppm <= BAND_PPM_MAX
+        and all(0 <= time_ns <= PAUSE_NS_MAX and (time_ns > 0) == halts for time_ns in times)
+    )

@@ -1,0 +1,120 @@
+"""Call auctions: how they begin, find their price, make their trades pair by pair, and end."""
+
+from steelyard.core.events import AnyEvent, AuctionEnded, StateScheduled
+from steelyard.core.handlers import moves
+from steelyard.core.handlers.ending import end_order
+from steelyard.core.instruments import Instrument, reference_ticks
+from steelyard.core.matching import BookSide, Order
+from steelyard.core.matching.auction import clearing
+from steelyard.core.rejects import Reject
+from steelyard.core.state import State
+from steelyard.core.units import InstrumentId, InstrumentState
+
+
+def start_auction(state: State, instrument: Instrument, auction_ns: int, out: list[AnyEvent]) -> None:
+    """Collect orders from now on, until ``auction_ns`` of log time have passed."""
+    moves.move(state, instrument, InstrumentState.AUCTION, out)
+    moves.schedule(state, instrument, InstrumentState.OPEN, state.time_ns + auction_ns, out)
+
+
+def may_end(instrument: Instrument, to: InstrumentState) -> bool:
+    """Return whether going to that state is the end of an auction that still collects orders."""
+    collects = instrument.state == InstrumentState.AUCTION and instrument.uncross_ticks == 0
+    return collects and to == InstrumentState.OPEN
+
+
+def state_due(state: State, instrument_id: InstrumentId, due_ns: int, out: list[AnyEvent]) -> None:
+    """Make the move that was scheduled for ``due_ns``, unless another one was scheduled since.
+
+    A move that the instrument's state does not allow any more is dropped.
+    """
+    instrument = state.markets.instruments[instrument_id]
+    to = instrument.next_state
+    if to is None or instrument.next_ns != due_ns:
+        return
+    instrument.next_state = None
+    instrument.next_ns = 0
+    auction_ns = 0 if instrument.rules is None else instrument.rules.auction_ns
+    if may_end(instrument, to):
+        _end_auction(state, instrument, out)
+    elif to == InstrumentState.AUCTION and auction_ns > 0 and moves.may_start_auction(instrument):
+        start_auction(state, instrument, auction_ns, out)
+    elif moves.may_move(instrument, to):
+        moves.move(state, instrument, to, out)
+    else:
+        out.append(StateScheduled(instrument=instrument_id, state=to, at_ns=0))
+
+
+def uncross_step(state: State, instrument: Instrument, out: list[AnyEvent]) -> bool:
+    """Do one unit of an auction's work: an expiry, a pair, or its end.  Return whether more is left."""
+    price_ticks = instrument.uncross_ticks
+    assert price_ticks > 0, instrument.instrument
+    buy, sell = _first(instrument.book.bids), _first(instrument.book.asks)
+    for order in (buy, sell):
+        if order is not None and _is_over(order, state.time_ns):
+            end_order(state, order, Reject.EXPIRED, out)
+            return True
+    if buy is None or sell is None or not sell.price_ticks <= price_ticks <= buy.price_ticks:
+        state.markets.end_uncrossing(instrument)
+        moves.move(state, instrument, InstrumentState.OPEN, out)
+        return False
+    maker, taker = (buy, sell) if buy.number < sell.number else (sell, buy)
+    from steelyard.core.handlers import taking
+
+    taking.pair(state, instrument, maker, taker, price_ticks, out)
+    return True
+
+
+def _end_auction(state: State, instrument: Instrument, out: list[AnyEvent]) -> None:
+    """Find the price, and make the trades from the next unit of work on; without a price open at once."""
+    bids, asks = instrument.book.bids, instrument.book.asks
+    found = clearing(
+        _lots_by_price(instrument, bids, asks, state.time_ns),
+        _lots_by_price(instrument, asks, bids, state.time_ns),
+        reference_ticks(instrument),
+    )
+    out.append(
+        AuctionEnded(
+            instrument=instrument.instrument,
+            price_ticks=found.price_ticks,
+            volume_lots=found.volume_lots,
+            imbalance_lots=found.imbalance_lots,
+        )
+    )
+    if found.price_ticks:
+        state.markets.begin_uncrossing(instrument, found.price_ticks)
+    else:
+        moves.move(state, instrument, InstrumentState.OPEN, out)
+
+
+def _lots_by_price(
+    instrument: Instrument, side: BookSide, opposite: BookSide, time_ns: int
+) -> list[tuple[int, int]]:
+    """Return (price, lots) of the levels that reach the best opposite one, best first.
+
+    Hidden lots count and orders whose time has come do not, so where there may be such orders, each is asked.
+    """
+    reach = -opposite.keys[-1] if opposite.keys else None
+    levels: list[tuple[int, int]] = []
+    for level in side.best_first():
+        if reach is None or level.key < reach:
+            break
+        lots = level.open_lots
+        if instrument.specials:
+            lots = 0
+            order = level.oldest
+            while order is not None:
+                lots += 0 if _is_over(order, time_ns) else order.open_lots
+                order = order.after
+        if lots:
+            levels.append((abs(level.key), lots))
+    return levels
+
+
+def _first(side: BookSide) -> Order | None:
+    return side.levels[side.keys[-1]].oldest if side.keys else None
+
+
+def _is_over(order: Order, time_ns: int) -> bool:
+    special = order.special
+    return special is not None and 0 < special.terms.expires_ns <= time_ns
