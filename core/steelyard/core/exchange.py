@@ -94,8 +94,8 @@ HANDLERS: Final[dict[type[Command], Handler]] = {
 }
 
 #: What may come outside a session, because doing it twice does no harm: without a key, and with one.
-_NEED_NOTHING: Final = frozenset((FoundGroup, FoundGroupAt, Skip))
-_NEED_A_KEY: Final = frozenset((OpenSession, CancelOrders, ArmCountdown))
+_NEED_NOTHING: Final = (FoundGroup, FoundGroupAt, Skip)
+_NEED_A_KEY: Final = (OpenSession, CancelOrders, ArmCountdown)
 
 #: Stands for the key where none is needed; it may do nothing.
 _NO_KEY: Final = ApiKey(KeyId(0), AccountId(0), b"", 0)
