@@ -1,9 +1,20 @@
 """What must hold across the parts of the state."""
 
+from steelyard.core.accounts import Account, Rules
+from steelyard.core.instruments import Instrument
 from steelyard.core.ledger import Balance
-from steelyard.core.limits import INTEGER_MAX
+from steelyard.core.limits import (
+    HOLDS_PER_ACCOUNT_MAX,
+    INTEGER_MAX,
+    RECENT_ORDERS_MAX,
+    SUB_ACCOUNTS_MAX,
+    TIERS_MAX,
+)
+from steelyard.core.lists import OrderList
+from steelyard.core.matching import Order
 from steelyard.core.state import State
-from steelyard.core.units import AccountId, AssetId, Side
+from steelyard.core.timers import COUNTDOWN, INSTRUMENT
+from steelyard.core.units import AccountId, AssetId, InstrumentId, ListKind, OrderState, Side
 
 
 def check_state(state: State) -> None:
@@ -13,10 +24,16 @@ def check_state(state: State) -> None:
     for account_id, account in state.accounts.items():
         assert account.account == account_id, (account.account, account_id)
         account.check_invariants()
+        _check_rules(state, account)
     _check_names(state)
     _check_orders(state)
+    _check_waiting(state)
+    _check_lists(state)
+    _check_counts(state)
+    _check_timers(state)
     check_sums(state)
     _check_holds(state)
+    _check_referrals(state)
 
 
 def customers_atoms(state: State) -> dict[AssetId, int]:
@@ -33,8 +50,7 @@ def check_sums(state: State) -> None:
     assert list(state.ledger.houses) == list(state.markets.assets), "every asset has its system accounts"
     for asset, customers in customers_atoms(state).items():
         house = state.ledger.houses[asset]
-        total_atoms = customers + house.omnibus_atoms + house.fees_atoms + house.rounding_atoms
-        assert total_atoms == 0, (asset, total_atoms)
+        assert customers + house.sum_atoms == 0, (asset, customers, house.sum_atoms)
 
 
 def _check_names(state: State) -> None:
@@ -54,47 +70,213 @@ def _check_names(state: State) -> None:
         session.check_invariants()
 
 
+def _check_rules(state: State, account: Account) -> None:
+    """Raise ``AssertionError`` unless the families agree and everything named exists and is bounded."""
+    assert len(account.recent) <= RECENT_ORDERS_MAX, (account.account, len(account.recent))
+    assert not any(order in account.recent for order in account.orders), account.account
+    rules = account.rules
+    if rules is None:
+        return
+    assert rules.say_something(), account.account
+    if rules.master != 0:
+        assert not rules.sub_accounts, (account.account, rules.sub_accounts)
+        master = state.accounts[rules.master].rules
+        assert master is not None, rules.master
+        assert account.account in master.sub_accounts, (account.account, rules.master)
+    assert len(rules.sub_accounts) <= SUB_ACCOUNTS_MAX, (account.account, len(rules.sub_accounts))
+    assert len(dict.fromkeys(rules.sub_accounts)) == len(rules.sub_accounts), rules.sub_accounts
+    for sub_account in rules.sub_accounts:
+        its = state.accounts[sub_account].rules
+        assert its is not None, sub_account
+        assert its.master == account.account, (sub_account, its.master, account.account)
+    assert rules.referrer == 0 or rules.referrer in state.accounts, rules.referrer
+    assert rules.tier == 0 or any(rules.tier == tier for tier, _ in state.tiers), rules.tier
+    assert rules.tier <= TIERS_MAX, rules.tier
+    _check_amounts(state, rules)
+
+
+def _check_amounts(state: State, rules: Rules) -> None:
+    assert len(rules.holds) <= HOLDS_PER_ACCOUNT_MAX, len(rules.holds)
+    for hold_id, hold in rules.holds.items():
+        assert hold.hold == hold_id, (hold.hold, hold_id)
+        assert hold.asset in state.markets.assets, hold.asset
+        assert hold.amount_atoms > 0, (hold_id, hold.amount_atoms)
+    for asset, owed_atoms in rules.owed.items():
+        assert asset in state.markets.assets, asset
+        assert owed_atoms > 0, (asset, owed_atoms)
+    for instrument in rules.order_limits:
+        assert instrument in state.markets.instruments, instrument
+
+
 def _check_orders(state: State) -> None:
-    """Raise ``AssertionError`` unless books, numbers and accounts know the same orders."""
+    """Raise ``AssertionError`` unless numbers, accounts, books and waiting places know the same orders."""
     in_books = 0
     for instrument in state.markets.instruments.values():
         for order in instrument.book.orders():
             in_books += 1
             assert state.orders.get(order.number) is order, order.number
-            assert order.number <= state.last_number, (order.number, state.last_number)
             assert order.instrument == instrument.instrument, (order.instrument, instrument.instrument)
-            account = state.accounts[order.account]
-            assert account.orders.get(order.order) is order, order.number
-            buying = order.side == Side.BUY
-            pledged, earned = (
-                (instrument.quote, instrument.base) if buying else (instrument.base, instrument.quote)
-            )
-            assert order.pledge is account.balances.get(pledged), order.number
-            assert order.proceeds is account.balances.get(earned), order.number
-    assert in_books == len(state.orders), (in_books, len(state.orders))
+    standing = 0
+    for number, order in state.orders.items():
+        assert order.number == number <= state.last_number, (order.number, number, state.last_number)
+        standing += order.level is not None
+        instrument = state.markets.instruments[order.instrument]
+        account = state.accounts[order.account]
+        assert account.orders.get(order.order) is order, number
+        buying = order.side == Side.BUY
+        pledged, earned = (
+            (instrument.quote, instrument.base) if buying else (instrument.base, instrument.quote)
+        )
+        assert order.pledge is account.balances.get(pledged), number
+        assert order.proceeds is account.balances.get(earned), number
+        special = order.special
+        prevented_lots = 0 if special is None else special.prevented_lots
+        executed_lots = order.size_lots - order.open_lots - prevented_lots
+        assert order.open_lots > 0, (number, order.open_lots)
+        assert prevented_lots >= 0, (number, prevented_lots)
+        assert executed_lots >= 0, (number, executed_lots)
+        assert special is not None or order.level is not None, number
+        assert special is None or (special.state == OrderState.WORKING) == (order.level is not None), number
+    assert in_books == standing, (in_books, standing)
     in_accounts = sum(len(account.orders) for account in state.accounts.values())
-    assert in_books == in_accounts, (in_books, in_accounts)
+    assert len(state.orders) == in_accounts, (len(state.orders), in_accounts)
+
+
+def _check_waiting(state: State) -> None:
+    """Raise ``AssertionError`` unless a waiting order stands in one place: by its trigger, or in the work."""
+    indexed = 0
+    for instrument in state.markets.instruments.values():
+        instrument.triggers.check_invariants()
+        for order in instrument.triggers.orders.values():
+            indexed += 1
+            assert state.orders.get(order.number) is order, order.number
+            assert order.instrument == instrument.instrument, (order.instrument, instrument.instrument)
+            assert order not in state.work, order.number
+    waiting = working = 0
+    for order in state.orders.values():
+        special = order.special
+        if special is not None and special.state != OrderState.WORKING:
+            working += order in state.work
+            waiting += special.state == OrderState.WAITING and order not in state.work
+            if special.state == OrderState.PENDING:
+                assert special.list_number or order in state.work, order.number
+    assert indexed == waiting, (indexed, waiting)
+    assert len(state.work) == working, (len(state.work), working)
+
+
+def _check_lists(state: State) -> None:
+    """Raise ``AssertionError`` unless every list and its living orders know each other."""
+    led = 0
+    for number, order_list in state.lists.items():
+        assert order_list.number == number <= state.last_number, (order_list.number, number)
+        assert len(order_list.legs) == (3 if order_list.kind == ListKind.OTOCO else 2), order_list.legs
+        assert order_list.holder == 0 or order_list.holder in order_list.legs, order_list.holder
+        for leg in order_list.legs:
+            order = state.orders[leg]
+            led += 1
+            assert order.account == order_list.account, (leg, number)
+            assert order.instrument == order_list.instrument, (leg, number)
+            assert order.special is not None, leg
+            assert order.special.list_number == number, (leg, order.special.list_number, number)
+    listed = sum(
+        order.special is not None and order.special.list_number != 0 for order in state.orders.values()
+    )
+    assert led == listed, (led, listed)
+
+
+def _check_counts(state: State) -> None:
+    """Raise ``AssertionError`` unless each instrument has counted its uncommon and its accounts' orders."""
+    specials: dict[InstrumentId, int] = {}
+    counts: dict[InstrumentId, dict[AccountId, int]] = {}
+    for order in state.orders.values():
+        where = order.instrument
+        specials[where] = specials.get(where, 0) + (order.special is not None)
+        of_instrument = counts.setdefault(where, {})
+        of_instrument[order.account] = of_instrument.get(order.account, 0) + 1
+    for where, instrument in state.markets.instruments.items():
+        assert instrument.specials == specials.get(where, 0), (where, instrument.specials, specials)
+        bounded = instrument.rules is not None and instrument.rules.orders_max > 0
+        assert (instrument.counts is not None) == bounded, where
+        assert instrument.counts is None or instrument.counts == counts.get(where, {}), where
+
+
+def _check_timers(state: State) -> None:
+    """Raise ``AssertionError`` unless a timer fires for everything that has a time, at it or before."""
+    instruments: dict[InstrumentId, int] = {}
+    countdowns: dict[tuple[AccountId, InstrumentId], int] = {}
+    for due_ns, kind, first, second in sorted(state.timers.urgent, reverse=True):
+        if kind == INSTRUMENT:
+            instruments[InstrumentId(first)] = due_ns
+        else:
+            assert kind == COUNTDOWN, kind
+            countdowns[AccountId(first), InstrumentId(second)] = due_ns
+    for where, instrument in state.markets.instruments.items():
+        assert (instrument.next_state is None) == (instrument.next_ns == 0), where
+        if instrument.next_ns != 0:
+            assert where in instruments, where
+            assert instruments[where] <= instrument.next_ns, (where, instruments[where])
+    for scope, due_ns in state.countdowns.items():
+        assert scope in countdowns, scope
+        assert countdowns[scope] <= due_ns, (scope, countdowns[scope], due_ns)
+    expiries = dict.fromkeys(state.timers.expiries)
+    for order in state.orders.values():
+        if order.special is not None and order.special.terms.expires_ns != 0:
+            assert (order.special.terms.expires_ns, order.number) in expiries, order.number
 
 
 def _check_holds(state: State) -> None:
-    """Raise ``AssertionError`` unless exactly what the open orders pledge is held."""
-    pledged_atoms: dict[tuple[AccountId, AssetId], int] = {}
+    """Raise ``AssertionError`` unless exactly what living orders pledge and operators hold is held."""
+    held_atoms: dict[tuple[AccountId, AssetId], int] = {}
     for order in state.orders.values():
         instrument = state.markets.instruments[order.instrument]
         asset = instrument.quote if order.side == Side.BUY else instrument.base
-        least_atoms = order.price_ticks * instrument.tick_lot_atoms
-        if order.side == Side.SELL:
-            assert order.lot_pledge_atoms == instrument.lot_atoms, order.number
-        else:
-            assert order.lot_pledge_atoms >= least_atoms, (order.number, order.lot_pledge_atoms, least_atoms)
+        _check_pledge(order, instrument)
         where = (order.account, asset)
-        pledged_atoms[where] = pledged_atoms.get(where, 0) + order.open_lots * order.lot_pledge_atoms
+        held_atoms[where] = held_atoms.get(where, 0) + _pledged_atoms(order, _list_of(state, order))
     for account_id, account in state.accounts.items():
+        holds = {} if account.rules is None else account.rules.holds
+        for hold in holds.values():
+            where = (account_id, hold.asset)
+            held_atoms[where] = held_atoms.get(where, 0) + hold.amount_atoms
         for asset, balance in account.balances.items():
-            pledge_atoms = pledged_atoms.pop((account_id, asset), 0)
-            assert balance.held_atoms == pledge_atoms, (account_id, asset, balance.held_atoms, pledge_atoms)
+            atoms = held_atoms.pop((account_id, asset), 0)
+            assert balance.held_atoms == atoms, (account_id, asset, balance.held_atoms, atoms)
             _check_range(balance)
-    assert not pledged_atoms, pledged_atoms
+    assert not any(held_atoms.values()), held_atoms
+
+
+def _check_pledge(order: Order, instrument: Instrument) -> None:
+    """Raise ``AssertionError`` unless a lot's pledge pays for a lot, once there is one."""
+    if order.special is not None and order.special.state == OrderState.PENDING:
+        return
+    if order.side == Side.SELL:
+        assert order.lot_pledge_atoms == instrument.lot_atoms, order.number
+    else:
+        least_atoms = order.price_ticks * instrument.tick_lot_atoms
+        assert order.lot_pledge_atoms >= least_atoms, (order.number, order.lot_pledge_atoms, least_atoms)
+
+
+def _list_of(state: State, order: Order) -> OrderList | None:
+    special = order.special
+    return state.lists[special.list_number] if special is not None and special.list_number else None
+
+
+def _pledged_atoms(order: Order, order_list: OrderList | None) -> int:
+    """Return what an order holds: two alternatives hold the larger of their pledges, once."""
+    if order_list is not None and order_list.kind == ListKind.OCO and order_list.holder != order.number:
+        return 0
+    return order.pledged_atoms
+
+
+def _check_referrals(state: State) -> None:
+    """Raise ``AssertionError`` unless REFERRAL has exactly what referrers have earned and not been paid."""
+    owed_atoms = dict.fromkeys(state.markets.assets, 0)
+    for account in state.accounts.values():
+        if account.rules is not None:
+            for asset, atoms in account.rules.owed.items():
+                owed_atoms[asset] += atoms
+    for asset, house in state.ledger.houses.items():
+        assert house.referral_atoms == owed_atoms[asset], (asset, house.referral_atoms, owed_atoms[asset])
 
 
 def _check_range(balance: Balance) -> None:
