@@ -1,0 +1,280 @@
+"""What the questions are answered with; a new field goes last and has a default."""
+
+import msgspec
+
+from steelyard.core.commands import OrderTerms, SetInstrumentRules
+from steelyard.core.entry import AnyReply
+from steelyard.core.units import (
+    AccountId,
+    AssetId,
+    HoldId,
+    InstrumentId,
+    InstrumentState,
+    KeyId,
+    ListKind,
+    ListNumber,
+    OrderId,
+    OrderKind,
+    OrderNumber,
+    OrderState,
+    SelfTrade,
+    SessionId,
+    Side,
+    TimeInForce,
+)
+
+
+class KeyInfo(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False):
+    """A key's row in the state."""
+
+    key: KeyId
+    account: AccountId
+    public_key: bytes
+    permissions: int
+    expires_ns: int
+    revoked: bool
+
+
+class SessionInfo(msgspec.Struct, frozen=True, array_like=True, tag=2, gc=False):
+    """A session and the replies it still keeps, as (log index, reply), oldest first."""
+
+    session: SessionId
+    last_request: int
+    wants_from: int
+    replies: list[tuple[int, AnyReply]]
+
+
+class BalanceInfo(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What an account has of one asset."""
+
+    asset: AssetId
+    free_atoms: int
+    held_atoms: int
+
+
+class Balances(msgspec.Struct, frozen=True, array_like=True, tag=3, gc=False):
+    """An account's balances, by asset id."""
+
+    balances: list[BalanceInfo]
+
+
+class OrderInfo(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A resting order."""
+
+    instrument: InstrumentId
+    order: OrderId
+    number: OrderNumber
+    label: str
+    side: Side
+    price_ticks: int
+    size_lots: int
+    open_lots: int
+
+
+class OpenOrders(msgspec.Struct, frozen=True, array_like=True, tag=4, gc=False):
+    """An account's resting orders, by number."""
+
+    orders: list[OrderInfo]
+
+
+class Book(msgspec.Struct, frozen=True, array_like=True, tag=5, gc=False):
+    """Both sides of a book as (ticks, lots, orders), best first."""
+
+    bids: list[tuple[int, int, int]]
+    asks: list[tuple[int, int, int]]
+
+
+class AssetInfo(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A listed asset."""
+
+    asset: AssetId
+    symbol: str
+    decimals: int
+
+
+class InstrumentInfo(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A listed instrument: its scales, bounds, fees and state, as in ``ListInstrument``."""
+
+    instrument: InstrumentId
+    symbol: str
+    base: AssetId
+    quote: AssetId
+    tick_mantissa: int
+    tick_decimals: int
+    lot_mantissa: int
+    lot_decimals: int
+    lot_atoms: int
+    tick_lot_atoms: int
+    price_max_ticks: int
+    size_max_lots: int
+    notional_min_atoms: int
+    maker_ppm: int
+    taker_ppm: int
+    market_protection_ppm: int
+    state: InstrumentState
+
+
+class Markets(msgspec.Struct, frozen=True, array_like=True, tag=6, gc=False):
+    """Everything listed, by id."""
+
+    assets: list[AssetInfo]
+    instruments: list[InstrumentInfo]
+
+
+class AssetTotal(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Where all the atoms of one asset are; ``sum_atoms`` must be zero."""
+
+    asset: AssetId
+    customers_atoms: int
+    omnibus_atoms: int
+    fees_atoms: int
+    rounding_atoms: int
+    sum_atoms: int
+    referral_atoms: int = 0
+
+
+class Totals(msgspec.Struct, frozen=True, array_like=True, tag=7, gc=False):
+    """The conservation of money, by asset id."""
+
+    totals: list[AssetTotal]
+
+
+class HoldInfo(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Funds that an operator has set aside."""
+
+    hold: HoldId
+    asset: AssetId
+    amount_atoms: int
+    legal: bool
+
+
+class AccountInfo(msgspec.Struct, frozen=True, array_like=True, tag=8, gc=False):
+    """What applies to an account; ids, bounds and rates of zero mean none, as in the commands that set them.
+
+    ``order_limits`` are (instrument, size_max_lots, notional_max_atoms), ``owed`` (asset, atoms) and
+    ``countdowns`` (instrument or zero, due_ns); each by id.  ``sub_accounts`` are in the order of opening.
+    """
+
+    account: AccountId
+    master: AccountId
+    sub_accounts: list[AccountId]
+    permissions: int
+    trade_group: int
+    self_trade: SelfTrade | None
+    orders: int
+    orders_max: int
+    order_limits: list[tuple[InstrumentId, int, int]]
+    frozen: bool
+    legal_hold: bool
+    holds: list[HoldInfo]
+    tier: int
+    referrer: AccountId
+    share_ppm: int
+    owed: list[tuple[AssetId, int]]
+    countdowns: list[tuple[InstrumentId, int]]
+
+
+class Fees(msgspec.Struct, frozen=True, array_like=True, tag=9, gc=False):
+    """What an account pays in an instrument, in parts per million; below zero is a rebate."""
+
+    maker_ppm: int
+    taker_ppm: int
+
+
+class OrderDetail(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A living order with everything about it.
+
+    ``open_lots`` is what may still trade, ``shown_lots`` what of it stands visibly in the book: nothing while
+    it waits.  ``extreme_ticks`` is the best price that an active trailing order has seen, zero before.
+    """
+
+    instrument: InstrumentId
+    order: OrderId
+    number: OrderNumber
+    label: str
+    side: Side
+    kind: OrderKind
+    time_in_force: TimeInForce
+    post_only: bool
+    price_ticks: int
+    size_lots: int
+    open_lots: int
+    shown_lots: int
+    prevented_lots: int
+    state: OrderState
+    list_number: ListNumber
+    cap_ppm: int
+    extreme_ticks: int
+    terms: OrderTerms
+
+
+class Orders(msgspec.Struct, frozen=True, array_like=True, tag=10, gc=False):
+    """An account's living orders, by number."""
+
+    orders: list[OrderDetail]
+
+
+class OrderListInfo(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A living list and the numbers of its living orders, in the order of placing."""
+
+    list_number: ListNumber
+    instrument: InstrumentId
+    kind: ListKind
+    legs: list[OrderNumber]
+
+
+class OrderLists(msgspec.Struct, frozen=True, array_like=True, tag=11, gc=False):
+    """An account's living lists, by number."""
+
+    lists: list[OrderListInfo]
+
+
+class InstrumentStanding(msgspec.Struct, frozen=True, array_like=True, tag=12, gc=False):
+    """Where an instrument stands: prices and times of zero, and rules of None, are none.
+
+    It moves to ``next_state`` at ``next_ns``.  ``uncross_ticks`` is an auction's price while its trades are
+    being made; ``anchor_ticks`` is that of the halt band's window, which began at ``anchor_ns``.
+    """
+
+    instrument: InstrumentId
+    state: InstrumentState
+    rules: SetInstrumentRules | None
+    last_ticks: int
+    mark_ticks: int
+    next_state: InstrumentState | None
+    next_ns: int
+    uncross_ticks: int
+    anchor_ticks: int
+    anchor_ns: int
+
+
+class TierInfo(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A tier's rates in an instrument, or in all that have none of their own (zero)."""
+
+    tier: int
+    instrument: InstrumentId
+    maker_ppm: int
+    taker_ppm: int
+
+
+class Tiers(msgspec.Struct, frozen=True, array_like=True, tag=13, gc=False):
+    """The rates of every tier, by tier and instrument."""
+
+    tiers: list[TierInfo]
+
+
+AnyAnswer = (
+    KeyInfo
+    | SessionInfo
+    | Balances
+    | OpenOrders
+    | Book
+    | Markets
+    | Totals
+    | AccountInfo
+    | Fees
+    | Orders
+    | OrderLists
+    | InstrumentStanding
+    | Tiers
+)

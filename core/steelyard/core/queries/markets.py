@@ -1,0 +1,115 @@
+"""What is asked about markets, fees in general, and where all the money is."""
+
+from itertools import islice
+
+from steelyard.core.invariants import customers_atoms
+from steelyard.core.limits import BOOK_DEPTH_MAX
+from steelyard.core.matching import BookSide
+from steelyard.core.queries.answers import (
+    AssetInfo,
+    AssetTotal,
+    Book,
+    InstrumentInfo,
+    InstrumentStanding,
+    Markets,
+    TierInfo,
+    Tiers,
+    Totals,
+)
+from steelyard.core.queries.questions import GetBook, GetInstrument
+from steelyard.core.rejects import Reject
+from steelyard.core.state import State
+
+
+def book(state: State, query: GetBook) -> Book | Reject:
+    """Return the best levels of a book."""
+    if not 0 < query.depth <= BOOK_DEPTH_MAX:
+        return Reject.MALFORMED
+    instrument = state.markets.instruments.get(query.instrument)
+    if instrument is None:
+        return Reject.UNKNOWN_INSTRUMENT
+    return Book(_levels(instrument.book.bids, query.depth), _levels(instrument.book.asks, query.depth))
+
+
+def markets(state: State) -> Markets:
+    """Return everything listed."""
+    assets = [
+        AssetInfo(asset.asset, asset.symbol, asset.decimals)
+        for _, asset in sorted(state.markets.assets.items())
+    ]
+    instruments = [
+        InstrumentInfo(
+            instrument=instrument.instrument,
+            symbol=instrument.symbol,
+            base=instrument.base,
+            quote=instrument.quote,
+            tick_mantissa=instrument.listing.tick_mantissa,
+            tick_decimals=instrument.listing.tick_decimals,
+            lot_mantissa=instrument.listing.lot_mantissa,
+            lot_decimals=instrument.listing.lot_decimals,
+            lot_atoms=instrument.lot_atoms,
+            tick_lot_atoms=instrument.tick_lot_atoms,
+            price_max_ticks=instrument.price_max_ticks,
+            size_max_lots=instrument.size_max_lots,
+            notional_min_atoms=instrument.notional_min_atoms,
+            maker_ppm=instrument.maker_ppm,
+            taker_ppm=instrument.taker_ppm,
+            market_protection_ppm=instrument.market_protection_ppm,
+            state=instrument.state,
+        )
+        for _, instrument in sorted(state.markets.instruments.items())
+    ]
+    return Markets(assets, instruments)
+
+
+def standing(state: State, query: GetInstrument) -> InstrumentStanding | Reject:
+    """Return where an instrument stands."""
+    instrument = state.markets.instruments.get(query.instrument)
+    if instrument is None:
+        return Reject.UNKNOWN_INSTRUMENT
+    return InstrumentStanding(
+        instrument=instrument.instrument,
+        state=instrument.state,
+        rules=instrument.rules,
+        last_ticks=instrument.last_ticks,
+        mark_ticks=instrument.mark_ticks,
+        next_state=instrument.next_state,
+        next_ns=instrument.next_ns,
+        uncross_ticks=instrument.uncross_ticks,
+        anchor_ticks=instrument.anchor_ticks,
+        anchor_ns=instrument.anchor_ns,
+    )
+
+
+def tiers(state: State) -> Tiers:
+    """Return the rates of every tier."""
+    return Tiers(
+        [
+            TierInfo(tier, instrument, maker_ppm, taker_ppm)
+            for (tier, instrument), (maker_ppm, taker_ppm) in sorted(state.tiers.items())
+        ]
+    )
+
+
+def totals(state: State) -> Totals:
+    """Return where all the money is."""
+    totals: list[AssetTotal] = []
+    of_customers = customers_atoms(state)
+    for asset, house in sorted(state.ledger.houses.items()):
+        customers = of_customers[asset]
+        totals.append(
+            AssetTotal(
+                asset=asset,
+                customers_atoms=customers,
+                omnibus_atoms=house.omnibus_atoms,
+                fees_atoms=house.fees_atoms,
+                rounding_atoms=house.rounding_atoms,
+                sum_atoms=customers + house.sum_atoms,
+                referral_atoms=house.referral_atoms,
+            )
+        )
+    return Totals(totals)
+
+
+def _levels(side: BookSide, depth: int) -> list[tuple[int, int, int]]:
+    return [(abs(level.key), level.open_lots, level.count) for level in islice(side.best_first(), depth)]
