@@ -83,11 +83,12 @@ class Book:
             order.before = newest
         level.newest = order
         level.count += 1
-        level.open_lots += order.open_lots
+        special = order.special
+        level.open_lots += order.open_lots if special is None else special.shown_lots or order.open_lots
         order.level = level
 
     def remove(self, order: Order) -> None:
-        """Take ``order`` out of its queue, wherever it stands, with what it has left."""
+        """Take ``order`` out of its queue, wherever it stands, with what it shows."""
         level = order.level
         assert level is not None, order.number
         before, after = order.before, order.after
@@ -100,11 +101,38 @@ class Book:
         else:
             after.before = before
         order.level = order.before = order.after = None
-        level.open_lots -= order.open_lots
+        special = order.special
+        level.open_lots -= order.open_lots if special is None else special.shown_lots or order.open_lots
         level.count -= 1
         if level.count == 0:
             assert level.open_lots == 0, (level.key, level.open_lots)
             (self.bids if order.side == _BUY else self.asks).drop_level(level.key)
+
+    def take(self, order: Order, lots: int) -> None:
+        """Let ``order`` give ``lots`` of what it shows; if that was all it shows, it has left the book."""
+        level = order.level
+        assert level is not None, order.number
+        shown_lots = order.shown_lots
+        assert 0 < lots <= shown_lots, (order.number, lots, shown_lots)
+        if lots == shown_lots:
+            self.remove(order)
+        else:
+            level.open_lots -= lots
+            if order.special is not None and order.special.shown_lots:
+                order.special.shown_lots -= lots
+        order.open_lots -= lots
+
+    def reduce(self, order: Order, lots: int) -> None:
+        """Make ``order`` smaller where it stands, what it hides first; it must have lots left."""
+        level = order.level
+        assert level is not None, order.number
+        assert 0 < lots < order.open_lots, (order.number, lots, order.open_lots)
+        before_lots = order.shown_lots
+        order.open_lots -= lots
+        special = order.special
+        if special is not None and special.shown_lots > order.open_lots:
+            special.shown_lots = order.open_lots
+        level.open_lots -= before_lots - order.shown_lots
 
     def orders(self) -> Iterator[Order]:
         """Yield every resting order: bids, then asks, best price first, oldest first."""
@@ -115,10 +143,13 @@ class Book:
                     yield order
                     order = order.after
 
-    def check_invariants(self) -> None:
-        """Raise ``AssertionError`` unless links, levels and index agree and the book is not crossed."""
-        bid, ask = self.best_ticks(Side.BUY), self.best_ticks(Side.SELL)
-        assert bid is None or ask is None or bid < ask, (bid, ask)
+    def is_crossed(self) -> bool:
+        """Return whether a bid is at or above an ask, as only an auction can leave it."""
+        return bool(self.bids.keys and self.asks.keys) and self.bids.keys[-1] >= -self.asks.keys[-1]
+
+    def check_invariants(self, *, may_cross: bool = False) -> None:
+        """Raise ``AssertionError`` unless links, levels and index agree, and the book is not crossed."""
+        assert may_cross or not self.is_crossed(), (self.bids.keys[-1], self.asks.keys[-1])
         for side, direction in ((self.bids, Side.BUY), (self.asks, Side.SELL)):
             assert side.keys == sorted(side.levels), direction
             for key, level in side.levels.items():
@@ -138,8 +169,9 @@ def _check_level(level: Level, direction: Side) -> None:
         assert order.side == direction, order.number
         assert order.price_ticks == abs(key), (order.price_ticks, key)
         assert 0 < order.open_lots <= order.size_lots, (order.number, order.open_lots)
+        assert order.shown_lots <= order.open_lots, (order.number, order.shown_lots, order.open_lots)
         count += 1
-        open_lots += order.open_lots
+        open_lots += order.shown_lots
         before, order = order, order.after
     assert level.newest is before, key
     assert level.count == count > 0, (key, level.count, count)

@@ -165,7 +165,7 @@ class Order:
 
     @property
     def pledged_atoms(self) -> int:
-        """What the order takes to be paid for whatever happens; of two OCO legs only one really pledges it."""
+        """What the order needs held to be paid for whatever happens; of two OCO legs one holds it."""
         special = self.special
         if special is not None:
             if special.state == OrderState.PENDING:
