@@ -4,13 +4,14 @@ from typing import Final
 
 import msgspec
 
-from steelyard.core import Entry, Exchange, Outcome, Reject, Request, snapshot, wire
+from steelyard.core import Entry, Exchange, Outcome, Reject, Request, snapshot, versions, wire
 from steelyard.core.commands import (
     AnyCommand,
     CancelOrder,
     CreateApiKey,
     Deposit,
     FoundGroup,
+    FoundGroupAt,
     ListAsset,
     ListInstrument,
     OpenAccount,
@@ -54,6 +55,7 @@ NO_SESSION: Final = SessionId(0)
 _WINDOW: Final = 100
 #: Where the fields that move with every entry stand in a snapshot: applied index, log time, digest.
 _POSITION_FIELDS: Final = slice(1, 4)
+_SESSIONS_FIELD: Final = 12
 
 
 class Venue:
@@ -175,8 +177,8 @@ class Venue:
     def business(self) -> list[object]:
         """Return the state without what every entry moves: the position in the log, and the sessions."""
         fields: list[object] = msgspec.msgpack.decode(snapshot.dump(self.exchange))
+        del fields[_SESSIONS_FIELD]
         del fields[_POSITION_FIELDS]
-        fields.pop()
         return fields
 
     def everything(self) -> list[object]:
@@ -222,17 +224,26 @@ def listing(
     )
 
 
-def founded() -> Venue:
-    """Return a group with an operator and nothing else."""
+def founded(version: int = versions.FIRST) -> Venue:
+    """Return a group with an operator and nothing else, founded at a version."""
     venue = Venue()
-    venue.sessionless(FoundGroup(group="test", operator_public_key=PUBLIC_KEY))
+    if version == versions.FIRST:
+        venue.sessionless(FoundGroup(group="test", operator_public_key=PUBLIC_KEY))
+    else:
+        venue.sessionless(FoundGroupAt(group="test", operator_public_key=PUBLIC_KEY, version=version))
     venue.open_session(OPERATOR)
     return venue
 
 
-def market(terms: ListInstrument | None = None, *, decimals: int = 0, funds_atoms: int = 1_000_000) -> Venue:
+def market(
+    terms: ListInstrument | None = None,
+    *,
+    decimals: int = 0,
+    funds_atoms: int = 1_000_000,
+    version: int = versions.FIRST,
+) -> Venue:
     """Return an open market of BTC against USD, and Alice, Bob and Carol with funds in both."""
-    venue = founded()
+    venue = founded(version)
     venue.accepted(ListAsset(asset=BTC, symbol="BTC", decimals=decimals))
     venue.accepted(ListAsset(asset=USD, symbol="USD", decimals=decimals))
     venue.accepted(listing() if terms is None else terms)
@@ -320,6 +331,11 @@ def refusal(outcome: Outcome) -> Reject:
     assert isinstance(outcome.reply, Refused), outcome
     assert outcome.events == []
     return outcome.reply.reason
+
+
+def complete(terms: ListInstrument | None = None, *, funds_atoms: int = 1_000_000) -> Venue:
+    """Return ``market`` with the spot exchange complete: version 2 from its founding on."""
+    return market(terms, funds_atoms=funds_atoms, version=versions.SPOT_COMPLETE)
 
 
 def kinds(events: list[AnyEvent]) -> list[str]:
