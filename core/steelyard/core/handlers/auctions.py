@@ -1,14 +1,37 @@
-"""Call auctions: how they begin, find their price, make their trades pair by pair, and end."""
+"""Halts and the call auctions after them: how these begin, find a price, trade pair by pair, and end."""
 
-from steelyard.core.events import AnyEvent, AuctionEnded, StateScheduled
+from steelyard.core.events import AnyEvent, AuctionEnded, OrderReduced, StateScheduled, TradingHalted
 from steelyard.core.handlers import moves
 from steelyard.core.handlers.ending import end_order
+from steelyard.core.handlers.trading import after_fill, prevent, prevention, trade
 from steelyard.core.instruments import Instrument, reference_ticks
 from steelyard.core.matching import BookSide, Order
 from steelyard.core.matching.auction import clearing
 from steelyard.core.rejects import Reject
 from steelyard.core.state import State
 from steelyard.core.units import InstrumentId, InstrumentState
+
+
+def halt(state: State, instrument: Instrument, price_ticks: int, out: list[AnyEvent]) -> None:
+    """Stop trading, because the next trade would be at ``price_ticks``: a pause, then an auction.
+
+    Asked for by the taker phase, after the taker's rest has expired.
+    """
+    rules = instrument.rules
+    assert rules is not None, instrument.instrument
+    assert rules.halt_ns > 0, rules
+    until_ns = state.time_ns + rules.halt_ns
+    out.append(
+        TradingHalted(
+            instrument=instrument.instrument,
+            anchor_ticks=instrument.anchor_ticks,
+            price_ticks=price_ticks,
+            until_ns=until_ns,
+        )
+    )
+    instrument.anchor_ticks = instrument.anchor_ns = 0
+    moves.move(state, instrument, InstrumentState.HALTED, out)
+    moves.schedule(state, instrument, InstrumentState.AUCTION, until_ns, out)
 
 
 def start_auction(state: State, instrument: Instrument, auction_ns: int, out: list[AnyEvent]) -> None:
@@ -59,9 +82,7 @@ def uncross_step(state: State, instrument: Instrument, out: list[AnyEvent]) -> b
         moves.move(state, instrument, InstrumentState.OPEN, out)
         return False
     maker, taker = (buy, sell) if buy.number < sell.number else (sell, buy)
-    from steelyard.core.handlers import taking
-
-    taking.pair(state, instrument, maker, taker, price_ticks, out)
+    _pair(state, instrument, maker, taker, out)
     return True
 
 
@@ -85,6 +106,33 @@ def _end_auction(state: State, instrument: Instrument, out: list[AnyEvent]) -> N
         state.markets.begin_uncrossing(instrument, found.price_ticks)
     else:
         moves.move(state, instrument, InstrumentState.OPEN, out)
+
+
+def _pair(state: State, instrument: Instrument, maker: Order, taker: Order, out: list[AnyEvent]) -> None:
+    """Let the older order and the newer one trade at the auction's price, unless they are of one house."""
+    price_ticks = instrument.uncross_ticks
+    what = prevention(state, instrument, maker, taker, maker.open_lots, taker.open_lots)
+    if what is None:
+        lots = min(maker.shown_lots, taker.shown_lots)
+        trade(state, instrument, maker, taker, lots, price_ticks, out)
+        after_fill(state, instrument, taker, out)
+        instrument.last_ticks = price_ticks
+        return
+    prevent(state, instrument, maker, taker, what, price_ticks, out)
+    if taker.open_lots == 0:
+        end_order(state, taker, Reject.SELF_TRADE, out)
+    elif what.taker_lots:
+        # Unlike other takers it stands in the book, where everybody sees it.
+        out.append(
+            OrderReduced(
+                account=taker.account,
+                instrument=taker.instrument,
+                order=taker.order,
+                number=taker.number,
+                size_lots=taker.size_lots,
+                open_lots=taker.open_lots,
+            )
+        )
 
 
 def _lots_by_price(

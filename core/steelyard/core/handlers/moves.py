@@ -1,9 +1,9 @@
-"""How an instrument moves from state to state: by hand, at an announced time, or because trading halts."""
+"""How an instrument moves from state to state: by hand, or at an announced time."""
 
 from typing import Final
 
 from steelyard.core import versions
-from steelyard.core.events import AnyEvent, InstrumentStateChanged, StateScheduled, TradingHalted
+from steelyard.core.events import AnyEvent, InstrumentStateChanged, StateScheduled
 from steelyard.core.handlers.conditional import price_moved
 from steelyard.core.handlers.ending import end_order
 from steelyard.core.instruments import MOVES, Instrument
@@ -65,25 +65,3 @@ def schedule(
     if at_ns != 0:
         state.timers.instrument(at_ns, instrument.instrument)
     out.append(StateScheduled(instrument=instrument.instrument, state=to, at_ns=at_ns))
-
-
-def halt(state: State, instrument: Instrument, price_ticks: int, out: list[AnyEvent]) -> None:
-    """Stop trading, because the next trade would be at ``price_ticks``: a pause, then an auction.
-
-    Asked for by the taker phase, after the taker's rest has expired.
-    """
-    rules = instrument.rules
-    assert rules is not None, instrument.instrument
-    assert rules.halt_ns > 0, rules
-    until_ns = state.time_ns + rules.halt_ns
-    out.append(
-        TradingHalted(
-            instrument=instrument.instrument,
-            anchor_ticks=instrument.anchor_ticks,
-            price_ticks=price_ticks,
-            until_ns=until_ns,
-        )
-    )
-    instrument.anchor_ticks = instrument.anchor_ns = 0
-    move(state, instrument, InstrumentState.HALTED, out)
-    schedule(state, instrument, InstrumentState.AUCTION, until_ns, out)
