@@ -51,10 +51,14 @@ class Timers:
             return heappop(self.urgent)
         return None
 
-    def pop_expiry(self, time_ns: int) -> OrderNumber | None:
-        """Return the first order whose time has come at ``time_ns`` and forget it, or None."""
+    def pop_expiry(self, time_ns: int) -> tuple[int, OrderNumber] | None:
+        """Return (due_ns, number) of the first order that is due at ``time_ns`` and forget it, or None.
+
+        Only an order that expires exactly then is meant: others have a timer of their own, and their turn
+        must not depend on timers that a restored member has not got.
+        """
         if self.expiries and self.expiries[0][0] <= time_ns:
-            return heappop(self.expiries)[1]
+            return heappop(self.expiries)
         return None
 
     def keep_urgent(self, urgent: list[Timer]) -> None:

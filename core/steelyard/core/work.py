@@ -44,6 +44,18 @@ class Work:
         self._last_place += 1
         self._queues.setdefault(order.instrument, OrderedDict())[order.number] = self._last_place
 
+    def place(self, order: Order) -> int | None:
+        """Return the place of an order, which ``put_back`` takes, or None if it does not wait here."""
+        return self._queues.get(order.instrument, {}).get(order.number)
+
+    def put_back(self, order: Order, place: int) -> None:
+        """Give an order the place that it had before it was taken out."""
+        queue = self._queues.setdefault(order.instrument, OrderedDict())
+        behind = [number for number, other in queue.items() if other > place]
+        queue[order.number] = place
+        for number in behind:
+            queue.move_to_end(number)
+
     def remove(self, order: Order) -> None:
         """Take an order out, wherever it stands."""
         queue = self._queues[order.instrument]

@@ -23,10 +23,7 @@ def clearing(bids: list[tuple[int, int]], asks: list[tuple[int, int]], reference
         demand(p) = lots of bids at p or above      supply(p) = lots of asks at p or below
         volume(p) = min(demand(p), supply(p))
 
-    Args:
-        bids: (price_ticks, lots above zero) of each level, best first, so prices fall.
-        asks: The same for asks, best first, so prices rise.
-        reference_ticks: Of prices that are equally good otherwise, the nearest to it is taken.
+    ``bids`` and ``asks`` are (price_ticks, lots above zero) of each level, best first: falling, and rising.
     """
     if not bids or not asks or bids[0][0] < asks[0][0]:
         return NOTHING

@@ -87,6 +87,27 @@ class Book:
         level.open_lots += order.open_lots if special is None else special.shown_lots or order.open_lots
         order.level = level
 
+    def put_back(self, order: Order, before: Order | None) -> None:
+        """Queue ``order`` right behind ``before``, or first, where it stood before it was removed."""
+        side = self.side(order.side)
+        key = order.price_ticks if order.side == _BUY else -order.price_ticks
+        level = side.levels.get(key)
+        if level is None:
+            level = side.levels[key] = Level(key)
+            insort(side.keys, key)
+        after = level.oldest if before is None else before.after
+        if before is None:
+            level.oldest = order
+        else:
+            before.after = order
+        if after is None:
+            level.newest = order
+        else:
+            after.before = order
+        order.before, order.after, order.level = before, after, level
+        level.count += 1
+        level.open_lots += order.shown_lots
+
     def remove(self, order: Order) -> None:
         """Take ``order`` out of its queue, wherever it stands, with what it shows."""
         level = order.level

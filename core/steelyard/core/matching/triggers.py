@@ -78,7 +78,7 @@ class Triggers:
         """Raise ``AssertionError`` unless every waiting order is found, and nobody else."""
         found = 0
         for source, waiting in self._prices.items():
-            for order in waiting.everybody():
+            for order in {order.number: order for order in waiting.everybody()}.values():
                 found += 1
                 assert self.orders.get(order.number) is order, order.number
                 assert order.special is not None, order.number
@@ -125,7 +125,9 @@ class _Waiting:
                 found.append(heappop(heap))
         rising += self._lows.met(price_ticks)
         falling += self._highs.met(price_ticks)
-        return [orders[number] for _, number in sorted(rising) + sorted(falling) if number in orders]
+        # An order that was taken out and put back is found twice, at one place.
+        found = dict.fromkeys(sorted(rising) + sorted(falling))
+        return [orders[number] for _, number in found if number in orders]
 
     def everybody(self) -> list[Order]:
         waiting = [self._orders[number] for _, number in self._rises + self._falls if number in self._orders]

@@ -1,0 +1,84 @@
+"""What an entry does before its commands, because its time has come or its turn."""
+
+from typing import Final
+
+from steelyard.core.events import AnyEvent
+from steelyard.core.handlers.admission import admit
+from steelyard.core.handlers.auctions import state_due, uncross_step
+from steelyard.core.handlers.ending import end_order
+from steelyard.core.handlers.sweeps import countdown_due
+from steelyard.core.limits import WORK_PER_ENTRY_MAX
+from steelyard.core.matching import Order
+from steelyard.core.rejects import Reject
+from steelyard.core.state import State
+from steelyard.core.timers import INSTRUMENT
+from steelyard.core.units import AccountId, InstrumentId, InstrumentState
+
+_OPEN: Final = InstrumentState.OPEN
+
+
+def next_due_ns(state: State) -> int | None:
+    """Return the log time at which something is due, or None if nothing is.
+
+    Work that can go on is due at once; orders of an instrument that is not open cannot.
+    """
+    if state.markets.uncrossing or _first_in_work(state) is not None:
+        return state.time_ns
+    return state.timers.next_ns()
+
+
+def run_due(state: State) -> list[AnyEvent]:
+    """Do what is due now and return what happened, oldest first.
+
+    All instruments and countdowns whose time has come; then up to ``WORK_PER_ENTRY_MAX`` units of auctions,
+    expiries and admissions, in this order.
+    """
+    out: list[AnyEvent] = []
+    due_ns = next_due_ns(state)
+    if due_ns is None or due_ns > state.time_ns:
+        return out
+    while (timer := state.timers.pop_urgent(state.time_ns)) is not None:
+        timer_ns, kind, subject, instrument = timer
+        if kind == INSTRUMENT:
+            state_due(state, InstrumentId(subject), timer_ns, out)
+        else:
+            countdown_due(state, AccountId(subject), InstrumentId(instrument), timer_ns, out)
+    for _ in range(WORK_PER_ENTRY_MAX):
+        if not _do_unit(state, out):
+            break
+    return out
+
+
+def _do_unit(state: State, out: list[AnyEvent]) -> bool:
+    """Do one unit of work; return whether there was one."""
+    uncrossing = state.markets.uncrossing
+    if uncrossing:
+        uncross_step(state, state.markets.instruments[uncrossing[0]], out)
+        return True
+    order = _next_expired(state)
+    if order is not None:
+        end_order(state, order, Reject.EXPIRED, out)
+        return True
+    order = _first_in_work(state)
+    if order is not None:
+        admit(state, order, out)
+        return True
+    return False
+
+
+def _next_expired(state: State) -> Order | None:
+    """Return the next order whose time has come; a timer that is out of date is passed over."""
+    while (timer := state.timers.pop_expiry(state.time_ns)) is not None:
+        due_ns, number = timer
+        order = state.orders.get(number)
+        if order is not None and order.special is not None and order.special.terms.expires_ns == due_ns:
+            return order
+    return None
+
+
+def _first_in_work(state: State) -> Order | None:
+    if not state.work:
+        return None
+    instruments = state.markets.instruments
+    number = state.work.first(lambda instrument: instruments[instrument].state == _OPEN)
+    return None if number is None else state.orders[number]
