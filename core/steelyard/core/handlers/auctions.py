@@ -59,7 +59,7 @@ def state_due(state: State, instrument_id: InstrumentId, due_ns: int, out: list[
     instrument.next_ns = 0
     auction_ns = 0 if instrument.rules is None else instrument.rules.auction_ns
     if may_end(instrument, to):
-        _end_auction(state, instrument, out)
+        _find_price(state, instrument, out)
     elif to == InstrumentState.AUCTION and auction_ns > 0 and moves.may_start_auction(instrument):
         start_auction(state, instrument, auction_ns, out)
     elif moves.may_move(instrument, to):
@@ -69,7 +69,11 @@ def state_due(state: State, instrument_id: InstrumentId, due_ns: int, out: list[
 
 
 def uncross_step(state: State, instrument: Instrument, out: list[AnyEvent]) -> bool:
-    """Do one unit of an auction's work: an expiry, a pair, or its end.  Return whether more is left."""
+    """Do one unit of an auction's work and return whether more is left.
+
+    The first order of a side whose time has come expires; else the first two orders that reach the price are
+    a pair; else, in a book that is still crossed, another price is found; else the auction is over.
+    """
     price_ticks = instrument.uncross_ticks
     assert price_ticks > 0, instrument.instrument
     buy, sell = _first(instrument.book.bids), _first(instrument.book.asks)
@@ -79,6 +83,10 @@ def uncross_step(state: State, instrument: Instrument, out: list[AnyEvent]) -> b
             return True
     if buy is None or sell is None or not sell.price_ticks <= price_ticks <= buy.price_ticks:
         state.markets.end_uncrossing(instrument)
+        if instrument.book.is_crossed():
+            # Prevention or expiry took away lots that this price counted on.
+            _find_price(state, instrument, out)
+            return True
         moves.move(state, instrument, InstrumentState.OPEN, out)
         return False
     maker, taker = (buy, sell) if buy.number < sell.number else (sell, buy)
@@ -86,7 +94,7 @@ def uncross_step(state: State, instrument: Instrument, out: list[AnyEvent]) -> b
     return True
 
 
-def _end_auction(state: State, instrument: Instrument, out: list[AnyEvent]) -> None:
+def _find_price(state: State, instrument: Instrument, out: list[AnyEvent]) -> None:
     """Find the price, and make the trades from the next unit of work on; without a price open at once."""
     bids, asks = instrument.book.bids, instrument.book.asks
     found = clearing(
