@@ -24,6 +24,7 @@ from steelyard.core.commands import (
     OpenSubAccount,
     PayReferral,
     PlaceOrder,
+    PlaceOrderList,
     ReleaseHold,
     RevokeApiKey,
     ScheduleState,
@@ -43,9 +44,20 @@ from steelyard.core.commands import (
     Transfer,
     Withdraw,
 )
-from steelyard.core.entry import AnyReply, Applied, Entry, Outcome, Refused, Request
+from steelyard.core.entry import AnyReply, Applied, AppliedWithDue, Entry, Outcome, Refused, Request
 from steelyard.core.events import AnyEvent
-from steelyard.core.handlers import accounts, families, funds, markets, orders, rules, sweeps, tiers
+from steelyard.core.handlers import (
+    accounts,
+    due,
+    families,
+    funds,
+    legs,
+    markets,
+    orders,
+    rules,
+    sweeps,
+    tiers,
+)
 from steelyard.core.invariants import check_state
 from steelyard.core.limits import INTEGER_MAX, REPLY_WINDOW_MAX, SESSION_IDLE_NS
 from steelyard.core.readable import is_readable
@@ -72,6 +84,7 @@ HANDLERS: Final[dict[type[Command], Handler]] = {
     Withdraw: funds.withdraw,
     PlaceOrder: orders.place_order,
     CancelOrder: orders.cancel_order,
+    PlaceOrderList: legs.place_order_list,
     OpenSubAccount: families.open_sub_account,
     SetAccountRules: rules.set_account_rules,
     SetOrderLimit: rules.set_order_limit,
@@ -126,8 +139,11 @@ class Exchange:
         return self.state.time_ns
 
     def next_due_ns(self) -> int | None:
-        """Return the log time at which something is due without a command, or None if nothing is."""
-        return None
+        """Return the log time at which something is due without a command, or None if nothing is.
+
+        At or before ``time_ns``: the last entry has left work for the next one.
+        """
+        return due.next_due_ns(self.state)
 
     def apply(self, index: int, entry: Entry) -> Applied:
         """Apply one committed entry and return what each of its requests came to, in their order.
@@ -156,7 +172,12 @@ class Exchange:
         assert state.time_ns < time_ns <= INTEGER_MAX, (time_ns, state.time_ns)
         state.applied_index = index
         state.time_ns = time_ns
-        applied = Applied(index, time_ns, _outcomes(state, entry.requests))
+        happened = due.run_due(state)
+        outcomes = _outcomes(state, entry.requests)
+        if happened:
+            applied: Applied = AppliedWithDue(index, time_ns, outcomes, happened)
+        else:
+            applied = Applied(index, time_ns, outcomes)
         body = wire.encode_applied(applied)
         self.digest = blake2b(self.digest + body, digest_size=DIGEST_BYTES).digest()
         return applied, body

@@ -16,6 +16,9 @@ from steelyard.core.work import Work
 
 _SPOT_COMPLETE: Final = versions.SPOT_COMPLETE
 
+#: So many timers of orders may be out of date beside as many as there are orders, before they are cleared.
+_FORGOTTEN_MAX: Final = 1024
+
 
 class State:
     """Everything the next command needs, and nothing else.
@@ -87,6 +90,20 @@ class State:
         counts = instrument.counts
         if counts is not None:
             counts[order.account] = counts.get(order.account, 0) + 1
+
+    def expire_in_time(self, order: Order) -> None:
+        """Have a living order looked at when its time comes, as it is now; earlier timers are out of date."""
+        assert order.special is not None, order.number
+        timers = self.timers
+        timers.expiry(order.special.terms.expires_ns, order.number)
+        if len(timers.expiries) > 2 * len(self.orders) + _FORGOTTEN_MAX:
+            timers.keep_expiries(
+                [
+                    (other.special.terms.expires_ns, number)
+                    for number, other in self.orders.items()
+                    if other.special is not None and other.special.terms.expires_ns
+                ]
+            )
 
     def drop_order(self, order: Order) -> None:
         """Forget an order that has ended and stands nowhere any more; its id may not come again soon."""

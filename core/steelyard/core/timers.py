@@ -66,8 +66,12 @@ class Timers:
         self.urgent = urgent
         heapify(self.urgent)
 
+    def keep_expiries(self, expiries: list[tuple[int, OrderNumber]]) -> None:
+        """Let exactly these orders be looked at."""
+        self.expiries = expiries
+        heapify(self.expiries)
+
     def refill(self, urgent: list[Timer], expiries: list[tuple[int, OrderNumber]]) -> None:
         """Start again from these."""
         self.keep_urgent(urgent)
-        self.expiries = expiries
-        heapify(self.expiries)
+        self.keep_expiries(expiries)

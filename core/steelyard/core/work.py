@@ -46,7 +46,8 @@ class Work:
 
     def place(self, order: Order) -> int | None:
         """Return the place of an order, which ``put_back`` takes, or None if it does not wait here."""
-        return self._queues.get(order.instrument, {}).get(order.number)
+        queue = self._queues.get(order.instrument)
+        return None if queue is None else queue.get(order.number)
 
     def put_back(self, order: Order, place: int) -> None:
         """Give an order the place that it had before it was taken out."""

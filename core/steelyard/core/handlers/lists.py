@@ -24,32 +24,32 @@ def claim(state: State, order: Order, out: list[AnyEvent]) -> None:
     if order_list is None:
         return
     if order_list.kind == ListKind.OCO:
-        _dissolve(state, order_list)
+        dissolve(state, order_list)
         (other,) = (leg for leg in _legs(state, order_list) if leg is not order)
         if order_list.holder == other.number:
             other.pledge.release(other.pledged_atoms - order.pledged_atoms)
         other.lot_pledge_atoms = 0
         ending.end_order(state, other, _OTHER_LEG, out)
     elif order.number != order_list.legs[0]:
-        _dissolve(state, order_list)
+        dissolve(state, order_list)
         for other in _legs(state, order_list)[1:]:
             if other is not order:
                 ending.end_order(state, other, _OTHER_LEG, out)
 
 
-def leg_ended(state: State, order: Order, filled: bool, out: list[AnyEvent]) -> None:  # noqa: FBT001
+def leg_ended(state: State, order: Order, filled: bool, out: list[AnyEvent]) -> None:
     """Let the orders that wait for this one follow it: to work if it was filled, else to their end."""
     order_list = _list_of(state, order)
     if order_list is None:
         return
     pending = [state.orders[number] for number in order_list.legs[1:]]
     if not filled:
-        _dissolve(state, order_list, gone=order)
+        dissolve(state, order_list, gone=order)
         for leg in pending:
             ending.end_order(state, leg, _OTHER_LEG, out)
         return
     if len(pending) == 1:
-        _dissolve(state, order_list, gone=order)
+        dissolve(state, order_list, gone=order)
     else:
         order_list.kind = ListKind.OCO
         del order_list.legs[0]
@@ -67,7 +67,7 @@ def renumbered(state: State, order: Order, before: OrderNumber) -> None:
         order_list.holder = order.number
 
 
-def _dissolve(state: State, order_list: OrderList, gone: Order | None = None) -> None:
+def dissolve(state: State, order_list: OrderList, gone: Order | None = None) -> None:
     """Forget a list; those of its orders that live stand for themselves."""
     del state.lists[order_list.number]
     for number in order_list.legs:

@@ -267,7 +267,7 @@ def accept_order(
     state.add_order(order)
     terms = special.terms
     if terms.expires_ns:
-        state.timers.expiry(terms.expires_ns, number)
+        state.expire_in_time(order)
     out.append(
         OrderAccepted(
             account=order.account,
@@ -314,7 +314,7 @@ def renumber(state: State, order: Order) -> OrderNumber:
     special = order.special
     if special is not None:
         if special.terms.expires_ns:
-            state.timers.expiry(special.terms.expires_ns, number)
+            state.expire_in_time(order)
         if special.list_number:
             lists.renumbered(state, order, before)
     return before

@@ -126,8 +126,8 @@ class _Waiting:
         rising += self._lows.met(price_ticks)
         falling += self._highs.met(price_ticks)
         # An order that was taken out and put back is found twice, at one place.
-        found = dict.fromkeys(sorted(rising) + sorted(falling))
-        return [orders[number] for _, number in found if number in orders]
+        once = dict.fromkeys(sorted(rising) + sorted(falling))
+        return [orders[number] for _, number in once if number in orders]
 
     def everybody(self) -> list[Order]:
         waiting = [self._orders[number] for _, number in self._rises + self._falls if number in self._orders]
