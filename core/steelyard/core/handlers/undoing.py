@@ -146,7 +146,9 @@ class Undo:
             self._state.work.put_back(order, kept.work_place)
 
     def _balances(self, instrument_id: InstrumentId) -> list[tuple[Balance, int, int]]:
-        instrument = self._state.markets.instruments[instrument_id]
+        instrument = self._state.markets.instruments.get(instrument_id)
+        if instrument is None:
+            return []
         balances = [self._account.balances.get(asset) for asset in (instrument.base, instrument.quote)]
         return [(each, each.free_atoms, each.held_atoms) for each in balances if each is not None]
 
