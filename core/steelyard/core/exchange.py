@@ -44,7 +44,7 @@ from steelyard.core.commands import (
     Transfer,
     Withdraw,
 )
-from steelyard.core.entry import AnyReply, Applied, AppliedWithDue, Entry, Outcome, Refused, Request
+from steelyard.core.entry import AnyReply, Applied, AppliedWithDue, Entry, Many, Outcome, Refused, Request
 from steelyard.core.events import AnyEvent
 from steelyard.core.handlers import (
     accounts,
@@ -216,7 +216,8 @@ def _outcomes(state: State, requests: list[Request]) -> list[Outcome]:
             assert not out, "a handler must check before it acts"
             reply = Refused(request=number, fingerprint=request.fingerprint, reason=reply)
         else:
-            assert out, "an accepted command must say what it did"
+            # A refusal that names a leg, and a batch whose legs are all refused, have done nothing.
+            assert out or isinstance(reply, Refused | Many), "an accepted command must say what it did"
         session.store(wants_from, index, reply, time_ns)
         outcomes.append(Outcome(reply, out, index))
     return outcomes
