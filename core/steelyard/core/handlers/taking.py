@@ -21,7 +21,7 @@ from steelyard.core.handlers.trading import (
 from steelyard.core.instruments import Instrument
 from steelyard.core.instruments.bands import execution_bounds, halt_bounds, halt_window
 from steelyard.core.ledger import fee_atoms
-from steelyard.core.matching import Level, Order
+from steelyard.core.matching import Level, Order, crosses
 from steelyard.core.rejects import Reject
 from steelyard.core.rounding import mul_div_down
 from steelyard.core.state import State
@@ -209,7 +209,11 @@ def work_order(
     Nobody trades unless the instrument is open.  What is left takes a new number if the order ``renews``:
     its time in the queue begins only now, long after it got the one it has.
     """
-    if instrument.rules is not None and instrument.state == _OPEN:
+    if (
+        instrument.rules is not None
+        and instrument.state == _OPEN
+        and crosses(instrument.book, order.side, order.price_ticks)
+    ):
         instrument.anchor_ticks, instrument.anchor_ns = halt_window(instrument, state.time_ns)
     plan = Plan(state, instrument, order)
     if plan.steps:
@@ -230,7 +234,7 @@ def work_order(
     else:
         assert order.open_lots == plan.open_lots, (order.number, order.open_lots, plan.open_lots)
         if renews:
-            _renew(state, order, out)
+            renew(state, order, out)
         rest_order(state, instrument, order, out)
     if plan.halt_ticks:
         auctions.halt(state, instrument, plan.halt_ticks, out)
@@ -260,16 +264,9 @@ def rest_order(state: State, instrument: Instrument, order: Order, out: list[Any
     """Queue a living, pledged order with what it has left; it becomes common if nothing of it is uncommon."""
     use_balances(state, instrument, order)
     special = special_of(order)
-    if (
-        special.list_number == 0
-        and special.prevented_lots == 0
-        and special.cap_ppm == instrument.cap_ppm
-        and special.terms == NO_TERMS
-    ):
-        order.special = None
-        instrument.specials -= 1
-    elif special.terms.display_lots:
+    if special.terms.display_lots:
         special.shown_lots = min(special.terms.display_lots, order.open_lots)
+    become_common(instrument, order)
     instrument.book.rest(order)
     out.append(
         OrderRested(
@@ -284,17 +281,21 @@ def rest_order(state: State, instrument: Instrument, order: Order, out: list[Any
     )
 
 
-def _queue(level: Level, again: deque[tuple[Order, int, int]]) -> Iterator[tuple[Order, int, int]]:
-    """Yield (maker, its whole rest, what it shows) in turn; ``again`` are those that come back behind all."""
-    maker = level.oldest
-    while maker is not None:
-        yield maker, maker.open_lots, maker.shown_lots
-        maker = maker.after
-    while again:
-        yield again.popleft()
+def become_common(instrument: Instrument, order: Order) -> None:
+    """Let a living order without anything uncommon take no more room and time than others."""
+    special = special_of(order)
+    if (
+        special.list_number == 0
+        and special.prevented_lots == 0
+        and special.cap_ppm == instrument.cap_ppm
+        and special.terms == NO_TERMS
+    ):
+        order.special = None
+        instrument.specials -= 1
 
 
-def _renew(state: State, order: Order, out: list[AnyEvent]) -> None:
+def renew(state: State, order: Order, out: list[AnyEvent]) -> None:
+    """Give a living order that stands nowhere a new number, and say what it is now."""
     before = renumber(state, order)
     out.append(
         OrderReplaced(
@@ -308,3 +309,13 @@ def _renew(state: State, order: Order, out: list[AnyEvent]) -> None:
             open_lots=order.open_lots,
         )
     )
+
+
+def _queue(level: Level, again: deque[tuple[Order, int, int]]) -> Iterator[tuple[Order, int, int]]:
+    """Yield (maker, its whole rest, what it shows) in turn; ``again`` are those that come back behind all."""
+    maker = level.oldest
+    while maker is not None:
+        yield maker, maker.open_lots, maker.shown_lots
+        maker = maker.after
+    while again:
+        yield again.popleft()
