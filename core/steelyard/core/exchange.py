@@ -8,6 +8,7 @@ from steelyard.core import versions, wire
 from steelyard.core.accounts import ApiKey
 from steelyard.core.commands import (
     ActivateVersion,
+    AmendOrder,
     ArmCountdown,
     CancelOrder,
     CancelOrders,
@@ -25,6 +26,7 @@ from steelyard.core.commands import (
     PayReferral,
     PlaceOrder,
     PlaceOrderList,
+    PlaceOrderOnTerms,
     ReleaseHold,
     RevokeApiKey,
     ScheduleState,
@@ -48,6 +50,7 @@ from steelyard.core.entry import AnyReply, Applied, AppliedWithDue, Entry, Many,
 from steelyard.core.events import AnyEvent
 from steelyard.core.handlers import (
     accounts,
+    amending,
     due,
     families,
     funds,
@@ -84,6 +87,8 @@ HANDLERS: Final[dict[type[Command], Handler]] = {
     Withdraw: funds.withdraw,
     PlaceOrder: orders.place_order,
     CancelOrder: orders.cancel_order,
+    PlaceOrderOnTerms: orders.place_generally,
+    AmendOrder: amending.amend_order,
     PlaceOrderList: legs.place_order_list,
     OpenSubAccount: families.open_sub_account,
     SetAccountRules: rules.set_account_rules,

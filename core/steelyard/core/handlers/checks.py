@@ -4,9 +4,10 @@ from typing import Final
 
 from steelyard.core.accounts import Account, ApiKey
 from steelyard.core.entry import Request
+from steelyard.core.matching import Order
 from steelyard.core.rejects import Reject
 from steelyard.core.state import State
-from steelyard.core.units import FIRST_CUSTOMER, AccountId, Permission
+from steelyard.core.units import FIRST_CUSTOMER, AccountId, OrderId, OrderNumber, Permission
 
 _OPERATE: Final = int(Permission.OPERATE)
 
@@ -58,3 +59,15 @@ def operated(state: State, request: Request, key: ApiKey, account: AccountId) ->
         return Reject.NOT_PERMITTED
     found = customer(state, account)
     return Reject.UNKNOWN_ACCOUNT if found is None else found
+
+
+def named_order(
+    state: State, account: Account, order: OrderId, number: OrderNumber, label: str
+) -> Order | None:
+    """Return an account's living order by the one name that is given, or None if it has no such order."""
+    if order != 0:
+        return account.orders.get(order)
+    if number == 0:
+        return account.labels.get(label)
+    found = state.orders.get(number)
+    return found if found is not None and found.account == account.account else None

@@ -1,10 +1,15 @@
-"""Orders in and out of the book."""
+"""Orders in and out of the book: the common path in one go, and the general path for all others.
+
+``place_order`` and ``place_generally`` give the same replies, events and state for every order that could go
+either way.
+"""
 
 from typing import Final
 
+from steelyard.core import versions
 from steelyard.core.accounts import Account, ApiKey
 from steelyard.core.commands import CancelOrder, PlaceOrder
-from steelyard.core.entry import AnyReply, Cancelled, Placed, Request
+from steelyard.core.entry import AnyReply, Cancelled, Placed, Request, Waiting
 from steelyard.core.events import (
     AnyEvent,
     OrderAccepted,
@@ -14,8 +19,15 @@ from steelyard.core.events import (
     OrderRested,
     Traded,
 )
+from steelyard.core.handlers.checks import may, named_order
+from steelyard.core.handlers.conditional import begin_waiting
+from steelyard.core.handlers.ending import end_order
+from steelyard.core.handlers.placing import accept_order, check_order, lacks_funds, special_of
+from steelyard.core.handlers.taking import place_taken
+from steelyard.core.handlers.trading import refer
 from steelyard.core.instruments import Instrument
-from steelyard.core.ledger import Balance, fee_atoms, lot_pledge_atoms
+from steelyard.core.instruments.bands import protection_ticks
+from steelyard.core.ledger import Balance, fee_atoms, fill_fees, lot_pledge_atoms
 from steelyard.core.limits import (
     INTEGER_MAX,
     LABEL_MAX,
@@ -25,14 +37,13 @@ from steelyard.core.limits import (
 )
 from steelyard.core.matching import Order, can_fill, crosses, match
 from steelyard.core.rejects import Reject
-from steelyard.core.rounding import mul_div_down, mul_div_up
-from steelyard.core.state import State
+from steelyard.core.state import State, remember_closed
 from steelyard.core.units import (
     FIRST_CUSTOMER,
-    PPM,
     InstrumentState,
     OrderKind,
     OrderNumber,
+    OrderState,
     Permission,
     Side,
     TimeInForce,
@@ -45,7 +56,8 @@ _LIMIT: Final = OrderKind.LIMIT
 _GTC: Final = TimeInForce.GTC
 _FOK: Final = TimeInForce.FOK
 _OPEN: Final = InstrumentState.OPEN
-_POST_ONLY: Final = InstrumentState.POST_ONLY
+_WAITING: Final = OrderState.WAITING
+_SPOT_COMPLETE: Final = versions.SPOT_COMPLETE
 _TRADE: Final = int(Permission.TRADE)
 _NO_LIQUIDITY: Final = Reject.NO_LIQUIDITY
 
@@ -53,7 +65,10 @@ _NO_LIQUIDITY: Final = Reject.NO_LIQUIDITY
 def place_order(
     state: State, command: PlaceOrder, request: Request, key: ApiKey, out: list[AnyEvent]
 ) -> AnyReply | Reject:
-    """Match what crosses at the makers' prices, then rest or expire the remainder."""
+    """Match what crosses at the makers' prices, then rest or expire the remainder.
+
+    For an account and an instrument without anything uncommon; the others are led to the general path.
+    """
     limit_ticks = command.limit_ticks
     size_lots = command.size_lots
     side = command.side
@@ -72,13 +87,17 @@ def place_order(
         return Reject.NOT_PERMITTED
     if command.account < FIRST_CUSTOMER:
         return Reject.UNKNOWN_ACCOUNT
-    instrument = state.markets.instruments.get(command.instrument)
-    if instrument is None:
-        return Reject.UNKNOWN_INSTRUMENT
-    if instrument.state != _OPEN and not (instrument.state == _POST_ONLY and command.post_only):
-        return Reject.INSTRUMENT_STATE
     account = state.accounts[command.account]
-    if command.order in account.orders:
+    instrument = state.markets.instruments.get(command.instrument)
+    if (
+        instrument is None
+        or account.rules is not None
+        or instrument.specials
+        or instrument.rules is not None
+        or instrument.state != _OPEN
+    ):
+        return place_generally(state, command, request, key, out)
+    if command.order in account.orders or command.order in account.recent:
         return Reject.DUPLICATE_ORDER
     if label and label in account.labels:
         return Reject.DUPLICATE_LABEL
@@ -92,7 +111,8 @@ def place_order(
         if limit_ticks * size_lots * instrument.tick_lot_atoms < instrument.notional_min_atoms:
             return Reject.NOTIONAL_OUT_OF_RANGE
     else:
-        limit_ticks = _protection_ticks(instrument, side)
+        opposite = _SELL if side == _BUY else _BUY
+        limit_ticks = protection_ticks(instrument, side, instrument.book.best_ticks(opposite) or 0)
     would_trade = crosses(instrument.book, side, limit_ticks)
     if command.post_only and would_trade:
         return Reject.POST_ONLY_WOULD_TRADE
@@ -146,6 +166,8 @@ def place_order(
                 reason=_NO_LIQUIDITY,
             )
         )
+    if rested_lots == 0 and state.version >= _SPOT_COMPLETE:
+        remember_closed(account, command.order)
     return Placed(
         request=request.request,
         fingerprint=request.fingerprint,
@@ -157,10 +179,29 @@ def place_order(
     )
 
 
+def place_generally(
+    state: State, command: PlaceOrder, request: Request, key: ApiKey, out: list[AnyEvent]
+) -> AnyReply | Reject:
+    """Place any order of any account in any instrument: check, pledge, then wait, trade or rest."""
+    order = check_order(state, command, key, request.not_after_ns)
+    if isinstance(order, Reject):
+        return order
+    if lacks_funds(order):
+        return Reject.INSUFFICIENT_FUNDS
+
+    # Nothing below can fail.
+    instrument = state.markets.instruments[order.instrument]
+    accept_order(state, instrument, order, out)
+    if special_of(order).state == _WAITING:
+        begin_waiting(state, instrument, order, out)
+        return Waiting(request=request.request, fingerprint=request.fingerprint, number=order.number)
+    return place_taken(state, instrument, order, request, out)
+
+
 def cancel_order(
     state: State, command: CancelOrder, request: Request, key: ApiKey, out: list[AnyEvent]
 ) -> AnyReply | Reject:
-    """Take an order out of the book and give its pledge back."""
+    """Take an order from wherever it stands and give its pledge back."""
     if (command.order != 0) + (command.number != 0) + (command.label != "") != 1:
         return Reject.MALFORMED
     if request.not_after_ns != 0 and state.time_ns > request.not_after_ns:
@@ -170,57 +211,37 @@ def cancel_order(
     if command.account < FIRST_CUSTOMER:
         return Reject.UNKNOWN_ACCOUNT
     account = state.accounts[command.account]
-    if command.order != 0:
-        order = account.orders.get(command.order)
-    elif command.number != 0:
-        order = state.orders.get(command.number)
-    else:
-        order = account.labels.get(command.label)
-    if order is None or order.account != command.account:
+    if account.rules is not None and not may(account, key, _TRADE):
+        return Reject.NOT_PERMITTED
+    order = named_order(state, account, command.order, command.number, command.label)
+    if order is None:
         return Reject.UNKNOWN_ORDER
+    instrument = state.markets.instruments[order.instrument]
+    if instrument.uncross_ticks:
+        return Reject.INSTRUMENT_STATE
 
     # Nothing below can fail.
-    take_out(state, state.markets.instruments[order.instrument], order, out)
+    if order.special is not None:
+        end_order(state, order, None, out)
+    else:
+        instrument.book.remove(order)
+        order.pledge.release(order.open_lots * order.lot_pledge_atoms)
+        state.drop_order(order)
+        out.append(
+            OrderCancelled(
+                account=order.account,
+                instrument=order.instrument,
+                order=order.order,
+                number=order.number,
+                open_lots=order.open_lots,
+            )
+        )
     return Cancelled(
         request=request.request,
         fingerprint=request.fingerprint,
         number=order.number,
         open_lots=order.open_lots,
     )
-
-
-def take_out(state: State, instrument: Instrument, order: Order, out: list[AnyEvent]) -> None:
-    """Remove a resting order from its book and give its pledge back."""
-    instrument.book.remove(order)
-    order.pledge.release(order.open_lots * order.lot_pledge_atoms)
-    state.drop_order(order)
-    out.append(
-        OrderCancelled(
-            account=order.account,
-            instrument=order.instrument,
-            order=order.order,
-            number=order.number,
-            open_lots=order.open_lots,
-        )
-    )
-
-
-def _protection_ticks(instrument: Instrument, side: Side) -> int:
-    """Return the worst price at which a market order may trade, or zero if there is nobody to trade with.
-
-    The best opposite price moved by ``market_protection_ppm`` against the taker, rounded towards the best
-    price and kept within the instrument's prices.
-    """
-    if side == _BUY:
-        best_ticks = instrument.book.best_ticks(_SELL)
-        if best_ticks is None:
-            return 0
-        upper_ticks = mul_div_down(best_ticks, PPM + instrument.market_protection_ppm, PPM)
-        return min(upper_ticks, instrument.price_max_ticks)
-    best_ticks = instrument.book.best_ticks(_BUY)
-    if best_ticks is None:
-        return 0
-    return max(mul_div_up(best_ticks, PPM - instrument.market_protection_ppm, PPM), 1)
 
 
 def _take(
@@ -239,14 +260,23 @@ def _take(
     """
     buying = command.side == _BUY
     k = instrument.tick_lot_atoms
+    accounts = state.accounts
+    house = state.ledger.houses[instrument.quote]
     open_lots = command.size_lots
+    price_ticks = 0
     executed_atoms = taker_fees_atoms = fees_atoms = 0
     for maker, lots in match(instrument.book, command.side, limit_ticks, open_lots):
         price_ticks = maker.price_ticks
         notional_atoms = price_ticks * lots * k
         base_atoms = lots * instrument.lot_atoms
-        maker_fee_atoms = fee_atoms(notional_atoms, instrument.maker_ppm)
         taker_fee_atoms = fee_atoms(notional_atoms, instrument.taker_ppm)
+        maker_fee_atoms = fee_atoms(notional_atoms, instrument.maker_ppm)
+        maker_account = accounts[maker.account]
+        if maker_account.rules is not None:
+            maker_ppm, _ = state.rates(maker_account, instrument)
+            maker_fee_atoms, _ = fill_fees(
+                notional_atoms, min(maker_ppm, instrument.cap_ppm), instrument.taker_ppm
+            )
         if buying:
             maker.pledge.spend_held(base_atoms, base_atoms)
             maker.proceeds.free_atoms += notional_atoms - maker_fee_atoms
@@ -278,6 +308,17 @@ def _take(
                 taker_open_lots=open_lots,
             )
         )
+        if maker_account.rules is not None:
+            house.fees_atoms += fees_atoms
+            fees_atoms = 0
+            refer(
+                state,
+                instrument,
+                TradeId(state.last_trade),
+                (maker_account, maker_fee_atoms),
+                (account, taker_fee_atoms),
+                out,
+            )
         if maker.open_lots == 0:
             state.drop_order(maker)
             out.append(
@@ -297,6 +338,7 @@ def _take(
                 number=number,
             )
         )
+    instrument.last_ticks = price_ticks
     base = account.balance(instrument.base)
     quote = account.balance(instrument.quote)
     taken_atoms = (command.size_lots - open_lots) * instrument.lot_atoms
@@ -306,7 +348,7 @@ def _take(
     else:
         base.spend_free(taken_atoms)
         quote.free_atoms += executed_atoms - taker_fees_atoms
-    state.ledger.houses[instrument.quote].fees_atoms += fees_atoms
+    house.fees_atoms += fees_atoms
     return open_lots, executed_atoms, taker_fees_atoms
 
 
@@ -341,6 +383,7 @@ def _rest(
         pledge,
         account.balance(instrument.base if side == _BUY else instrument.quote),
     )
+    order.post_only = command.post_only
     instrument.book.rest(order)
     state.orders[number] = order
     account.orders[client_id] = order
