@@ -16,7 +16,9 @@ from steelyard.core.commands import (
     ListInstrument,
     OpenAccount,
     OpenSession,
+    OrderTerms,
     PlaceOrder,
+    PlaceOrderOnTerms,
     SetInstrumentState,
 )
 from steelyard.core.entry import ENTRY_VERSION, Accepted, Refused, SessionReady
@@ -65,6 +67,8 @@ class Venue:
         self.exchange = Exchange()
         self.keys: dict[AccountId, KeyId] = {OPERATOR: OPERATOR_KEY}
         self.sessions: dict[AccountId, SessionId] = {}
+        self.due: list[AnyEvent] = []
+        """What the last entry did before its requests."""
         self._orders: dict[AccountId, int] = {}
 
     def send(self, *requests: Request, after_ns: int = STEP_NS) -> list[Outcome]:
@@ -72,7 +76,13 @@ class Venue:
         entry = Entry(ENTRY_VERSION, self.exchange.time_ns + after_ns, list(requests))
         applied, _ = self.exchange.apply_bytes(self.exchange.applied_index + 1, wire.encode_entry(entry))
         self.exchange.check_invariants()
+        self.due = applied.due
         return applied.outcomes
+
+    def tick(self, after_ns: int = STEP_NS) -> list[AnyEvent]:
+        """Apply an entry without requests and return what was due."""
+        self.send(after_ns=after_ns)
+        return self.due
 
     def last_request(self, account: AccountId) -> int:
         """Return the last number that the account's session has used up."""
@@ -324,6 +334,11 @@ def sell(
         post_only=post_only,
         label=label,
     )
+
+
+def on_terms(command: PlaceOrder, terms: OrderTerms) -> PlaceOrderOnTerms:
+    """Return the same order on these terms."""
+    return PlaceOrderOnTerms(**msgspec.structs.asdict(command), terms=terms)
 
 
 def refusal(outcome: Outcome) -> Reject:

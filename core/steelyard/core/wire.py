@@ -10,7 +10,7 @@ import msgspec
 
 from steelyard.core import versions
 from steelyard.core.commands import Skip
-from steelyard.core.entry import AnyReply, Applied, Entry, Request
+from steelyard.core.entry import AnyReply, Applied, AppliedWithDue, Entry, Request
 from steelyard.core.items import CutShort, array_header, end_of_item
 from steelyard.core.limits import INTEGER_MAX
 from steelyard.core.rejects import Reject
@@ -22,9 +22,12 @@ _ENCODER: Final = msgspec.msgpack.Encoder()
 _ENTRY_DECODER: Final = msgspec.msgpack.Decoder(Entry)
 _REQUEST_DECODER: Final = msgspec.msgpack.Decoder(Request)
 _APPLIED_DECODER: Final = msgspec.msgpack.Decoder(Applied)
+_APPLIED_WITH_DUE_DECODER: Final = msgspec.msgpack.Decoder(AppliedWithDue)
 _REPLY_DECODER: Final[msgspec.msgpack.Decoder[AnyReply]] = msgspec.msgpack.Decoder(AnyReply)
 _INT_DECODER: Final = msgspec.msgpack.Decoder(int)
 _ENTRY_FIELDS: Final = len(Entry.__struct_fields__)
+#: How an array of as many items begins as an entry's outcome has that did due work.
+_WITH_DUE: Final = bytes((0x90 + len(AppliedWithDue.__struct_fields__),))
 
 #: What decoding can raise: text that is not UTF-8 is no ``DecodeError`` to msgspec.
 _NOT_DECODABLE: Final = (msgspec.DecodeError, UnicodeDecodeError)
@@ -87,6 +90,8 @@ def encode_applied(applied: Applied) -> bytes:
 
 def decode_applied(body: bytes) -> Applied:
     """Return what an entry came to, or raise ``msgspec.DecodeError`` if the bytes are something else."""
+    if body[:1] == _WITH_DUE:
+        return _decode(_APPLIED_WITH_DUE_DECODER, body)
     return _decode(_APPLIED_DECODER, body)
 
 

@@ -8,29 +8,34 @@ from typing import Final, get_args
 import msgspec
 
 from steelyard.core.entry import Applied
-from steelyard.core.events import AnyEvent, Traded
+from steelyard.core.events import AnyEvent
+from steelyard.core.units import AccountId
+from steelyard.core.wire import decode_applied
 
 #: Attaching may read the whole ring between two turns: 16 MiB take about 0.2 s.
 BYTES_MAX: Final = 16 << 20
 ENTRIES_MAX: Final = 20_000
 
-#: The events that concern the one account they name.
-_ONE_ACCOUNT: Final = frozenset(kind for kind in get_args(AnyEvent) if "account" in kind.__struct_fields__)
-
-_decode: Final = msgspec.msgpack.Decoder(Applied).decode
+#: An event concerns the accounts that it names, whatever it calls them.
+_CONCERNED: Final = {
+    kind: tuple(field.name for field in msgspec.structs.fields(kind) if field.type is AccountId)
+    for kind in get_args(AnyEvent)
+}
 
 
 def private_events(applied: Applied, accounts: Container[int]) -> list[tuple[int, AnyEvent]]:
-    """Return the events of an entry that concern ``accounts``, each with its number within the entry."""
+    """Return the events of an entry that concern ``accounts``, each with its number within the entry.
+
+    What was due before the entry's requests comes first.
+    """
     found: list[tuple[int, AnyEvent]] = []
     number = 0
-    for outcome in applied.outcomes:
-        for event in outcome.events:
-            if type(event) is Traded:
-                if event.maker in accounts or event.taker in accounts:
+    for events in (applied.due, *(outcome.events for outcome in applied.outcomes)):
+        for event in events:
+            for name in _CONCERNED[type(event)]:
+                if getattr(event, name) in accounts:
                     found.append((number, event))
-            elif type(event) in _ONE_ACCOUNT and event.account in accounts:  # type: ignore[union-attr]
-                found.append((number, event))
+                    break
             number += 1
     return found
 
@@ -63,7 +68,7 @@ class Feed:
                 break
             newer += 1
         for index, encoded in islice(self._entries, len(self._entries) - newer, None):
-            applied = _decode(encoded)
+            applied = decode_applied(encoded)
             events = private_events(applied, accounts)
             if events:
                 yield index, applied.time_ns, events

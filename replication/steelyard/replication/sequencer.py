@@ -8,16 +8,16 @@ from typing import Final
 import msgspec
 
 from steelyard.core import Exchange, versions
-from steelyard.core.commands import ActivateVersion, CancelOrder, Skip
+from steelyard.core.commands import ActivateVersion, ArmCountdown, CancelOrder, CancelOrders, Skip
 from steelyard.core.entry import Applied, Request
 from steelyard.replication.clock import Clock
 from steelyard.replication.front import FailureReason
 from steelyard.replication.group import ENTRY_BYTES_MAX, Failure, Group
 from steelyard.replication.proposals import Part, complete, fail
 
-#: No command of ours comes near it. It also bounds how deep a request can nest: far below the interpreter's
-#: limit, so that whether a request can be decoded never depends on how deep a replica's own stack is.
-REQUEST_BYTES_MAX: Final = 512
+#: The longest command is a batch of ``BATCH_MAX`` orders; with all their numbers at their longest, terms and
+#: labels included, it takes 14 kB.
+REQUEST_BYTES_MAX: Final = 16 << 10
 ENTRY_REQUESTS_MAX: Final = 4_000
 #: What is left of an entry's bytes for its version, its time and the length of its list.
 _REQUESTS_BYTES_MAX: Final = ENTRY_BYTES_MAX - 64
@@ -84,20 +84,19 @@ class Sequencer:
             self._propose(self._take())
 
     def tick(self) -> None:
-        """Propose an entry without requests if a timer is due or nothing was proposed for a second."""
+        """Propose an entry without requests if something is due or nothing was proposed for a second."""
         if self._pending or self.storage_used >= STORAGE_FULL or not self._may_propose():
             return
-        due_ns = self._exchange.next_due_ns()
-        idle = self._clock.monotonic_s() - self._proposed_s >= TICK_S
-        if idle or (due_ns is not None and due_ns <= self._clock.wall_ns()):
+        if self._clock.monotonic_s() - self._proposed_s >= TICK_S or self._is_due():
             self._propose([])
 
     def applied(self, applied: Applied, elapsed_s: float) -> None:
         """Learn what an entry, of ours or not, came to; called just before its ``done``."""
         self._applied = applied
         count = len(applied.outcomes)
-        if count:
-            # A moving mean over about 4 000 requests: one slow entry must not shrink the next ones.
+        if count and not applied.due:
+            # A moving mean over about 4 000 requests: one slow entry must not shrink the next ones.  What was
+            # due took its time, too, and says nothing about requests.
             weight = min(count, 1_000)
             measured_ns = int(elapsed_s * 1e9) // count
             self._request_ns += (measured_ns - self._request_ns) * weight // 4_000
@@ -110,6 +109,7 @@ class Sequencer:
     def leadership_changed(self, leading: bool) -> None:
         """Fail what was never proposed when leadership is lost; what was, the group itself fails."""
         self._led_from = self._group.last_index if leading else 0
+        self._last_ns = 0  # what we stamped in an earlier term is applied before we propose, or lost
         if not leading:
             pending, self._pending, self.pending_bytes = list(self._pending), deque(), 0
             fail(pending, self.no_leader())
@@ -122,6 +122,19 @@ class Sequencer:
     def _may_propose(self) -> bool:
         # Everything that earlier leaders stamped must be applied, or our stamp could be older.
         return self._group.window_free() and self._group.applied_index >= self._led_from
+
+    def _is_due(self) -> bool:
+        """Return whether an entry would find something to do before its requests.
+
+        As long as an entry of ours is under way nothing is: it will find it.
+        """
+        if self._last_ns > self._exchange.time_ns:
+            return False
+        due_ns = self._exchange.next_due_ns()
+        return due_ns is not None and due_ns <= self._stamp_ns()
+
+    def _stamp_ns(self) -> int:
+        return max(self._last_ns + 1, self._exchange.time_ns + 1, self._clock.wall_ns())
 
     def _activates_too_much(self, request: msgspec.Raw) -> FailureReason | None:
         """Refuse a version that some member was not heard to know: it would have to stop."""
@@ -146,7 +159,7 @@ class Sequencer:
                 self._pending.popleft()
                 self.pending_bytes -= part.size_bytes
             else:
-                count = min(room, len(part.refs), room_bytes // REQUEST_BYTES_MAX)
+                count = _fitting(part.requests, room, room_bytes)
                 if count == 0:
                     break
                 self.pending_bytes -= part.size_bytes
@@ -161,7 +174,7 @@ class Sequencer:
         return taken
 
     def _propose(self, parts: list[Part]) -> None:
-        self._last_ns = max(self._last_ns + 1, self._exchange.time_ns + 1, self._clock.wall_ns())
+        self._last_ns = self._stamp_ns()
         self._proposed_s = self._clock.monotonic_s()
         requests = [request for part in parts for request in part.requests]
         body = _encode((self._exchange.state.version, self._last_ns, requests))
@@ -175,6 +188,8 @@ class Sequencer:
             assert self._applied.index == result, (self._applied.index, result)
             complete(parts, self._applied)
             self.pump()
+            # A cascade goes on at once, with nobody asking for anything.
+            self.tick()
 
         self._group.propose(body, done)
 
@@ -183,12 +198,22 @@ def _too_long(request: msgspec.Raw) -> FailureReason | None:
     return FailureReason.MALFORMED if len(request) > REQUEST_BYTES_MAX else None
 
 
+def _fitting(requests: list[msgspec.Raw], room: int, room_bytes: int) -> int:
+    """Return how many of the first ``room`` requests take no more than ``room_bytes`` together."""
+    for count, request in enumerate(requests[:room]):
+        room_bytes -= len(request)
+        if room_bytes < 0:
+            return count
+    return min(room, len(requests))
+
+
 def _adds_risk(request: msgspec.Raw) -> FailureReason | None:
     try:
         command = _decode_request(request).command
     except ValueError:
         return FailureReason.MALFORMED
-    return None if isinstance(command, CancelOrder | Skip) else FailureReason.STORAGE_LOW
+    lowers = isinstance(command, CancelOrder | CancelOrders | ArmCountdown | Skip)
+    return None if lowers else FailureReason.STORAGE_LOW
 
 
 def _adds_anything(_: msgspec.Raw) -> FailureReason | None:

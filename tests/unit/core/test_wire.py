@@ -2,12 +2,13 @@
 
 import msgspec
 import pytest
-from tests.helpers.builders import ALICE, buy, market, refusal
+from tests.helpers.builders import ALICE, buy, complete, market, refusal
 
-from steelyard.core import Entry, Exchange, Reject, Request, wire
-from steelyard.core.commands import CancelOrder, OpenSession
+from steelyard.core import Entry, Exchange, Reject, Request, versions, wire
+from steelyard.core.commands import ArmCountdown, CancelOrder, OpenSession
+from steelyard.core.events import CountdownFired
 from steelyard.core.items import CutShort, array_header, end_of_item
-from steelyard.core.units import AccountId, KeyId, OrderId, SessionId
+from steelyard.core.units import AccountId, InstrumentId, KeyId, OrderId, SessionId
 
 GOOD = Request(SessionId(1), 2, 1, KeyId(1), 5, 0, CancelOrder(account=ALICE, order=OrderId(7)))
 NAMED = Request(SessionId(0), 0, 0, KeyId(1), 5, 0, OpenSession(account=ALICE, name="abcdefgh"))
@@ -39,6 +40,17 @@ def test_requests_replies_and_results_come_back_from_their_bytes() -> None:
     reply = applied.outcomes[0].reply
     assert wire.decode_reply(wire.encode_reply(reply)) == reply
     assert wire.decode_request(wire.encode_request(GOOD)) == GOOD
+
+
+def test_what_was_due_comes_back_from_its_bytes() -> None:
+    venue = complete()
+    venue.ask(ALICE, ArmCountdown(account=ALICE, countdown_ns=1))
+    tick = Entry(2, venue.exchange.time_ns + 1, [])
+    applied, body = venue.exchange.apply_bytes(1000, wire.encode_entry(tick))
+
+    assert applied.due == [CountdownFired(account=ALICE, instrument=InstrumentId(0))]
+    assert wire.decode_applied(body) == applied
+    assert wire.encode_applied(applied) == body
 
 
 UNREADABLE = [
@@ -116,9 +128,9 @@ def test_integers_beyond_64_bits_cannot_be_written_down() -> None:
         b"\x93\x01\x05\xdd\xff\xff\xff\xff",
         b"\x93\x01\x05\x91\xc1",
         entry_of(version=0),
-        entry_of(version=2),
-        entry_of(wire.encode_request(GOOD), version=2),
-        entry_of(encode("bad"), version=2),
+        entry_of(version=versions.KNOWN_MAX + 1),
+        entry_of(wire.encode_request(GOOD), version=versions.KNOWN_MAX + 1),
+        entry_of(encode("bad"), version=versions.KNOWN_MAX + 1),
         entry_of(time_ns=0),
         entry_of(time_ns=-1),
         entry_of(time_ns=2**62),

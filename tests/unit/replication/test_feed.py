@@ -2,8 +2,16 @@
 
 import pytest
 
-from steelyard.core.entry import Accepted, Applied, Outcome
-from steelyard.core.events import AssetListed, Deposited, OrderCancelled, Traded
+from steelyard.core.entry import Accepted, Applied, AppliedWithDue, Outcome
+from steelyard.core.events import (
+    AssetListed,
+    CountdownFired,
+    Deposited,
+    LotsTransferred,
+    OrderCancelled,
+    ReferralEarned,
+    Traded,
+)
 from steelyard.core.units import AccountId, AssetId, InstrumentId, OrderId, OrderNumber, Side, TradeId
 from steelyard.core.wire import encode_applied
 from steelyard.replication import feed as feed_module
@@ -58,6 +66,32 @@ def test_events_go_to_those_they_concern_with_their_number_in_the_entry() -> Non
         (3, CANCELLED),
     ]
     assert private_events(entry, {CAROL}) == []
+
+
+def test_what_was_due_comes_before_what_was_asked_for() -> None:
+    fired = CountdownFired(account=BOB, instrument=InstrumentId(0))
+    asked = applied(5, deposited(ALICE), CANCELLED)
+    entry = AppliedWithDue(asked.index, asked.time_ns, asked.outcomes, [fired, LISTED])
+    assert private_events(entry, {BOB}) == [(0, fired), (3, CANCELLED)]
+    assert private_events(entry, {ALICE}) == [(2, deposited(ALICE))]
+
+
+def test_whoever_an_event_names_is_told() -> None:
+    moved = LotsTransferred(
+        instrument=InstrumentId(1), buyer=ALICE, seller=BOB, price_ticks=1, size_lots=1, notional_atoms=1
+    )
+    earned = ReferralEarned(trade=TradeId(1), account=ALICE, referrer=CAROL, asset=AssetId(1), amount_atoms=1)
+    entry = applied(5, moved, earned, traded(ALICE, ALICE))
+    assert private_events(entry, {ALICE}) == [(0, moved), (1, earned), (2, traded(ALICE, ALICE))]
+    assert private_events(entry, {BOB}) == [(0, moved)]
+    assert private_events(entry, {CAROL}) == [(1, earned)]
+
+
+def test_what_was_due_is_held_for_those_who_come_back() -> None:
+    feed = Feed(complete_after=0)
+    fired = CountdownFired(account=BOB, instrument=InstrumentId(0))
+    feed.append(1, encode_applied(AppliedWithDue(1, 10, [], [fired])))
+    assert list(feed.since(0, {BOB})) == [(1, 10, [(0, fired)])]
 
 
 def test_held_entries_come_back_after_an_index() -> None:

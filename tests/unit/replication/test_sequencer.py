@@ -1,14 +1,29 @@
 """Batches, log time and the window, over the real exchange."""
 
+from itertools import pairwise
+
 import msgspec
 import pytest
+from tests.helpers.builders import ALICE, BTC_USD, complete
 from tests.helpers.lone import LoneGroup, ManualClock
 
 from steelyard.core import Exchange, versions, wire
-from steelyard.core.commands import ActivateVersion, AnyCommand, CancelOrder, FoundGroup, OpenAccount, Skip
+from steelyard.core.commands import (
+    ActivateVersion,
+    AnyCommand,
+    ArmCountdown,
+    CancelOrder,
+    FoundGroup,
+    OpenAccount,
+    OrderTerms,
+    Skip,
+)
 from steelyard.core.entry import Applied, Outcome, Request
+from steelyard.core.ledger import Balance
+from steelyard.core.limits import WORK_PER_ENTRY_MAX
+from steelyard.core.matching import Order, Special
 from steelyard.core.rejects import Reject
-from steelyard.core.units import AccountId, KeyId, OrderId, SessionId
+from steelyard.core.units import AccountId, KeyId, OrderId, OrderNumber, OrderState, SessionId, Side
 from steelyard.replication.front import FailureReason
 from steelyard.replication.group import ENTRY_BYTES_MAX, ApplyEntry, MemberId, PeerStatus
 from steelyard.replication.proposals import Part
@@ -43,8 +58,8 @@ class Proposer:
 class Scene:
     """A sequencer over a group of one and a real exchange."""
 
-    def __init__(self) -> None:
-        self.exchange = Exchange()
+    def __init__(self, exchange: Exchange | None = None) -> None:
+        self.exchange = Exchange() if exchange is None else exchange
         self.clock = ManualClock()
         self.elapsed_s = 0.0
         self.group = LoneGroup(self.apply)
@@ -150,10 +165,10 @@ def test_an_entry_is_bounded_by_count() -> None:
 
 def test_an_entry_is_bounded_by_bytes() -> None:
     scene = Scene()
-    longest = msgspec.Raw(b"\xc5" + (REQUEST_BYTES_MAX - 3).to_bytes(2) + bytes(REQUEST_BYTES_MAX - 3))
+    longest = msgspec.Raw(b"\xc5" + (512 - 3).to_bytes(2) + bytes(512 - 3))
     for start in range(0, 4_000, 1_000):
         refs = list(range(start, start + 1_000))
-        scene.sequencer.submit(Part(scene.proposer, refs, [longest] * 1_000, 1_000 * (REQUEST_BYTES_MAX + 9)))
+        scene.sequencer.submit(Part(scene.proposer, refs, [longest] * 1_000, 1_000 * (512 + 9)))
     while len(scene.proposer.heard) < 4_000:
         scene.turn()
     assert max(map(len, scene.group.bodies)) <= ENTRY_BYTES_MAX
@@ -236,6 +251,89 @@ def test_an_idle_leader_ticks_once_a_second() -> None:
     assert scene.sizes() == [0] * 3
 
 
+def armed(countdown_ns: int = 0) -> Scene:
+    """Return a leader whose exchange has a countdown of Alice's under way, if any."""
+    venue = complete()
+    if countdown_ns:
+        venue.ask(ALICE, ArmCountdown(account=ALICE, countdown_ns=countdown_ns))
+    scene = Scene(venue.exchange)
+    scene.group.last_index = scene.group.applied_index = venue.exchange.applied_index
+    scene.clock.wall = venue.exchange.time_ns
+    scene.sequencer.leadership_changed(True)
+    return scene
+
+
+def test_a_timer_that_is_due_makes_a_tick_and_no_second_one_while_that_is_under_way() -> None:
+    scene = armed(10_000)
+    scene.sequencer.tick()
+    scene.group.turn(0)
+    assert scene.group.bodies == []
+    scene.clock.wall += 10_000
+    for _ in range(3):
+        scene.sequencer.tick()
+    assert scene.exchange.state.countdowns
+    for _ in range(3):
+        scene.group.turn(0)
+    assert scene.sizes() == [0]
+    assert not scene.exchange.state.countdowns
+
+
+def test_what_is_due_is_done_even_if_the_clock_is_behind_log_time() -> None:
+    scene = armed(10_000)
+    scene.exchange.state.time_ns += 10_000
+    scene.clock.wall = 1
+    scene.sequencer.tick()
+    scene.group.turn(0)
+    assert not scene.exchange.state.countdowns
+
+
+def test_a_leader_that_was_one_before_is_not_kept_from_ticks_by_what_it_lost() -> None:
+    scene = armed(10_000)
+    scene.clock.wall += 5_000_000
+    scene.submit([1])
+    scene.sequencer.pump()
+    scene.group.lose(MemberId(2), scene.sequencer.leadership_changed)
+    scene.clock.wall -= 4_000_000
+    scene.group.leading = True
+    scene.sequencer.leadership_changed(True)
+    scene.sequencer.tick()
+    scene.group.turn(0)
+    assert not scene.exchange.state.countdowns
+
+
+def test_long_work_goes_on_entry_by_entry_without_anybody_asking() -> None:
+    scene = armed(10_000)
+    units = [WORK_PER_ENTRY_MAX, WORK_PER_ENTRY_MAX, 5]
+    state = scene.exchange.state
+    alice = state.accounts[ALICE]
+    for number in range(1, sum(units) + 1):
+        order = Order(
+            ALICE,
+            BTC_USD,
+            OrderId(number),
+            OrderNumber(number),
+            "",
+            Side.BUY,
+            1,
+            1,
+            1,
+            0,
+            Balance(),
+            Balance(),
+        )
+        order.special = Special(OrderTerms(expires_ns=1), state=OrderState.PENDING)
+        state.add_order(order)
+        state.expire_in_time(order)
+    scene.sequencer.tick()
+    left = [len(alice.orders)]
+    while left[-1]:
+        scene.group.turn(0)  # nobody ticks: the commit of the one before did
+        left.append(len(alice.orders))
+    assert [before - after for before, after in pairwise(left)] == units
+    scene.group.turn(0)
+    assert scene.sizes() == [0] * len(units)
+
+
 @pytest.mark.parametrize("entries", [4, 7])
 def test_a_commit_takes_what_waited_for_the_window(entries: int) -> None:
     scene = Scene()
@@ -291,7 +389,8 @@ def test_a_version_that_not_every_member_knows_never_enters_the_log(
         b"\x92\xcf\x00\x00\x00\x00\x00\x00\x00\x07\xd3\x00\x00\x00\x00\x00\x00\x00\x02",
     ],
 )
-def test_however_it_is_encoded(ending: bytes) -> None:
+def test_however_it_is_encoded(monkeypatch: pytest.MonkeyPatch, ending: bytes) -> None:
+    monkeypatch.setattr(versions, "KNOWN_MAX", 1)
     scene = Scene()
     request = msgspec.Raw(b"\x97\x01\x01\x01\x01\x00\x00" + ending)
     assert isinstance(wire.decode_request(bytes(request)).command, ActivateVersion)
