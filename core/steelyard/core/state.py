@@ -114,11 +114,11 @@ class State:
         del account.orders[client_id]
         if order.label:
             del account.labels[order.label]
+        instrument = self.markets.instruments[order.instrument]
+        if order.special is not None:
+            instrument.specials -= 1
         if self.version >= _SPOT_COMPLETE:
             remember_closed(account, client_id)
-            instrument = self.markets.instruments[order.instrument]
-            if order.special is not None:
-                instrument.specials -= 1
             counts = instrument.counts
             if counts is not None:
                 counts[order.account] -= 1
