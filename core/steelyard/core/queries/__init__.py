@@ -1,7 +1,7 @@
 """What can be asked of the state without changing it; every answer is stamped with the index it saw."""
 
 from steelyard.core.accounts import ApiKey
-from steelyard.core.queries import accounts, markets
+from steelyard.core.queries import accounts, markets, trial
 from steelyard.core.queries.answers import (
     AccountInfo,
     AnyAnswer,
@@ -26,6 +26,7 @@ from steelyard.core.queries.answers import (
     TierInfo,
     Tiers,
     Totals,
+    Trial,
 )
 from steelyard.core.queries.questions import (
     AnyQuery,
@@ -43,6 +44,7 @@ from steelyard.core.queries.questions import (
     GetTiers,
     GetTotals,
     Query,
+    TryOrder,
 )
 from steelyard.core.rejects import Reject
 from steelyard.core.state import State
@@ -87,6 +89,8 @@ __all__ = [
     "TierInfo",
     "Tiers",
     "Totals",
+    "Trial",
+    "TryOrder",
     "answer",
 ]
 
@@ -113,6 +117,8 @@ def answer(state: State, key: KeyId, query: AnyQuery) -> AnyAnswer | Reject:
             return markets.markets(state)
         case GetInstrument():
             return markets.standing(state, query)
+        case TryOrder():
+            return trial.try_order(state, asking, query.command)
         case GetTiers():
             return markets.tiers(state)
         case GetTotals():

@@ -4,6 +4,7 @@ import msgspec
 
 from steelyard.core.commands import OrderTerms, SetInstrumentRules
 from steelyard.core.entry import AnyReply
+from steelyard.core.rejects import Reject
 from steelyard.core.units import (
     AccountId,
     AssetId,
@@ -263,6 +264,25 @@ class Tiers(msgspec.Struct, frozen=True, array_like=True, tag=13, gc=False):
     tiers: list[TierInfo]
 
 
+class Trial(msgspec.Struct, frozen=True, array_like=True, tag=14, gc=False):
+    """What would come of an order; nothing was changed.
+
+    ``refused`` says why it would be refused; then nothing else is said.  ``limit_ticks`` is the price that it
+    would have, also if it slides or is a market order.  ``waits``: for its trigger.  Otherwise it would trade
+    at once what is said here, in lots and quote atoms, and ``open_lots`` would rest; ``expired`` says why
+    what is left would not, None if nothing is left or it rests.
+    """
+
+    refused: Reject | None
+    limit_ticks: int
+    waits: bool
+    executed_lots: int
+    executed_atoms: int
+    fee_atoms: int
+    open_lots: int
+    expired: Reject | None
+
+
 AnyAnswer = (
     KeyInfo
     | SessionInfo
@@ -277,4 +297,5 @@ AnyAnswer = (
     | OrderLists
     | InstrumentStanding
     | Tiers
+    | Trial
 )

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from steelyard.core.commands import PlaceOrder, PlaceOrderOnTerms
 from steelyard.core.units import AccountId, InstrumentId, KeyId
 
 
@@ -90,6 +91,12 @@ class GetTiers(Query, frozen=True, kw_only=True, tag=13):
     """The rates of every tier.  Public: any key may ask."""
 
 
+class TryOrder(Query, frozen=True, kw_only=True, tag=14):
+    """What would come of an order now; asked with a key that could place it."""
+
+    command: PlaceOrder | PlaceOrderOnTerms
+
+
 AnyQuery = (
     GetKey
     | GetSession
@@ -104,4 +111,5 @@ AnyQuery = (
     | GetOrderLists
     | GetInstrument
     | GetTiers
+    | TryOrder
 )

@@ -1,0 +1,38 @@
+"""What would come of an order, by the very checks and the very plan that would carry it out."""
+
+from steelyard.core.accounts import ApiKey
+from steelyard.core.commands import PlaceOrder
+from steelyard.core.handlers.placing import check_order, lacks_funds, needs_trigger, special_of
+from steelyard.core.handlers.taking import Plan
+from steelyard.core.queries.answers import Trial
+from steelyard.core.readable import is_readable
+from steelyard.core.rejects import Reject
+from steelyard.core.state import State
+
+
+def try_order(state: State, key: ApiKey, command: PlaceOrder) -> Trial:
+    """Return what would come of an order if it were the next command, at the last log time."""
+    if not is_readable(command, state.version):
+        return _refused(Reject.MALFORMED)
+    order = check_order(state, command, key, not_after_ns=0)
+    if isinstance(order, Reject):
+        return _refused(order)
+    if lacks_funds(order):
+        return _refused(Reject.INSUFFICIENT_FUNDS)
+    if needs_trigger(special_of(order)):
+        return Trial(None, order.price_ticks, True, 0, 0, 0, 0, None)
+    plan = Plan(state, state.markets.instruments[order.instrument], order)
+    return Trial(
+        None,
+        order.price_ticks,
+        False,
+        plan.executed_lots,
+        plan.executed_atoms,
+        plan.fee_atoms,
+        plan.open_lots,
+        plan.reason,
+    )
+
+
+def _refused(reason: Reject) -> Trial:
+    return Trial(reason, 0, False, 0, 0, 0, 0, None)
