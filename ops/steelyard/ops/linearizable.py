@@ -232,7 +232,7 @@ def _expected(twin: Twin, read: Read) -> BookRows | list[tuple[int, int, int]]:
         case BalanceRead():
             assets = sorted(twin.assets)
             rows = [
-                (asset, twin.free.get((read.account, asset), 0), twin.held.get((read.account, asset), 0))
+                (asset, twin.free_atoms(read.account, asset), twin.held_atoms(read.account, asset))
                 for asset in assets
             ]
             return [row for row in rows if row[1] or row[2]]
@@ -241,6 +241,6 @@ def _expected(twin: Twin, read: Read) -> BookRows | list[tuple[int, int, int]]:
 def _levels(twin: Twin, instrument: int, side: Side, depth: int) -> list[tuple[int, int]]:
     lots: dict[int, int] = {}
     for order in twin.resting(instrument):
-        if order.command.side == side:
-            lots[order.price] = lots.get(order.price, 0) + order.open
+        if order.side == side:
+            lots[order.price] = lots.get(order.price, 0) + order.shown
     return sorted(lots.items(), reverse=side == Side.BUY)[:depth]

@@ -4,88 +4,98 @@ Everything is a list that is scanned or a dict of plain integers; nothing is lin
 shares the words of the contract with the core (commands, events, replies, bounds) and none of its code.
 """
 
-from steelyard.core import limits, versions
+from steelyard.core import limits
 from steelyard.core.commands import (
     ActivateVersion,
+    AmendOrder,
     AnyCommand,
+    ArmCountdown,
+    Batch,
     CancelOrder,
+    CancelOrders,
     CreateApiKey,
     Deposit,
     FoundGroup,
+    HoldFunds,
     ListAsset,
     ListInstrument,
     OpenAccount,
     OpenSession,
+    OpenSubAccount,
+    PayReferral,
     PlaceOrder,
+    PlaceOrderList,
+    ReleaseHold,
+    ReplaceOrder,
     RevokeApiKey,
+    ScheduleState,
+    SetAccountRules,
+    SetAccountTier,
+    SetFeeTier,
+    SetFrozen,
+    SetInstrumentRules,
     SetInstrumentState,
+    SetLegalHold,
+    SetMark,
+    SetOrderLimit,
+    SetReferrer,
+    SetSelfTrade,
     Skip,
+    StartAuction,
+    Transfer,
     Withdraw,
 )
 from steelyard.core.entry import (
     Accepted,
     AnyReply,
     Applied,
+    AppliedWithDue,
     Entry,
     Outcome,
     Refused,
     Request,
     SessionReady,
 )
-from steelyard.core.events import (
-    AccountOpened,
-    AnyEvent,
-    ApiKeyCreated,
-    ApiKeyRevoked,
-    AssetListed,
-    GroupFounded,
-    InstrumentListed,
-    InstrumentStateChanged,
-    RequestSkipped,
-    SessionOpened,
-    VersionActivated,
-)
+from steelyard.core.events import RequestSkipped, SessionOpened
 from steelyard.core.rejects import Reject
-from steelyard.core.units import (
-    FIRST_CUSTOMER,
-    OPERATOR,
-    OPERATOR_KEY,
-    InstrumentState,
-    KeyId,
-    Permission,
-    SessionId,
-)
+from steelyard.core.units import InstrumentState, KeyId, SessionId
+from steelyard.simulation.twin_accounts import Accounts
 from steelyard.simulation.twin_parts import (
-    MILLION,
-    MOVES,
-    TOO_BIG,
+    FIRST_REJECTS,
+    SINCE_VERSION_2,
     Key,
-    Market,
     Refusal,
     Session,
     printable,
     refuse_if,
-    symbolic,
 )
-from steelyard.simulation.twin_trading import Trading
+
+#: What a request is that the version in force cannot read.
+UNREADABLE = Request(SessionId(0), 0, 0, KeyId(0), 0, 0, Skip(reason=Reject.MALFORMED))
 
 
-class Twin(Trading):
+class Twin(Accounts):
     """The exchange, written to be believed rather than to be fast."""
 
     def apply(self, index: int, entry: Entry) -> Applied:
-        """Apply one entry."""
+        """Apply one entry: what is due, then its requests."""
         assert index > self.index
         assert entry.time_ns > self.time_ns
         self.index, self.time_ns = index, entry.time_ns
-        return Applied(
-            index=index, time_ns=entry.time_ns, outcomes=[self.one(request) for request in entry.requests]
-        )
+        self.events = []
+        self.run_due()
+        due = self.events
+        outcomes = [self.one(request) for request in entry.requests]
+        if due:
+            return AppliedWithDue(index=index, time_ns=entry.time_ns, outcomes=outcomes, happened=due)
+        return Applied(index=index, time_ns=entry.time_ns, outcomes=outcomes)
 
     # ---- sessions
 
     def one(self, request: Request) -> Outcome:
         """Carry out one request, or find its old reply, or refuse it."""
+        if self.version < 2 and self.is_news(request.command):
+            request = UNREADABLE
         try:
             if request.session == 0:
                 return self.without_session(request)
@@ -101,16 +111,7 @@ class Twin(Trading):
             window = number - wants_from + 1
             refuse_if(window > limits.REPLY_WINDOW_MAX, Reject.WINDOW_FULL, limits.REPLY_WINDOW_MAX)
         except Refusal as refusal:
-            return Outcome(
-                reply=Refused(
-                    request=request.request,
-                    fingerprint=request.fingerprint,
-                    reason=refusal.reason,
-                    expected=refusal.expected,
-                ),
-                events=[],
-                replied_index=self.index,
-            )
+            return Outcome(reply=self.refused(request, refusal), events=[], replied_index=self.index)
         outcome = self.execute(request)
         session.used_ns = self.time_ns
         session.last = number
@@ -121,9 +122,19 @@ class Twin(Trading):
                 del session.replies[old]
         return outcome
 
+    def is_news(self, command: AnyCommand) -> bool:
+        """Tell whether the first version cannot read a command."""
+        match command:
+            case SetInstrumentState():
+                return command.state == InstrumentState.AUCTION
+            case Skip():
+                return command.reason > FIRST_REJECTS
+            case _:
+                return isinstance(command, SINCE_VERSION_2)
+
     def without_session(self, request: Request) -> Outcome:
-        """Carry out one of the three commands that need no session."""
-        if isinstance(request.command, OpenSession):
+        """Carry out one of the few commands that need no session."""
+        if isinstance(request.command, OpenSession | CancelOrders | ArmCountdown):
             self.usable_key(request.key)
         elif not isinstance(request.command, FoundGroup | Skip):
             raise Refusal(Reject.SESSION_REQUIRED)
@@ -137,10 +148,6 @@ class Twin(Trading):
         refuse_if(key.revoked, Reject.KEY_EXPIRED)
         refuse_if(self.past(key), Reject.KEY_EXPIRED)
         return key
-
-    def past(self, key: Key) -> bool:
-        """Tell whether a key's time has come."""
-        return key.expires_ns != 0 and self.time_ns >= key.expires_ns
 
     def session_of(self, request: Request) -> Session:
         """Find the request's session and check that its key may speak for it."""
@@ -156,126 +163,7 @@ class Twin(Trading):
         """Tell whether a session has been idle for too long."""
         return self.time_ns - session.used_ns >= limits.SESSION_IDLE_NS
 
-    # ---- commands
-
-    def execute(self, request: Request) -> Outcome:
-        """Carry out a command; a refusal changes nothing and is a reply like any other."""
-        events: list[AnyEvent] = []
-        try:
-            reply = self.carry_out(request, request.command, events)
-        except Refusal as refusal:
-            assert not events
-            reply = Refused(
-                request=request.request,
-                fingerprint=request.fingerprint,
-                reason=refusal.reason,
-                expected=refusal.expected,
-            )
-        return Outcome(reply=reply, events=events, replied_index=self.index)
-
-    def carry_out(self, request: Request, command: AnyCommand, events: list[AnyEvent]) -> AnyReply:
-        """Check and then do what the command asks."""
-        made = 0
-        match command:
-            case FoundGroup():
-                made = self.found_group(request, command, events)
-            case CreateApiKey():
-                made = self.create_key(request, command, events)
-            case RevokeApiKey():
-                self.revoke_key(request, command, events)
-            case OpenAccount():
-                self.open_account(request, command, events)
-            case OpenSession():
-                return self.open_session(request, command, events)
-            case Skip():
-                self.in_time_only(request)
-                # Without a session there is no number to use up.
-                if request.session != 0:
-                    number, why = request.request, command.reason
-                    events.append(RequestSkipped(session=request.session, request=number, reason=why))
-                return Refused(
-                    request=request.request, fingerprint=request.fingerprint, reason=command.reason
-                )
-            case ActivateVersion():
-                self.activate(request, command, events)
-            case ListAsset():
-                self.list_asset(request, command, events)
-            case ListInstrument():
-                self.list_instrument(request, command, events)
-            case SetInstrumentState():
-                self.set_state(request, command, events)
-            case Deposit():
-                self.deposit(request, command, events)
-            case Withdraw():
-                self.withdraw(request, command, events)
-            case PlaceOrder():
-                return self.place(request, command, events)
-            case CancelOrder():
-                return self.cancel(request, command, events)
-        return Accepted(request=request.request, fingerprint=request.fingerprint, made=made)
-
-    def found_group(self, request: Request, command: FoundGroup, events: list[AnyEvent]) -> int:
-        """Found the group, once."""
-        refuse_if(not command.group or not printable(command.group, limits.GROUP_NAME_MAX), Reject.MALFORMED)
-        refuse_if(len(command.operator_public_key) != 32, Reject.MALFORMED)
-        self.in_time_only(request)
-        refuse_if(self.group != "", Reject.ALREADY_FOUNDED)
-        self.group = command.group
-        everything = int(Permission.READ | Permission.OPERATE)
-        self.keys[OPERATOR_KEY] = Key(account=OPERATOR, permissions=everything, expires_ns=0)
-        events.append(GroupFounded(group=command.group, operator_key=OPERATOR_KEY))
-        return OPERATOR_KEY
-
-    def activate(self, request: Request, command: ActivateVersion, events: list[AnyEvent]) -> None:
-        """Go on in the next version."""
-        refuse_if(not 0 < command.version < TOO_BIG, Reject.MALFORMED)
-        self.operator_only(request)
-        refuse_if(command.version != self.version + 1, Reject.STATE_MOVE)
-        if command.version > versions.KNOWN_MAX:
-            raise versions.UnknownVersion(str(command.version))
-        self.version = command.version
-        events.append(VersionActivated(version=command.version))
-
-    def create_key(self, request: Request, command: CreateApiKey, events: list[AnyEvent]) -> int:
-        """Give a key to an account."""
-        refuse_if(len(command.public_key) != 32, Reject.MALFORMED)
-        refuse_if(not 0 < command.permissions < 32, Reject.MALFORMED)
-        refuse_if(not 0 <= command.expires_ns < TOO_BIG, Reject.MALFORMED)
-        self.operator_only(request)
-        refuse_if(command.account not in [*self.accounts, OPERATOR], Reject.UNKNOWN_ACCOUNT)
-        refuse_if(len(self.keys) >= limits.KEYS_MAX, Reject.TOO_MANY_KEYS)
-        number = KeyId(len(self.keys) + 1)
-        self.keys[number] = Key(command.account, command.permissions, command.expires_ns)
-        events.append(ApiKeyCreated(key=number, account=command.account, permissions=command.permissions))
-        return number
-
-    def revoke_key(self, request: Request, command: RevokeApiKey, events: list[AnyEvent]) -> None:
-        """End a key."""
-        refuse_if(command.key not in self.keys, Reject.MALFORMED)
-        self.operator_only(request)
-        living = [
-            number
-            for number, key in self.keys.items()
-            if key.permissions & Permission.OPERATE and not key.revoked and not self.past(key)
-        ]
-        # Once it is gone, nobody could ever operate the group again.
-        ended = self.keys[command.key]
-        last = bool(ended.permissions & Permission.OPERATE) and not [n for n in living if n != command.key]
-        refuse_if(last, Reject.NOT_PERMITTED)
-        ended.revoked = True
-        events.append(ApiKeyRevoked(key=command.key))
-
-    def open_account(self, request: Request, command: OpenAccount, events: list[AnyEvent]) -> None:
-        """Open a customer's account."""
-        refuse_if(not FIRST_CUSTOMER <= command.account < TOO_BIG, Reject.MALFORMED)
-        self.operator_only(request)
-        refuse_if(command.account in self.accounts, Reject.ACCOUNT_EXISTS)
-        accounts = [OPERATOR, *self.accounts]
-        refuse_if(len(accounts) >= limits.ACCOUNTS_MAX, Reject.TOO_MANY_ACCOUNTS)
-        self.accounts.append(command.account)
-        events.append(AccountOpened(account=command.account))
-
-    def open_session(self, request: Request, command: OpenSession, events: list[AnyEvent]) -> AnyReply:
+    def open_session(self, request: Request, command: OpenSession) -> SessionReady:
         """Open a session by name, or find it."""
         bad_name = not command.name or not printable(command.name, limits.SESSION_NAME_MAX)
         refuse_if(bad_name or request.session != 0, Reject.MALFORMED)
@@ -293,9 +181,7 @@ class Twin(Trading):
             self.sessions[self.sessions_made] = Session(command.account, command.name, self.time_ns)
         number, session = found[0], self.sessions[found[0]]
         session.used_ns = self.time_ns
-        events.append(
-            SessionOpened(account=command.account, session=SessionId(number), last_request=session.last)
-        )
+        self.say(SessionOpened(account=command.account, session=SessionId(number), last_request=session.last))
         return SessionReady(
             request=request.request,
             fingerprint=request.fingerprint,
@@ -303,70 +189,109 @@ class Twin(Trading):
             last_request=session.last,
         )
 
-    # ---- listings
+    # ---- commands
 
-    def list_asset(self, request: Request, command: ListAsset, events: list[AnyEvent]) -> None:
-        """List an asset."""
-        refuse_if(not 0 < command.asset < TOO_BIG, Reject.MALFORMED)
-        refuse_if(not symbolic(command.symbol), Reject.MALFORMED)
-        refuse_if(not 0 <= command.decimals <= limits.DECIMALS_MAX, Reject.MALFORMED)
-        self.operator_only(request)
-        refuse_if(command.asset in self.assets, Reject.ASSET_EXISTS)
-        refuse_if(command.symbol in [a.symbol for a in self.assets.values()], Reject.ASSET_EXISTS)
-        refuse_if(len(self.assets) >= limits.ASSETS_MAX, Reject.TOO_MANY_LISTINGS)
-        self.assets[command.asset] = command
-        events.append(AssetListed(asset=command.asset, symbol=command.symbol, decimals=command.decimals))
+    def execute(self, request: Request) -> Outcome:
+        """Carry out a command; a refusal changes nothing and is a reply like any other."""
+        self.events = []
+        try:
+            reply = self.carry_out(request, request.command)
+        except Refusal as refusal:
+            assert not self.events
+            reply = self.refused(request, refusal)
+        return Outcome(reply=reply, events=self.events, replied_index=self.index)
 
-    def list_instrument(self, request: Request, command: ListInstrument, events: list[AnyEvent]) -> None:
-        """List a spot instrument whose scales are whole numbers of atoms."""
-        c = command
-        refuse_if(not 0 < c.instrument < TOO_BIG, Reject.MALFORMED)
-        refuse_if(not symbolic(c.symbol), Reject.MALFORMED)
-        refuse_if(c.base == c.quote, Reject.MALFORMED)
-        for mantissa in (c.tick_mantissa, c.lot_mantissa, c.price_max_ticks, c.size_max_lots):
-            refuse_if(mantissa < 1, Reject.MALFORMED)
-        for decimals in (c.tick_decimals, c.lot_decimals):
-            refuse_if(not 0 <= decimals <= limits.DECIMALS_MAX, Reject.MALFORMED)
-        refuse_if(not 0 <= c.notional_min_atoms <= limits.NOTIONAL_ATOMS_MAX, Reject.MALFORMED)
-        refuse_if(not 0 <= c.market_protection_ppm <= MILLION, Reject.MALFORMED)
-        self.operator_only(request)
-        refuse_if(c.base not in self.assets or c.quote not in self.assets, Reject.UNKNOWN_ASSET)
-        refuse_if(c.instrument in self.markets, Reject.INSTRUMENT_EXISTS)
-        refuse_if(c.symbol in [m.spec.symbol for m in self.markets.values()], Reject.INSTRUMENT_EXISTS)
-        lot_atoms, lot_rest = divmod(c.lot_mantissa * 10 ** self.assets[c.base].decimals, 10**c.lot_decimals)
-        k, k_rest = divmod(
-            c.tick_mantissa * c.lot_mantissa * 10 ** self.assets[c.quote].decimals,
-            10 ** (c.tick_decimals + c.lot_decimals),
-        )
-        refuse_if(lot_rest != 0 or k_rest != 0, Reject.SCALE_NOT_INTEGER)
-        refuse_if(c.price_max_ticks * c.size_max_lots * k > 10**18, Reject.BOUNDS_TOO_WIDE)
-        refuse_if(c.size_max_lots * lot_atoms > 10**18, Reject.BOUNDS_TOO_WIDE)
-        refuse_if(not 0 <= c.taker_ppm <= limits.FEE_PPM_MAX, Reject.FEE_OUT_OF_RANGE)
-        refuse_if(not -c.taker_ppm <= c.maker_ppm <= limits.FEE_PPM_MAX, Reject.FEE_OUT_OF_RANGE)
-        refuse_if(len(self.markets) >= limits.INSTRUMENTS_MAX, Reject.TOO_MANY_LISTINGS)
-        self.markets[c.instrument] = Market(c, lot_atoms, k)
-        events.append(
-            InstrumentListed(
-                instrument=c.instrument,
-                symbol=c.symbol,
-                base=c.base,
-                quote=c.quote,
-                lot_atoms=lot_atoms,
-                tick_lot_atoms=k,
-            )
-        )
+    def carry_out(self, request: Request, command: AnyCommand) -> AnyReply:
+        """Check and then do what the command asks; most have nothing to answer but that it was done."""
+        match command:
+            case OpenSession():
+                return self.open_session(request, command)
+            case Skip():
+                self.in_time_only(request)
+                # Without a session there is no number to use up.
+                if request.session != 0:
+                    number, why = request.request, command.reason
+                    self.say(RequestSkipped(session=request.session, request=number, reason=why))
+                return Refused(
+                    request=request.request, fingerprint=request.fingerprint, reason=command.reason
+                )
+            case PlaceOrder():
+                return self.place(request, command)
+            case CancelOrder():
+                return self.cancel(request, command)
+            case PlaceOrderList():
+                return self.place_list(request, command)
+            case AmendOrder():
+                return self.amend(request, command)
+            case ReplaceOrder():
+                return self.replace(request, command)
+            case Batch():
+                return self.batch(request, command)
+            case CancelOrders():
+                return self.sweep(request, command)
+            case _:
+                made = self.administer(request, command)
+        return Accepted(request=request.request, fingerprint=request.fingerprint, made=made)
 
-    def set_state(self, request: Request, command: SetInstrumentState, events: list[AnyEvent]) -> None:
-        """Move an instrument; closing it cancels its orders, oldest number first."""
-        self.operator_only(request)
-        market = self.markets.get(command.instrument)
-        if market is None:
-            raise Refusal(Reject.UNKNOWN_INSTRUMENT)
-        refuse_if(command.state not in MOVES[market.state], Reject.STATE_MOVE)
-        before, market.state = market.state, command.state
-        events.append(
-            InstrumentStateChanged(instrument=command.instrument, before=before, after=command.state)
-        )
-        if command.state == InstrumentState.CLOSED:
-            for order in sorted(self.resting(command.instrument), key=lambda o: o.number):
-                self.take_out(order, events)
+    def administer(self, request: Request, command: AnyCommand) -> int:
+        """Do what operators do, and customers about their accounts; return the id that it made, or zero."""
+        match command:
+            case FoundGroup():
+                return self.found_group(request, command)
+            case CreateApiKey():
+                return self.create_key(request, command)
+            case RevokeApiKey():
+                self.revoke_key(request, command)
+            case OpenAccount():
+                self.open_account(request, command)
+            case ActivateVersion():
+                self.activate(request, command)
+            case ListAsset():
+                self.list_asset(request, command)
+            case ListInstrument():
+                self.list_instrument(request, command)
+            case SetInstrumentState():
+                self.set_state(request, command)
+            case Deposit():
+                self.deposit(request, command)
+            case Withdraw():
+                self.withdraw(request, command)
+            case OpenSubAccount():
+                self.open_sub_account(request, command)
+            case SetAccountRules():
+                self.set_account_rules(request, command)
+            case SetOrderLimit():
+                self.set_order_limit(request, command)
+            case SetSelfTrade():
+                self.set_self_trade(request, command)
+            case SetFrozen():
+                self.set_frozen(request, command)
+            case SetLegalHold():
+                self.set_legal_hold(request, command)
+            case SetFeeTier():
+                self.set_fee_tier(request, command)
+            case SetAccountTier():
+                self.set_account_tier(request, command)
+            case SetReferrer():
+                self.set_referrer(request, command)
+            case Transfer():
+                self.transfer(request, command)
+            case HoldFunds():
+                self.hold_funds(request, command)
+            case ReleaseHold():
+                self.release_hold(request, command)
+            case PayReferral():
+                self.pay_referral(request, command)
+            case SetInstrumentRules():
+                self.set_rules(request, command)
+            case SetMark():
+                self.set_mark(request, command)
+            case StartAuction():
+                self.start_auction(request, command)
+            case ScheduleState():
+                self.schedule_state(request, command)
+            case ArmCountdown():
+                self.arm(request, command)
+            case _:
+                raise AssertionError(f"the twin does not know {type(command).__name__}")
+        return 0

@@ -2,23 +2,38 @@
 
 from dataclasses import dataclass, field
 
-from steelyard.core import limits
+from steelyard.core import commands, limits
 from steelyard.core.commands import (
+    HoldFunds,
     ListInstrument,
-    PlaceOrder,
+    OrderTerms,
+    SetInstrumentRules,
 )
 from steelyard.core.entry import (
     AnyReply,
 )
 from steelyard.core.rejects import Reject
 from steelyard.core.units import (
+    InstrumentId,
     InstrumentState,
+    ListKind,
+    OrderKind,
+    OrderState,
+    SelfTrade,
+    Side,
+    TimeInForce,
+    TriggerKind,
 )
 
 TOO_BIG = 2**62
 MILLION = 10**6
+#: READ, TRADE, TRANSFER, WITHDRAW, OPERATE; version 2 adds FEED.
+FIRST_PERMISSIONS = 31
+ALL_PERMISSIONS = 63
+#: The reasons that version 1 has a number for end here.
+FIRST_REJECTS = Reject.STORAGE_LOW
 
-#: The moves of an instrument between its states, as a table.
+#: The moves of an instrument between its states that an operator can ask for, as a table.
 MOVES = {
     InstrumentState.PRE_OPEN: (InstrumentState.POST_ONLY, InstrumentState.CLOSED),
     InstrumentState.POST_ONLY: (
@@ -43,13 +58,59 @@ MOVES = {
         InstrumentState.CANCEL_ONLY,
         InstrumentState.CLOSED,
     ),
+    InstrumentState.AUCTION: (
+        InstrumentState.CANCEL_ONLY,
+        InstrumentState.HALTED,
+        InstrumentState.CLOSED,
+    ),
     InstrumentState.CLOSED: (),
 }
+
+#: From where a call auction may begin.
+AUCTION_FROM = (
+    InstrumentState.PRE_OPEN,
+    InstrumentState.HALTED,
+    InstrumentState.CANCEL_ONLY,
+    InstrumentState.POST_ONLY,
+)
+
+#: What version 1 does not know.
+SINCE_VERSION_2 = (
+    commands.AmendOrder,
+    commands.ArmCountdown,
+    commands.Batch,
+    commands.CancelOrders,
+    commands.HoldFunds,
+    commands.OpenSubAccount,
+    commands.PayReferral,
+    commands.PlaceOrderList,
+    commands.PlaceOrderOnTerms,
+    commands.ReleaseHold,
+    commands.ReplaceOrder,
+    commands.ScheduleState,
+    commands.SetAccountRules,
+    commands.SetAccountTier,
+    commands.SetFeeTier,
+    commands.SetFrozen,
+    commands.SetInstrumentRules,
+    commands.SetLegalHold,
+    commands.SetMark,
+    commands.SetOrderLimit,
+    commands.SetReferrer,
+    commands.SetSelfTrade,
+    commands.StartAuction,
+    commands.Transfer,
+)
 
 
 def ceil_div(a: int, b: int) -> int:
     """Divide, rounding up; ``b`` above zero."""
     return -((-a) // b)
+
+
+def fee_of(notional: int, rate_ppm: int) -> int:
+    """Return the fee of a fill: what is charged rounded up, what is given back rounded down."""
+    return ceil_div(notional * rate_ppm, MILLION) if rate_ppm >= 0 else -(notional * -rate_ppm // MILLION)
 
 
 def printable(text: str, length_max: int) -> bool:
@@ -85,23 +146,114 @@ class Session:
 
 
 @dataclass
+class Account:
+    """A customer's account and what has been decided about it; ``recent`` are its closed orders' ids."""
+
+    master: int = 0
+    permissions: int = ALL_PERMISSIONS
+    trade_group: int = 0
+    orders_max: int = 0
+    order_limits: dict[int, tuple[int, int]] = field(default_factory=dict)
+    self_trade: SelfTrade | None = None
+    frozen: bool = False
+    legal_hold: bool = False
+    holds: dict[int, HoldFunds] = field(default_factory=dict)
+    tier: int = 0
+    referrer: int = 0
+    share_ppm: int = 0
+    owed: dict[int, int] = field(default_factory=dict)
+    recent: list[int] = field(default_factory=list)
+
+
+@dataclass
 class Market:
-    """An instrument, and its living orders in the order of their numbers."""
+    """An instrument.  ``uncross`` is the price of an auction while it makes its trades, else zero.
+
+    The halt window began at ``window_ns`` (zero: none has) with the last price ``anchor``.
+    """
 
     spec: ListInstrument
     lot_atoms: int
     k: int
+    rules: SetInstrumentRules
     state: InstrumentState = InstrumentState.PRE_OPEN
+    last: int = 0
+    mark: int = 0
+    anchor: int = 0
+    window_ns: int = 0
+    next_state: InstrumentState | None = None
+    next_ns: int = 0
+    uncross: int = 0
+
+
+def no_rules(instrument: InstrumentId) -> SetInstrumentRules:
+    """Return the rules of an instrument for which none were set."""
+    return SetInstrumentRules(instrument=instrument)
 
 
 @dataclass(eq=False)
 class Order:
-    """A living order."""
+    """A living order, wherever it is.
 
-    command: PlaceOrder
-    number: int
+    ``price`` is its limit: a market order's protection price.  ``open`` is all it may still trade; if it is
+    ``resting``, the book shows ``shown`` of that.  By budget, ``size`` and ``open`` are zero; ``budget`` and,
+    of a sell, ``stock`` are what is left.  ``extreme`` is the best price an active trailing order has seen.
+    What ends in ``now`` counts what one command traded.
+    """
+
+    account: int
+    instrument: int
+    order: int
+    label: str
+    side: Side
+    kind: OrderKind
+    time_in_force: TimeInForce
+    post_only: bool
+    terms: OrderTerms
     price: int
+    size: int
     open: int
+    cap_ppm: int = 0
+    number: int = 0
+    state: OrderState = OrderState.WORKING
+    resting: bool = False
+    shown: int = 0
+    executed: int = 0
+    prevented: int = 0
+    budget: int = 0
+    stock: int = 0
+    list_number: int = 0
+    extreme: int = 0
+    lots_now: int = 0
+    atoms_now: int = 0
+    fees_now: int = 0
+
+    @property
+    def buying(self) -> bool:
+        """Whether it buys."""
+        return self.side == Side.BUY
+
+    @property
+    def trailing(self) -> bool:
+        """Whether its trigger follows the price."""
+        return self.terms.callback_ppm > 0
+
+    @property
+    def on_rise(self) -> bool:
+        """Whether its ``trigger_ticks`` is met from below."""
+        return (self.terms.trigger == TriggerKind.STOP) == self.buying
+
+    def met(self, price: int) -> bool:
+        """Tell whether a price meets ``trigger_ticks``."""
+        return price >= self.terms.trigger_ticks if self.on_rise else price <= self.terms.trigger_ticks
+
+
+@dataclass(eq=False)
+class OrderList:
+    """Orders that depend on each other; ``legs`` are those alive, in the order of placing."""
+
+    kind: ListKind
+    legs: list[Order]
 
 
 class Refusal(Exception):
