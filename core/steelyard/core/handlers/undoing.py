@@ -77,7 +77,9 @@ class Undo:
         self._steps.append(step)
 
     def adding(self, order: OrderId, instrument: InstrumentId) -> None:
-        """Remember that the account had no order of that id."""
+        """Remember that the account had no order of that id, unless it has one."""
+        if order in self._account.orders:
+            return
         step = _Step(self._balances(instrument))
         step.added = order
         self._steps.append(step)
