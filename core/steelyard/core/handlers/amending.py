@@ -314,7 +314,7 @@ def _shrink(state: State, instrument: Instrument, order: Order, changed: Order, 
     _adopt(state, instrument, order, changed)
     expires_ns = _terms(order).expires_ns
     if expires_ns not in (0, before.expires_ns):
-        state.timers.expiry(expires_ns, order.number)
+        state.expire_in_time(order)
     if order.special is not None:
         become_common(instrument, order)
     if fewer_lots:
