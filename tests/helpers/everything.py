@@ -2,6 +2,7 @@
 
 from typing import Final
 
+import msgspec
 from tests.helpers.builders import (
     ALICE,
     BOB,
@@ -117,7 +118,8 @@ def _orders(venue: Venue) -> None:
         on_terms(5, BUY, 3, 89, OrderTerms(expires_ns=FAR_NS // 2)),
     ):
         taken(venue, ALICE, command)
-    venue.place(ALICE, buy(3, 5, 95, post_only=True))
+    taken(venue, ALICE, buy(3, 5, 95, post_only=True))
+    taken(venue, CAROL, msgspec.structs.replace(buy(1, 4, 92), account=CAROL))
     # An iceberg gives a slice and a half; then it loses lots to an own order without a trade.
     venue.place(BOB, buy(1, 15, 110))
     taken(venue, ALICE, on_terms(6, BUY, 8, 111, OrderTerms(self_trade=SelfTrade.DECREMENT)))
