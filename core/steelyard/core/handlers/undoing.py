@@ -139,6 +139,9 @@ class Undo:
                 setattr(special, name, value)
             special.extreme_ticks = kept.extreme_ticks
         self._state.add_order(order)
+        if special is not None and special.terms.expires_ns:
+            # Timers of orders that were not there may have been cleared meanwhile.
+            self._state.expire_in_time(order)
         instrument = self._instrument(order)
         if kept.in_book:
             instrument.book.put_back(order, kept.before)
