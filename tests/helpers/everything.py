@@ -110,7 +110,7 @@ def _accounts(venue: Venue) -> None:
 def _orders(venue: Venue) -> None:
     stop = OrderTerms(trigger=STOP, trigger_ticks=150)
     trailing = OrderTerms(trigger=STOP, callback_ppm=100_000)
-    later = OrderTerms(trigger=STOP, callback_ppm=100_000, trigger_ticks=130)
+    later = OrderTerms(trigger=STOP, callback_ppm=100_000, trigger_ticks=100)
     for command in (
         on_terms(1, SELL, 50, 110, OrderTerms(display_lots=10)),
         on_terms(2, SELL, 20, 111, OrderTerms(self_trade=SelfTrade.DECREMENT)),
