@@ -106,9 +106,11 @@ class Taking(Waiting):
                 self.prevent(market, maker, taker, maker.price)
             else:
                 self.claim(maker)
-                lots = min(maker.shown, self.wish(market, taker, maker.price))
-                last = maker.price
+                shown, last = maker.shown, maker.price
+                lots = min(shown, self.wish(market, taker, last))
                 self.trade(market, maker, taker, lots, last)
+                if taker.terms.budget_atoms and lots < shown:
+                    self.fill(taker)
         if self.version >= 2:
             market.last = last
 

@@ -69,7 +69,7 @@ def amend_order(
     keeps_place = _keeps_place(order, changed)
     other = _alternative(state, order)
     resized = None
-    if other is not None and other.size_lots != changed.size_lots:
+    if other is not None and changed.size_lots not in (order.size_lots, other.size_lots):
         resized = _as_it_would_be(instrument, other, _resize(other, changed.size_lots))
     fault = _fault(state, instrument, order, changed, resized)
     if fault is not None:
@@ -227,10 +227,9 @@ def _fault(
 ) -> Reject | None:
     """Return what is wrong with an order as it would be, and with the new size of its alternative."""
     special = special_of(changed)
-    judged = instrument.state != InstrumentState.AUCTION
     if special.state == _PENDING:
         fault = numbers_fault(state, instrument, changed)
-    elif judged and _alternative(state, order) is not None:
+    elif _alternative(state, order) is not None:
         fault = alternative_fault(state, instrument, changed)
     else:
         fault = order_fault(state, instrument, changed)

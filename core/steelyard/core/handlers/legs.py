@@ -24,7 +24,14 @@ from steelyard.core.lists import OrderList
 from steelyard.core.matching import Order, crosses
 from steelyard.core.rejects import Reject
 from steelyard.core.state import State
-from steelyard.core.units import ListKind, ListNumber, OrderKind, OrderState, TimeInForce
+from steelyard.core.units import (
+    InstrumentState,
+    ListKind,
+    ListNumber,
+    OrderKind,
+    OrderState,
+    TimeInForce,
+)
 
 _OCO: Final = ListKind.OCO
 _LEGS: Final = {ListKind.OCO: 2, ListKind.OTO: 2, ListKind.OTOCO: 3}
@@ -86,7 +93,11 @@ def alternative_fault(state: State, instrument: Instrument, order: Order) -> Rej
     )
     if fault is not None:
         return fault
-    if special_of(order).terms.trigger is None and crosses(instrument.book, order.side, order.price_ticks):
+    if (
+        special_of(order).terms.trigger is None
+        and instrument.state in (InstrumentState.OPEN, InstrumentState.POST_ONLY)
+        and crosses(instrument.book, order.side, order.price_ticks)
+    ):
         return Reject.POST_ONLY_WOULD_TRADE
     return book_fault(instrument, order)
 

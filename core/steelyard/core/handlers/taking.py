@@ -166,7 +166,11 @@ class Plan:
                 assert special is not None, maker.number
                 hidden_lots = open_lots - lots
                 again.append((maker, hidden_lots, min(special.terms.display_lots, hidden_lots)))
-            if self.open_lots == 0 and not self._by_budget:
+            if self._by_budget:
+                # What is left of the budget, or of the account's lots, buys or sells nothing more here.
+                if lots < shown_lots:
+                    return True
+            elif self.open_lots == 0:
                 return True
         return False
 
