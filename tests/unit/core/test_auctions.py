@@ -68,11 +68,11 @@ from steelyard.core.units import (
 
 PRE_OPEN, POST_ONLY, OPEN, CANCEL_ONLY, HALTED, CLOSED, AUCTION = InstrumentState
 
-#: Ten per cent within ten steps halts for twenty steps; the auction takes thirty.
+#: Ten per cent within sixty steps halts for twenty steps; the auction takes thirty.
 HALTS: Final = SetInstrumentRules(
     instrument=BTC_USD,
     halt_ppm=100_000,
-    halt_window_ns=10 * STEP_NS,
+    halt_window_ns=60 * STEP_NS,
     halt_ns=20 * STEP_NS,
     auction_ns=30 * STEP_NS,
 )
@@ -367,11 +367,35 @@ def test_the_anchor_stands_until_its_window_has_passed() -> None:
     venue.place(BOB, buy(2, 2, 110))
     assert instrument(venue).anchor_ticks == 100
 
-    tick(venue, 10 * STEP_NS)
+    tick(venue, 58 * STEP_NS)
+    venue.place(BOB, buy(3, 1, 111))
+    assert instrument(venue).state == HALTED
+    again = halting()
+    again.place(BOB, buy(2, 2, 110))
+    tick(again, 59 * STEP_NS)
+    again.place(BOB, buy(3, 1, 111))
+
+    assert instrument(again).state == OPEN
+    assert instrument(again).anchor_ticks == 110
+
+
+def test_setting_rules_ends_the_window() -> None:
+    venue = halting()
+    venue.place(BOB, buy(2, 2, 110))
+    venue.accepted(HALTS)
+
     venue.place(BOB, buy(3, 1, 111))
 
     assert instrument(venue).state == OPEN
     assert instrument(venue).anchor_ticks == 110
+
+
+def test_an_order_that_meets_nobody_begins_no_window() -> None:
+    venue = halting()
+
+    venue.place(BOB, buy(2, 1, 104))
+
+    assert instrument(venue).anchor_ticks == 0
 
 
 def test_a_halt_whose_rules_were_taken_away_waits_for_the_operator() -> None:

@@ -17,7 +17,8 @@ from steelyard.core.matching import Order, Special
 from steelyard.core.state import State
 from steelyard.core.units import AccountId, InstrumentId, OrderId
 
-#: Where an order stands is kept apart: its links and its trail are made anew.
+#: Where an order stands is kept apart: its links are made anew, and so is the trail that it followed, from
+#: the best price that it has seen, which a trail leaves to whoever leaves it.
 _ORDER_FIELDS: Final = [name for name in Order.__slots__ if name not in ("level", "before", "after")]
 _SPECIAL_FIELDS: Final = [name for name in Special.__slots__ if name != "trail"]
 _LIST_FIELDS: Final = list(OrderList.__slots__)
@@ -32,7 +33,6 @@ class _Kept(NamedTuple):
     order: Order
     fields: list[Any]
     special_fields: list[Any]
-    extreme_ticks: int
     in_book: bool
     before: Order | None
     waits: bool
@@ -122,7 +122,6 @@ class Undo:
             order,
             [getattr(order, name) for name in _ORDER_FIELDS],
             [] if special is None else [getattr(special, name) for name in _SPECIAL_FIELDS],
-            0 if special is None else special.extreme_ticks,
             order.level is not None,
             order.before,
             order.number in self._instrument(order).triggers.orders,
@@ -137,7 +136,6 @@ class Undo:
         if special is not None:
             for name, value in zip(_SPECIAL_FIELDS, kept.special_fields, strict=True):
                 setattr(special, name, value)
-            special.extreme_ticks = kept.extreme_ticks
         self._state.add_order(order)
         if special is not None and special.terms.expires_ns:
             # Timers of orders that were not there may have been cleared meanwhile.
