@@ -306,6 +306,11 @@ def test_one_fault_names_its_leg_and_nothing_has_happened(
     assert queue(venue) == [(BOB, 1), (ALICE, 1), (CAROL, 1)]
 
 
+@pytest.mark.parametrize("order", [11, 12, 16, 17, 18, 19])
+def test_an_amend_of_what_waits_or_depends_cannot_be_one_of_all(order: int) -> None:
+    assert fault(all_or_none(with_waiting(), cancels(1), amends(order, 1))) == (Reject.MALFORMED, 2)
+
+
 def test_in_an_auction_all_or_none_may_cross() -> None:
     venue = quoted()
     venue.move(InstrumentState.CANCEL_ONLY)
@@ -359,8 +364,11 @@ def test_whatever_is_replaced_in_vain_stands_where_it_stood(order: int) -> None:
     for price_ticks in (111, 104, 92, 85, 74, 64):
         for other in (venue, untouched):
             number = other.exchange.state.last_number + 1000
-            other.place(BOB, sell(number, 1, price_ticks))
-            other.place(CAROL, buy(number, 1, price_ticks))
+            other.place(BOB, sell(number, 99, price_ticks, TimeInForce.IOC))
+            other.place(BOB, buy(number + 1, 99, price_ticks, TimeInForce.IOC))
+            other.place(BOB, sell(number + 2, 1, price_ticks))
+            other.place(CAROL, buy(number + 2, 1, price_ticks))
+            assert other.exchange.state.markets.instruments[BTC_USD].last_ticks == price_ticks
         assert venue.business() == untouched.business()
 
 
