@@ -13,7 +13,7 @@ from tests.helpers.door import (
     sell,
     take,
 )
-from tests.helpers.stub_replica import ALICE, Door, open_door
+from tests.helpers.stub_replica import ALICE, BTC_USD, Door, open_door
 
 from steelyard.client import (
     ApiKey,
@@ -33,6 +33,9 @@ from steelyard.client import (
     Side,
     SyncClient,
 )
+from steelyard.core import units
+from steelyard.core.commands import ActivateVersion, OrderTerms, PlaceOrderOnTerms
+from steelyard.core.units import AccountId, KeyId, OrderId, TriggerKind
 
 
 def test_an_operator_lists_and_funds_and_a_trader_trades(tmp_path: Path) -> None:
@@ -258,5 +261,42 @@ def test_who_asks_for_older_events_repeats_them_to_nobody_else(tmp_path: Path) -
                 fourth = await first.events(2)
                 assert fourth == await second.events(2)
                 assert fourth[0].log_index > heard[-1].log_index
+
+    run(check())
+
+
+def test_a_stop_that_another_client_wakes_reaches_its_owners_stream(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with (
+            open_door(tmp_path) as door,
+            client(door, door.alice) as one,
+            client(door, door.bob) as other,
+        ):
+            door.stub.do(ActivateVersion(version=2))
+            alice = await one.session("a", events=True)
+            bob = await other.session("b")
+            stop = PlaceOrderOnTerms(
+                account=AccountId(ALICE),
+                instrument=BTC_USD,
+                order=OrderId(7),
+                side=units.Side.BUY,
+                size_lots=2,
+                limit_ticks=120,
+                terms=OrderTerms(trigger=TriggerKind.STOP, trigger_ticks=110),
+            )
+            door.stub.act(KeyId(door.alice.id), AccountId(ALICE), stop)
+            await bob.submit(sell(1, limit_ticks=115, size_lots=2))
+            await bob.submit(sell(2, limit_ticks=110))
+            await bob.submit(buy(3, limit_ticks=110))
+            await bob.submit(buy(4, limit_ticks=1))
+
+            (seen,) = await take(alice, 1)
+            while not isinstance(seen, Fill):
+                (seen,) = await take(alice, 1)
+
+            assert (seen.order, seen.maker, seen.price_ticks, seen.size_lots) == (7, False, 115, 2)
+            (left,) = await take(alice, 1)
+            assert isinstance(left, OrderEvent)
+            assert (left.order, left.step, left.log_index) == (7, OrderStep.FILLED, seen.log_index)
 
     run(check())
