@@ -14,7 +14,18 @@ from steelyard.core.lists import OrderList
 from steelyard.core.matching import Order
 from steelyard.core.state import State
 from steelyard.core.timers import COUNTDOWN, INSTRUMENT
-from steelyard.core.units import AccountId, AssetId, InstrumentId, ListKind, OrderState, Side
+from steelyard.core.units import (
+    FEES,
+    OMNIBUS,
+    REFERRAL,
+    ROUNDING,
+    AccountId,
+    AssetId,
+    InstrumentId,
+    ListKind,
+    OrderState,
+    Side,
+)
 
 
 def check_state(state: State) -> None:
@@ -43,6 +54,21 @@ def customers_atoms(state: State) -> dict[AssetId, int]:
         for asset, balance in account.balances.items():
             totals[asset] += balance.free_atoms + balance.held_atoms
     return totals
+
+
+def all_balances(state: State) -> dict[tuple[AccountId, AssetId], int]:
+    """Return what every account has of each asset, free and held together; the system's own included."""
+    found = {
+        (account_id, asset): balance.free_atoms + balance.held_atoms
+        for account_id, account in state.accounts.items()
+        for asset, balance in account.balances.items()
+    }
+    for asset, house in state.ledger.houses.items():
+        found[OMNIBUS, asset] = house.omnibus_atoms
+        found[FEES, asset] = house.fees_atoms
+        found[ROUNDING, asset] = house.rounding_atoms
+        found[REFERRAL, asset] = house.referral_atoms
+    return found
 
 
 def check_sums(state: State) -> None:

@@ -8,6 +8,8 @@ from typing import Final, NamedTuple
 import msgspec
 
 from steelyard.core import AnyReply, Applied, Entry, Exchange, Refused, Reject, queries, snapshot, wire
+from steelyard.core.invariants import all_balances
+from steelyard.core.ledger.postings import Balances, post
 from steelyard.core.queries import AssetTotal, GetTotals, Totals
 from steelyard.core.units import OPERATOR_KEY
 from steelyard.replication.errors import ReplicationError, StoreDamaged
@@ -146,6 +148,7 @@ def _replay(
             log.snapshots, SnapshotStore(FolderFiles(snapshots), log.identity.group_id), log.first_index
         )
     start = exchange.applied_index
+    balances = all_balances(exchange.state)
     digests = {start: exchange.digest} if start else {}
     executions: dict[RequestId, Execution] = {}
     faults: list[str] = []
@@ -157,6 +160,8 @@ def _replay(
         try:
             entry = wire.decode_entry(logged.body)
             applied = exchange.apply(logged.index, entry)
+            for events in (applied.due, *(outcome.events for outcome in applied.outcomes)):
+                post(balances, events, exchange.state.markets.instruments)
         except (AssertionError, wire.UnknownEntry) as error:
             faults.append(f"applying index {logged.index}: {error!r}")
             break
@@ -166,6 +171,7 @@ def _replay(
         exchange.check_invariants()
     except AssertionError as error:
         faults.append(f"an invariant does not hold after index {last}: {error!r}")
+    faults += _unposted(balances, exchange)
     if last < log.commit_index:
         faults.append(f"committed up to {log.commit_index}, but read only up to {last}")
     return NodeAudit(
@@ -179,6 +185,17 @@ def _replay(
         totals=_totals(exchange),
         faults=faults,
     )
+
+
+def _unposted(posted: Balances, exchange: Exchange) -> list[str]:
+    """Return where the balances are not what they were at the start and what the events have moved since."""
+    held = all_balances(exchange.state)
+    return [
+        f"asset {asset} of account {account}: {held.get((account, asset), 0)} atoms, and the events make it"
+        f" {posted.get((account, asset), 0)}"
+        for account, asset in sorted(held.keys() | posted.keys())
+        if held.get((account, asset), 0) != posted.get((account, asset), 0)
+    ]
 
 
 def _oldest(references: Sequence[SnapshotRef], snapshots: SnapshotStore, first_index: int) -> Exchange:

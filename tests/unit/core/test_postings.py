@@ -16,13 +16,12 @@ from steelyard.core.events import (
     Transferred,
     Withdrawn,
 )
-from steelyard.core.ledger.postings import Cause, Line, Posting, postings, replayed, statement
+from steelyard.core.ledger.postings import Balances, Cause, Line, Posting, post, postings, statement
 from steelyard.core.units import (
     FEES,
     OMNIBUS,
     REFERRAL,
     HoldId,
-    InstrumentId,
     OrderId,
     OrderNumber,
     TradeId,
@@ -145,4 +144,7 @@ def test_events_from_the_first_on_give_every_balance() -> None:
         Withdrawn(account=BOB, asset=USD, amount_atoms=2, free_atoms=5),
     ]
 
-    assert replayed(events, {InstrumentId(1): PAIR}) == {(OMNIBUS, USD): -5, (BOB, USD): 5}
+    balances: Balances = {}
+    post(balances, events, PAIRS)
+
+    assert balances == {(OMNIBUS, USD): -5, (ALICE, USD): 0, (BOB, USD): 5}

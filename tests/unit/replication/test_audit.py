@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.helpers.builders import ALICE, BOB, Venue, buy, market, sell
+from tests.helpers.builders import ALICE, BOB, USD, Venue, buy, market, sell
 
 from steelyard.core import Exchange, snapshot, wire
 from steelyard.core.entry import Applied, Entry, Placed, Refused
@@ -208,3 +208,31 @@ def test_a_refusal_that_is_stored_is_an_execution() -> None:
     entry = Entry(1, 1, [request])
     audit_module._note(executions, entry, Applied(outcome.replied_index, 1, [outcome]), {})
     assert list(executions) == [(request.session, request.request)]
+
+
+def test_balances_that_no_event_has_moved_are_a_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, _ = bodies()
+    node = write(tmp_path, 1, log)
+    apply = Exchange.apply
+
+    def steal(self: Exchange, index: int, entry: Entry) -> Applied:
+        applied = apply(self, index, entry)
+        if index == len(log):
+            balances = self.state.accounts
+            balances[ALICE].balance(USD).free_atoms -= 1
+            balances[BOB].balance(USD).free_atoms += 1
+        return applied
+
+    monkeypatch.setattr(Exchange, "apply", steal)
+    found_out = audit([node])
+
+    assert not found_out.ok
+    assert [
+        f"of account {account}" in fault
+        for account, fault in zip((ALICE, BOB), found_out.faults, strict=True)
+    ] == [
+        True,
+        True,
+    ]

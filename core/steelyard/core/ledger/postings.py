@@ -68,6 +68,8 @@ class Pair(Protocol):
         """Atoms of the base per lot."""
 
 
+#: (account, asset) to atoms.
+Balances = dict[tuple[AccountId, AssetId], int]
 #: Anything that leads from an instrument to its pair.
 Pairs = Mapping[InstrumentId, Pair]
 
@@ -138,17 +140,14 @@ def statement(events: Iterable[AnyEvent], pairs: Pairs, account: AccountId) -> l
     ]
 
 
-def replayed(events: Iterable[AnyEvent], pairs: Pairs) -> dict[tuple[AccountId, AssetId], int]:
-    """Return the balance of every account, the system's own included, after all events from the first.
+def post(balances: Balances, events: Iterable[AnyEvent], pairs: Pairs) -> None:
+    """Add what ``events`` move to ``balances``, free and held together, the system's own accounts included.
 
-    Free and held together; whoever has nothing of an asset is left out.
+    Begun with nothing and given all events from the first, they are the balances of the state.
     """
-    balances: dict[tuple[AccountId, AssetId], int] = {}
-    for posting in _all_postings(events, pairs):
-        for account, atoms in ((posting.giver, -posting.atoms), (posting.taker, posting.atoms)):
-            where = (account, posting.asset)
-            balances[where] = balances.get(where, 0) + atoms
-    return {where: atoms for where, atoms in sorted(balances.items()) if atoms}
+    for giver, taker, asset, atoms, _ in _all_postings(events, pairs):
+        balances[giver, asset] = balances.get((giver, asset), 0) - atoms
+        balances[taker, asset] = balances.get((taker, asset), 0) + atoms
 
 
 def _all_postings(events: Iterable[AnyEvent], pairs: Pairs) -> Iterator[Posting]:
