@@ -69,10 +69,10 @@ class Changing(Lists):
         would.open = would.size - order.executed - order.prevented
         other, other_would = self.other_leg(order, would)
         stays = self.keeps_its_place(order, would)
-        self.check_amended(market, order, would, judge_display=c.display_lots != 0)
+        self.check_amended(market, order, would)
         instead = {order: would}
         if other is not None and other_would is not None:
-            self.check_numbers(market, other_would, judge_display=False)
+            self.check_numbers(market, other_would)
             instead[other] = other_would
         asset, _ = self.need(order)
         refuse_if(self.free_atoms(c.account, asset, instead) < 0, Reject.INSUFFICIENT_FUNDS)
@@ -130,7 +130,7 @@ class Changing(Lists):
         shows = limited and rests and c.display_lots < would.size
         refuse_if(c.display_lots != 0 and not shows, Reject.MALFORMED)
 
-    def check_amended(self, market: Market, order: Order, would: Order, *, judge_display: bool) -> None:
+    def check_amended(self, market: Market, order: Order, would: Order) -> None:
         """Run checks 5 to 7 for an order as it would be; of a pending one only 5."""
         found = self.lists.get(would.list_number)
         alternative = found is not None and found.kind == ListKind.OCO
@@ -141,7 +141,7 @@ class Changing(Lists):
             would.extreme = 0
         if would.kind == OrderKind.MARKET:
             would.price = self.protected(market, would.side, self.protected_around(market, would))
-        self.check_numbers(market, would, judge_display=judge_display)
+        self.check_numbers(market, would)
         if would.state != OrderState.PENDING:
             self.check_bands(market, would)
             adding = market.state == InstrumentState.POST_ONLY and not would.post_only

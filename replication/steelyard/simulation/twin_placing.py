@@ -79,7 +79,7 @@ class Placing(Markets):
         ):
             refuse_if(count >= bound, Reject.TOO_MANY_ORDERS)
 
-    def check_numbers(self, market: Market, order: Order, *, judge_display: bool = True) -> None:
+    def check_numbers(self, market: Market, order: Order) -> None:
         """Check 5: price, trigger, size, notional, expiry."""
         spec, rules, terms = market.spec, market.rules, order.terms
         size_max, notional_max = self.accounts[order.account].order_limits.get(order.instrument, (0, 0))
@@ -96,8 +96,7 @@ class Placing(Markets):
             slices = terms.display_lots * limits.ICEBERG_SLICES_MAX
             refuse_if(0 < slices < size, Reject.SIZE_OUT_OF_RANGE)
             refuse_if(size % rules.size_step_lots != 0, Reject.SIZE_OFF_STEP)
-            if judge_display:
-                refuse_if(terms.display_lots % rules.size_step_lots != 0, Reject.SIZE_OFF_STEP)
+            refuse_if(terms.display_lots % rules.size_step_lots != 0, Reject.SIZE_OFF_STEP)
             notional = order.price * size * market.k
         if limited or terms.budget_atoms:
             refuse_if(notional < spec.notional_min_atoms, Reject.NOTIONAL_OUT_OF_RANGE)

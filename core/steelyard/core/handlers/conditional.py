@@ -6,6 +6,7 @@ from steelyard.core.events import AnyEvent, OrderTriggered, TrailingActivated
 from steelyard.core.handlers import lists
 from steelyard.core.instruments import Instrument
 from steelyard.core.instruments.bands import protection_ticks
+from steelyard.core.ledger import lot_pledge_atoms
 from steelyard.core.matching import Order, Special, is_met
 from steelyard.core.state import State
 from steelyard.core.units import (
@@ -90,6 +91,17 @@ def _activate(order: Order, special: Special, price_ticks: int, out: list[AnyEve
     )
 
 
+def _limit(instrument: Instrument, order: Order, special: Special, limit_ticks: int) -> None:
+    """Give a triggered market order its limit; a buy's is not above the one it has pledged at."""
+    if order.side == Side.SELL:
+        order.price_ticks = limit_ticks
+        return
+    pledged_atoms = order.pledged_atoms
+    order.price_ticks = min(order.price_ticks, limit_ticks)
+    order.lot_pledge_atoms = lot_pledge_atoms(order.price_ticks, instrument.tick_lot_atoms, special.cap_ppm)
+    order.pledge.release(pledged_atoms - order.pledged_atoms)
+
+
 def _trigger(
     state: State, instrument: Instrument, order: Order, price_ticks: int, out: list[AnyEvent]
 ) -> None:
@@ -100,9 +112,7 @@ def _trigger(
         lists.claim(state, order, out)
     instrument.triggers.remove(order)
     if special.kind == OrderKind.MARKET:
-        limit_ticks = protection_ticks(instrument, order.side, price_ticks)
-        # A buy has pledged at its price.
-        order.price_ticks = min(order.price_ticks, limit_ticks) if order.side == Side.BUY else limit_ticks
+        _limit(instrument, order, special, protection_ticks(instrument, order.side, price_ticks))
     state.work.append(order)
     out.append(
         OrderTriggered(
