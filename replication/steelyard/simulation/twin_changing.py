@@ -278,7 +278,7 @@ class Changing(Lists):
         if isinstance(leg, AmendOrder):
             return self.amend(request, leg, only_lowers=whole)
         market = self.markets.get(leg.instrument)
-        rests = whole and market is not None and market.state == InstrumentState.OPEN
+        rests = whole and not leg.post_only and market is not None and market.state == InstrumentState.OPEN
         return self.place(request, leg, never_trades=rests)
 
     # ---- sweeps
