@@ -86,8 +86,8 @@ def halt_bounds(instrument: Instrument, anchor_ticks: int) -> Bounds:
 def protection_ticks(instrument: Instrument, side: Side, from_ticks: int) -> int:
     """Return the worst price at which a market order of that side may trade; zero if ``from_ticks`` is.
 
-    ``from_ticks``, the best opposite price or a trigger, moved by ``market_protection_ppm`` against the taker,
-    rounded towards it and kept within the instrument's prices.
+    ``from_ticks``, the best opposite price or a trigger, moved by ``market_protection_ppm`` against the
+    taker, rounded towards it and kept within the instrument's prices.
     """
     if from_ticks == 0:
         return 0
