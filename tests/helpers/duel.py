@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from tests.helpers import sight
+from tests.helpers.coverage import Coverage
 from tests.helpers.traffic import Traffic
 from tests.helpers.world import CUSTOMERS
 
@@ -39,6 +40,7 @@ class Duel:
         self.index = 0
         self.commands = 0
         self.entries = 0
+        self.coverage = Coverage()
 
     def step(self, entry: Entry) -> Applied:
         """Apply one entry to both, through the bytes of the wire, and compare every reply and event."""
@@ -54,6 +56,7 @@ class Duel:
                     raise Difference(describe(self.index, request, ours, theirs))
             raise Difference(f"entry {self.index}: {fast} is not {slow}")
         assert encoded == wire.encode_applied(slow), "equal, but not in their bytes"
+        self.coverage.note(entry, slow)
         return slow
 
     def compare_states(self) -> None:

@@ -1,7 +1,7 @@
 """Seeded traffic of version 2: its small world, its operator, and what it learns from what comes back."""
 
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 from tests.helpers.spot_wishes import Known, SpotWishes
@@ -38,8 +38,12 @@ from steelyard.core.commands import (
 )
 from steelyard.core.entry import Applied, Entry, Request
 from steelyard.core.events import (
+    AccountFrozen,
+    AccountRulesSet,
     AnyEvent,
     InstrumentStateChanged,
+    LegalHoldSet,
+    MarkSet,
     OrderAccepted,
     OrderAmended,
     OrderCancelled,
@@ -47,6 +51,7 @@ from steelyard.core.events import (
     OrderFilled,
     OrderReplaced,
     OrderReplenished,
+    Traded,
     VersionActivated,
 )
 from steelyard.core.units import (
@@ -59,6 +64,7 @@ from steelyard.core.units import (
     InstrumentState,
     KeyId,
     Permission,
+    PriceSource,
     SelfTrade,
 )
 
@@ -74,6 +80,8 @@ class SpotTraffic(SpotWishes):
 
     version: int = 1
     feed_key: KeyId = OPERATOR_KEY
+    #: what would let accounts act again that may not
+    stopped: dict[tuple[str, AccountId], AnyCommand] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Choose the size of the world."""
@@ -98,11 +106,25 @@ class SpotTraffic(SpotWishes):
             yield from self.as_operator([ActivateVersion(version=2)])
         yield from self.as_operator([self.of_a_family(command) for command in listings()])
         feeder = CreateApiKey(account=OPERATOR, public_key=bytes(32), permissions=FEEDER)
-        yield from self.as_operator([feeder])
+        house = [SetAccountRules(account=a, trade_group=7, permissions=63) for a in CUSTOMERS[:2]]
+        yield from self.as_operator([feeder, *house])
         self.feed_key = self.newest_keys[OPERATOR]
         for account in CUSTOMERS:
             yield from self.open(account, self.newest_keys[account])
         self.lines[CUSTOMERS[0]].lazy = True
+
+    def repair(self) -> Generator[Entry, Applied, None]:
+        """Bring back what has ended, and now and then lead an instrument back to where it trades."""
+        yield from super().repair()
+        for market, _ in self.markets:
+            state = self.states.get(market)
+            forward = {
+                InstrumentState.HALTED: InstrumentState.POST_ONLY,
+                InstrumentState.CANCEL_ONLY: InstrumentState.POST_ONLY,
+                InstrumentState.POST_ONLY: InstrumentState.OPEN,
+            }
+            if state in forward and self.random.random() < 0.12:
+                yield from self.as_operator([SetInstrumentState(instrument=market, state=forward[state])])
 
     def of_a_family(self, command: AnyCommand) -> AnyCommand:
         """Let the last customer be a sub-account of the one before, and all keys allow transfers."""
@@ -131,6 +153,8 @@ class SpotTraffic(SpotWishes):
     def operator_command(self) -> AnyCommand:
         """Do what operators do; what stops trading is taken back sooner than it is done."""
         pick = self.random.random()
+        if self.stopped and pick < 0.3:
+            return self.random.choice(list(self.stopped.values()))
         if pick < 0.35:
             return super().operator_command()
         if pick < 0.6:
@@ -171,8 +195,11 @@ class SpotTraffic(SpotWishes):
             wish |= {"sell_down_ppm": some((0, 800_000)), "sell_up_ppm": some((0, 1_500_000))}
         if pick() < 0.4:
             wish |= {"execution_down_ppm": some((700_000, 850_000)), "execution_up_ppm": some((0, 1_150_000))}
-        if pick() < 0.5:
-            wish |= {"halt_ppm": some((140_000, 300_000)), "halt_window_ns": some((1, 5 * SECOND_NS))}
+        if pick() < 0.3:
+            wish |= {
+                "halt_ppm": some((140_000, 300_000, 500_000)),
+                "halt_window_ns": some((1, 5 * SECOND_NS)),
+            }
             wish |= {"halt_ns": some((1, SECOND_NS)), "auction_ns": some((1, SECOND_NS))}
         if pick() < 0.5:
             wish |= {"self_trade": some(tuple(SelfTrade))}
@@ -183,8 +210,9 @@ class SpotTraffic(SpotWishes):
         account, asset = self.random.choice(CUSTOMERS), AssetId(self.random.randint(1, 5))
         pick = self.random.random()
         if pick < 0.15:
-            group, rights = self.random.choice((0, 7, 7)), self.random.choice((63, 63, 63, 5))
-            bound = self.random.choice((0, 0, 6))
+            group = self.random.choice((0, 7, 7, 7))
+            rights = self.random.choice((63, 63, 63, 63, 63, 63, 63, 5))
+            bound = self.random.choice((0, 0, 0, 6))
             return SetAccountRules(account=account, trade_group=group, permissions=rights, orders_max=bound)
         if pick < 0.25:
             size, notional = self.random.choice(((0, 0), (0, 0), (6, 0), (0, 120_000), (8, 120_000)))
@@ -195,20 +223,20 @@ class SpotTraffic(SpotWishes):
                 notional_max_atoms=notional,
             )
         if pick < 0.37:
-            return SetFrozen(account=account, frozen=self.random.random() < 0.25)
+            return SetFrozen(account=account, frozen=self.random.random() < 0.3)
         if pick < 0.45:
-            return SetLegalHold(account=account, on=self.random.random() < 0.25)
+            return SetLegalHold(account=account, on=self.random.random() < 0.3)
         if pick < 0.57:
             return SetFeeTier(
                 tier=self.random.choice((1, 2, 2, 3, 65)),
                 instrument=self.random.choice((InstrumentId(0), self.a_market(), InstrumentId(77))),
-                maker_ppm=self.random.choice((-500, -100, 0, 300, 100_001)),
-                taker_ppm=self.random.choice((0, 500, 900, 2_000, 50_000)),
+                maker_ppm=self.random.choice((-500, -100, 0, 0, 300, 300, 300, 100_001)),
+                taker_ppm=self.random.choice((0, 500, 900, 900, 2_000, 50_000)),
             )
         if pick < 0.67:
             return SetAccountTier(account=account, tier=self.random.choice((0, 1, 2, 3, 9)))
         if pick < 0.79:
-            referrer = self.random.choice((AccountId(0), *CUSTOMERS))
+            referrer = self.random.choice((AccountId(0), *CUSTOMERS, *CUSTOMERS))
             share = self.random.choice((0, 200_000, 1_000_000))
             return SetReferrer(account=account, referrer=referrer, share_ppm=share)
         hold = HoldId(self.random.randint(1, 4))
@@ -255,12 +283,36 @@ class SpotTraffic(SpotWishes):
                     known.command = replace(known.command, size_lots=event.size_lots)
             case OrderAmended() if (event.account, int(event.order)) in self.known:
                 self.known[event.account, int(event.order)].label = event.label
+            case Traded():
+                self.seen[event.instrument, PriceSource.LAST] = event.price_ticks
+            case MarkSet():
+                self.seen[event.instrument, PriceSource.MARK] = event.mark_ticks
             case InstrumentStateChanged():
                 self.states[event.instrument] = event.after
+            case AccountFrozen() | LegalHoldSet() | AccountRulesSet():
+                self.note_stop(event)
             case VersionActivated():
                 self.version = event.version
             case _:
                 pass
+
+    def note_stop(self, event: AccountFrozen | LegalHoldSet | AccountRulesSet) -> None:
+        """Note which accounts may not act, and what would lift that."""
+        account = event.account
+        lift: AnyCommand
+        match event:
+            case AccountFrozen():
+                stops, lift = event.frozen, SetFrozen(account=account, frozen=False)
+            case LegalHoldSet():
+                stops, lift = event.on, SetLegalHold(account=account, on=False)
+            case AccountRulesSet():
+                stops = not event.permissions & Permission.TRADE
+                lift = SetAccountRules(account=account, trade_group=event.trade_group, permissions=63)
+        kind = type(event).__name__
+        if stops and account in CUSTOMERS:
+            self.stopped[kind, account] = lift
+        else:
+            self.stopped.pop((kind, account), None)
 
 
 def placed_by(command: AnyCommand) -> list[PlaceOrder]:

@@ -75,6 +75,8 @@ class SpotWishes(Traffic):
 
     tiny: bool = False
     known: dict[tuple[AccountId, int], Known] = field(default_factory=dict)
+    #: the last trades' prices and marks
+    seen: dict[tuple[InstrumentId, PriceSource], int] = field(default_factory=dict)
 
     # ---- orders
 
@@ -122,7 +124,7 @@ class SpotWishes(Traffic):
         if order.time_in_force == TimeInForce.GTC and self.random.random() < 0.3:
             order = replace(order, terms=replace(order.terms, expires_ns=max(0, self.soon())))
         if self.random.random() < 0.4:
-            mode = self.random.choice(tuple(SelfTrade))
+            mode = self.random.choice((*SelfTrade, SelfTrade.TRANSFER))
             order = replace(order, terms=replace(order.terms, self_trade=mode))
         return order
 
@@ -155,10 +157,13 @@ class SpotWishes(Traffic):
         """Wait for a price, or behind one."""
         trails = self.random.random() < 0.35
         fixed = not trails or self.random.random() < 0.5
+        kind = self.random.choice(tuple(TriggerKind))
+        source = self.random.choice((PriceSource.LAST, PriceSource.LAST, PriceSource.MARK))
+        on_rise = (kind == TriggerKind.STOP) == (order.side == Side.BUY)
         terms = OrderTerms(
-            trigger=self.random.choice(tuple(TriggerKind)),
-            trigger_source=self.random.choice((PriceSource.LAST, PriceSource.LAST, PriceSource.MARK)),
-            trigger_ticks=self.near(order.instrument) if fixed else 0,
+            trigger=kind,
+            trigger_source=source,
+            trigger_ticks=self.trigger(order.instrument, source, on_rise=on_rise) if fixed else 0,
             callback_ppm=self.random.choice((1, 50_000, 150_000, 300_000)) if trails else 0,
         )
         if self.random.random() < 0.4:
@@ -176,6 +181,14 @@ class SpotWishes(Traffic):
         if self.random.random() < 0.1 and in_force == TimeInForce.GTC and order.size_lots > 2:
             terms = replace(terms, display_lots=1)
         return replace(order, kind=OrderKind.LIMIT, time_in_force=in_force, limit_ticks=limit, terms=terms)
+
+    def trigger(self, instrument: InstrumentId, source: PriceSource, *, on_rise: bool) -> int:
+        """Return a price to wait for, mostly one that the source has not reached."""
+        price = self.seen.get((instrument, source), 0)
+        if price == 0 or self.random.random() < 0.15:
+            return self.near(instrument)
+        away = self.scale(instrument) * self.random.choice((1, 1, 2, 3))
+        return price + away if on_rise else max(0, price - away)
 
     def list_of_orders(self, account: AccountId) -> PlaceOrderList:
         """Place orders that depend on each other, mostly of a shape that can be."""
@@ -334,8 +347,10 @@ class SpotWishes(Traffic):
         if pick < 0.9:
             crowd = len([1 for owner, _ in self.known if owner == account])
             return self.cancelling(account) if crowd > 4 else self.place(account)
-        if pick < 0.97:
+        if pick < 0.95:
             return self.rarely(account)
+        if pick < 0.98:
+            return self.place(account)
         return super().customer_command(line)
 
     def rarely(self, account: AccountId) -> AnyCommand:
@@ -348,10 +363,10 @@ class SpotWishes(Traffic):
             subs = self.random.random() < 0.5
             return CancelOrders(account=account, instrument=instrument, side=side, sub_accounts=subs)
         if pick < 0.5:
-            wait_ns = self.random.choice((0, 1, SECOND_NS, 3 * SECOND_NS, 10 * SECOND_NS))
+            wait_ns = self.random.choice((0, 0, 1, 3 * SECOND_NS, 10 * SECOND_NS, 60 * SECOND_NS))
             return ArmCountdown(account=account, countdown_ns=wait_ns, instrument=instrument)
         if pick < 0.75:
-            mode = self.random.choice((None, *SelfTrade))
+            mode = self.random.choice((None, *SelfTrade, SelfTrade.TRANSFER))
             return SetSelfTrade(account=account, mode=mode)
         asset = AssetId(self.random.randint(1, 5))
         if pick < 0.83:

@@ -72,6 +72,7 @@ class Changing(Lists):
         self.check_amended(market, order, would)
         instead = {order: would}
         if other is not None and other_would is not None:
+            self.price_anew(market, other_would)
             self.check_numbers(market, other_would)
             instead[other] = other_would
         asset, _ = self.need(order)
@@ -139,8 +140,7 @@ class Changing(Lists):
             would.terms.callback_ppm,
         ):
             would.extreme = 0
-        if would.kind == OrderKind.MARKET:
-            would.price = self.protected(market, would.side, self.protected_around(market, would))
+        self.price_anew(market, would)
         self.check_numbers(market, would)
         if would.state != OrderState.PENDING:
             self.check_bands(market, would)

@@ -179,6 +179,10 @@ class Placing(Markets):
     def price_it(self, market: Market, order: Order) -> None:
         """Give an order its fee cap, and a market order its protection price."""
         order.cap_ppm = max(0, *self.rates(order.account, market))
+        self.price_anew(market, order)
+
+    def price_anew(self, market: Market, order: Order) -> None:
+        """Give a market order the protection price of this moment."""
         if order.kind == OrderKind.MARKET:
             order.price = self.protected(market, order.side, self.protected_around(market, order))
 
