@@ -1,6 +1,4 @@
-"""Rules, marks, schedules, halts, and call auctions from their beginning to the first trade after them."""
-
-from typing import Final
+"""Call auctions, from their beginning to the first trade after them."""
 
 import msgspec
 import pytest
@@ -41,23 +39,18 @@ from steelyard.core.entry import Placed
 from steelyard.core.events import (
     AnyEvent,
     AuctionEnded,
-    InstrumentRulesSet,
     InstrumentStateChanged,
-    MarkSet,
-    OrderExpired,
     OrderReplenished,
     OrdersSwept,
     StateScheduled,
     Traded,
     TradePrevented,
-    TradingHalted,
 )
 from steelyard.core.instruments import Instrument
-from steelyard.core.limits import BAND_PPM_MAX, INTEGER_MAX, PAUSE_NS_MAX, WORK_PER_ENTRY_MAX
+from steelyard.core.limits import PAUSE_NS_MAX, WORK_PER_ENTRY_MAX
 from steelyard.core.units import (
     OPERATOR,
     AccountId,
-    InstrumentId,
     InstrumentState,
     OrderId,
     Permission,
@@ -67,23 +60,6 @@ from steelyard.core.units import (
 )
 
 PRE_OPEN, POST_ONLY, OPEN, CANCEL_ONLY, HALTED, CLOSED, AUCTION = InstrumentState
-
-#: Ten per cent within sixty steps halts for twenty steps; the auction takes thirty.
-HALTS: Final = SetInstrumentRules(
-    instrument=BTC_USD,
-    halt_ppm=100_000,
-    halt_window_ns=60 * STEP_NS,
-    halt_ns=20 * STEP_NS,
-    auction_ns=30 * STEP_NS,
-)
-
-
-def tick(venue: Venue, after_ns: int = STEP_NS) -> list[AnyEvent]:
-    """Apply an entry without requests and return what fell due in it."""
-    entry = Entry(venue.exchange.state.version, venue.exchange.time_ns + after_ns, [])
-    applied = venue.exchange.apply(venue.exchange.applied_index + 1, entry)
-    venue.exchange.check_invariants()
-    return applied.due
 
 
 def instrument(venue: Venue) -> Instrument:
@@ -110,304 +86,6 @@ def trades(events: list[AnyEvent]) -> list[tuple[AccountId, AccountId, int, int]
         for event in events
         if isinstance(event, Traded)
     ]
-
-
-# Rules.
-
-
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"price_step_ticks": 0},
-        {"size_step_lots": 0},
-        {"size_min_lots": 0},
-        {"size_min_lots": INTEGER_MAX + 1},
-        {"notional_max_atoms": -1},
-        {"orders_max": -1},
-        {"buy_down_ppm": 900_000, "buy_up_ppm": 800_000},
-        {"sell_up_ppm": BAND_PPM_MAX + 1},
-        {"execution_down_ppm": -1},
-        {"halt_ppm": 1},
-        {"halt_window_ns": 1},
-        {"halt_ppm": 1, "halt_window_ns": 1, "halt_ns": 1},
-        {"halt_ppm": 1, "halt_window_ns": 1, "halt_ns": 1, "auction_ns": PAUSE_NS_MAX + 1},
-        {"halt_ppm": -1, "halt_window_ns": 1, "halt_ns": 1, "auction_ns": 1},
-    ],
-)
-def test_rules_that_make_no_sense_together_are_refused(fields: dict[str, int]) -> None:
-    rules = SetInstrumentRules(instrument=BTC_USD, **fields)  # type: ignore[arg-type]
-
-    assert refusal(complete().operate(rules)) == Reject.MALFORMED
-
-
-def test_rules_act_at_once_and_saying_nothing_takes_them_away() -> None:
-    venue = complete()
-    rules = SetInstrumentRules(instrument=BTC_USD, price_step_ticks=5)
-
-    assert venue.operate(rules).events == [InstrumentRulesSet(rules=rules)]
-    assert refusal(venue.place(ALICE, buy(1, 1, 102))) == Reject.PRICE_OFF_STEP
-    venue.accepted(SetInstrumentRules(instrument=BTC_USD))
-
-    assert instrument(venue).rules is None
-    assert isinstance(venue.place(ALICE, buy(1, 1, 102)).reply, Placed)
-
-
-def test_a_bound_of_open_orders_counts_those_that_were_there() -> None:
-    venue = complete()
-    venue.place(ALICE, buy(1, 1, 100))
-    venue.place(ALICE, buy(2, 1, 100))
-    venue.accepted(SetInstrumentRules(instrument=BTC_USD, orders_max=3))
-
-    assert isinstance(venue.place(ALICE, buy(3, 1, 100)).reply, Placed)
-    assert refusal(venue.place(ALICE, buy(4, 1, 100))) == Reject.TOO_MANY_ORDERS
-    venue.cancel(ALICE, 1)
-    assert isinstance(venue.place(ALICE, buy(4, 1, 100)).reply, Placed)
-
-
-def test_only_an_operator_sets_rules_schedules_and_auctions() -> None:
-    venue = complete()
-
-    for command in (
-        SetInstrumentRules(instrument=BTC_USD),
-        ScheduleState(instrument=BTC_USD, state=HALTED, at_ns=10**9),
-        StartAuction(instrument=BTC_USD, auction_ns=5),
-    ):
-        assert refusal(venue.ask(ALICE, command)) == Reject.NOT_PERMITTED
-        unknown = msgspec.structs.replace(command, instrument=InstrumentId(9))
-        assert refusal(venue.operate(unknown)) == Reject.UNKNOWN_INSTRUMENT
-        assert refusal(venue.ask(OPERATOR, command, not_after_ns=1)) == Reject.TOO_LATE
-
-
-# Marks.
-
-
-def fed() -> Venue:
-    """Return a market whose operator's session is used with a key that may set marks."""
-    venue = complete()
-    venue.keys[OPERATOR] = venue.create_key(OPERATOR, int(Permission.FEED | Permission.OPERATE))
-    return venue
-
-
-def test_a_mark_is_set_by_a_key_that_feeds() -> None:
-    venue = fed()
-
-    assert venue.operate(SetMark(instrument=BTC_USD, mark_ticks=100)).events == [
-        MarkSet(instrument=BTC_USD, mark_ticks=100)
-    ]
-    assert instrument(venue).mark_ticks == 100
-    assert refusal(venue.ask(ALICE, SetMark(instrument=BTC_USD, mark_ticks=1))) == Reject.NOT_PERMITTED
-    assert refusal(complete().operate(SetMark(instrument=BTC_USD, mark_ticks=1))) == Reject.NOT_PERMITTED
-
-
-@pytest.mark.parametrize(
-    ("mark_ticks", "instrument_id", "reason"),
-    [
-        (0, BTC_USD, Reject.MALFORMED),
-        (-1, BTC_USD, Reject.MALFORMED),
-        (100_001, BTC_USD, Reject.PRICE_OUT_OF_RANGE),
-        (5, InstrumentId(9), Reject.UNKNOWN_INSTRUMENT),
-    ],
-)
-def test_a_mark_that_cannot_be_is_refused(
-    mark_ticks: int, instrument_id: InstrumentId, reason: Reject
-) -> None:
-    assert refusal(fed().operate(SetMark(instrument=instrument_id, mark_ticks=mark_ticks))) == reason
-
-
-def test_a_closed_instrument_has_no_mark() -> None:
-    venue = fed()
-    venue.move(CLOSED)
-
-    assert refusal(venue.operate(SetMark(instrument=BTC_USD, mark_ticks=5))) == Reject.INSTRUMENT_STATE
-
-
-# Schedules.
-
-
-def test_a_scheduled_move_is_announced_and_made_when_its_time_comes() -> None:
-    venue = complete()
-    at_ns = venue.exchange.time_ns + 10 * STEP_NS
-
-    outcome = venue.operate(ScheduleState(instrument=BTC_USD, state=CANCEL_ONLY, at_ns=at_ns))
-
-    assert outcome.events == [StateScheduled(instrument=BTC_USD, state=CANCEL_ONLY, at_ns=at_ns)]
-    assert venue.exchange.next_due_ns() == at_ns
-    assert tick(venue, 9 * STEP_NS - 1) == []
-    assert tick(venue, 1) == [InstrumentStateChanged(instrument=BTC_USD, before=OPEN, after=CANCEL_ONLY)]
-    assert tick(venue, 100 * STEP_NS) == []
-
-
-def test_the_next_schedule_replaces_the_last_one() -> None:
-    venue = complete()
-    now_ns = venue.exchange.time_ns
-    venue.accepted(ScheduleState(instrument=BTC_USD, state=CANCEL_ONLY, at_ns=now_ns + 10 * STEP_NS))
-    venue.accepted(ScheduleState(instrument=BTC_USD, state=HALTED, at_ns=now_ns + 20 * STEP_NS))
-
-    assert tick(venue, 15 * STEP_NS) == []
-    assert tick(venue, 15 * STEP_NS) == [
-        InstrumentStateChanged(instrument=BTC_USD, before=OPEN, after=HALTED)
-    ]
-
-
-def test_a_schedule_can_be_taken_back() -> None:
-    venue = complete()
-    at_ns = venue.exchange.time_ns + 10 * STEP_NS
-    venue.accepted(ScheduleState(instrument=BTC_USD, state=CANCEL_ONLY, at_ns=at_ns))
-
-    outcome = venue.operate(ScheduleState(instrument=BTC_USD, state=CANCEL_ONLY, at_ns=0))
-
-    assert outcome.events == [StateScheduled(instrument=BTC_USD, state=CANCEL_ONLY, at_ns=0)]
-    assert tick(venue, 100 * STEP_NS) == []
-
-
-def test_a_move_that_is_not_allowed_any_more_is_dropped() -> None:
-    venue = complete()
-    at_ns = venue.exchange.time_ns + 10 * STEP_NS
-    venue.accepted(ScheduleState(instrument=BTC_USD, state=CANCEL_ONLY, at_ns=at_ns))
-    venue.move(CLOSED)
-
-    assert tick(venue, 100 * STEP_NS) == [StateScheduled(instrument=BTC_USD, state=CANCEL_ONLY, at_ns=0)]
-    assert instrument(venue).state == CLOSED
-
-
-@pytest.mark.parametrize(
-    ("to", "at_ns", "reason"),
-    [
-        (PRE_OPEN, 10**9, Reject.STATE_MOVE),
-        (OPEN, 10**9, Reject.STATE_MOVE),
-        (AUCTION, 10**9, Reject.STATE_MOVE),
-        (HALTED, 1, Reject.EXPIRY_IN_PAST),
-        (HALTED, -1, Reject.MALFORMED),
-        (HALTED, INTEGER_MAX + 1, Reject.MALFORMED),
-    ],
-)
-def test_a_schedule_that_cannot_be_is_refused(to: InstrumentState, at_ns: int, reason: Reject) -> None:
-    assert refusal(complete().operate(ScheduleState(instrument=BTC_USD, state=to, at_ns=at_ns))) == reason
-
-
-# Closing.
-
-
-def test_closing_expires_every_order_and_says_why() -> None:
-    venue = complete()
-    venue.place(ALICE, buy(1, 1, 100))
-    venue.place(BOB, sell(1, 1, 110))
-
-    events = venue.operate(SetInstrumentState(instrument=BTC_USD, state=CLOSED)).events
-
-    assert kinds(events) == ["InstrumentStateChanged", "OrderExpired", "OrderExpired"]
-    assert [event.reason for event in events if isinstance(event, OrderExpired)] == [
-        Reject.INSTRUMENT_CLOSED
-    ] * 2
-
-
-# Halts.
-
-
-def halting() -> Venue:
-    """Return a market with a last price of 100 in a running window, and asks at 105, 110, 111."""
-    venue = complete()
-    venue.place(ALICE, sell(1, 1, 100))
-    venue.place(BOB, buy(1, 1, 100))
-    venue.accepted(HALTS)
-    for order, price_ticks in ((2, 105), (3, 110), (4, 111)):
-        venue.place(ALICE, sell(order, 1, price_ticks))
-    return venue
-
-
-def test_a_taker_that_would_trade_beyond_the_band_halts_the_instrument() -> None:
-    venue = halting()
-
-    outcome = venue.place(BOB, buy(2, 5, 120))
-
-    until_ns = venue.exchange.time_ns + 20 * STEP_NS
-    assert [price_ticks for *_, price_ticks, _ in trades(outcome.events)] == [105, 110]
-    assert outcome.events[-4:] == [
-        OrderExpired(
-            account=BOB,
-            instrument=BTC_USD,
-            order=OrderId(2),
-            number=outcome.events[0].number,  # type: ignore[union-attr]
-            open_lots=3,
-            reason=Reject.VOLATILITY_HALT,
-        ),
-        TradingHalted(instrument=BTC_USD, anchor_ticks=100, price_ticks=111, until_ns=until_ns),
-        InstrumentStateChanged(instrument=BTC_USD, before=OPEN, after=HALTED),
-        StateScheduled(instrument=BTC_USD, state=AUCTION, at_ns=until_ns),
-    ]
-    assert refusal(venue.place(BOB, buy(3, 1, 100))) == Reject.INSTRUMENT_STATE
-
-
-def test_a_halt_is_followed_by_an_auction_and_by_trading() -> None:
-    venue = halting()
-    venue.place(BOB, buy(2, 5, 120))
-
-    called = tick(venue, 20 * STEP_NS)
-    until_ns = venue.exchange.time_ns + 30 * STEP_NS
-    assert called == [
-        InstrumentStateChanged(instrument=BTC_USD, before=HALTED, after=AUCTION),
-        StateScheduled(instrument=BTC_USD, state=OPEN, at_ns=until_ns),
-    ]
-    venue.place(BOB, buy(3, 1, 120))
-    ended = tick(venue, 30 * STEP_NS)
-    assert ended[0] == AuctionEnded(instrument=BTC_USD, price_ticks=111, volume_lots=1, imbalance_lots=0)
-    assert instrument(venue).state == OPEN
-
-    # The window after it is anchored at the auction's price.
-    venue.place(ALICE, sell(9, 1, 122))
-    venue.place(BOB, buy(4, 1, 122))
-    assert venue.exchange.state.markets.instruments[BTC_USD].state == OPEN
-    venue.place(ALICE, sell(10, 1, 123))
-    venue.place(BOB, buy(5, 1, 123))
-    assert instrument(venue).state == HALTED
-
-
-def test_the_anchor_stands_until_its_window_has_passed() -> None:
-    venue = halting()
-    venue.place(BOB, buy(2, 2, 110))
-    assert instrument(venue).anchor_ticks == 100
-
-    tick(venue, 58 * STEP_NS)
-    venue.place(BOB, buy(3, 1, 111))
-    assert instrument(venue).state == HALTED
-    again = halting()
-    again.place(BOB, buy(2, 2, 110))
-    tick(again, 59 * STEP_NS)
-    again.place(BOB, buy(3, 1, 111))
-
-    assert instrument(again).state == OPEN
-    assert instrument(again).anchor_ticks == 110
-
-
-def test_setting_rules_ends_the_window() -> None:
-    venue = halting()
-    venue.place(BOB, buy(2, 2, 110))
-    venue.accepted(HALTS)
-
-    venue.place(BOB, buy(3, 1, 111))
-
-    assert instrument(venue).state == OPEN
-    assert instrument(venue).anchor_ticks == 110
-
-
-def test_an_order_that_meets_nobody_begins_no_window() -> None:
-    venue = halting()
-
-    venue.place(BOB, buy(2, 1, 104))
-
-    assert instrument(venue).anchor_ticks == 0
-
-
-def test_a_halt_whose_rules_were_taken_away_waits_for_the_operator() -> None:
-    venue = halting()
-    venue.place(BOB, buy(2, 5, 120))
-    venue.accepted(SetInstrumentRules(instrument=BTC_USD))
-
-    assert tick(venue, 20 * STEP_NS) == [StateScheduled(instrument=BTC_USD, state=AUCTION, at_ns=0)]
-    assert instrument(venue).state == HALTED
-
-
-# Auctions.
 
 
 def test_an_auction_collects_orders_and_nothing_trades() -> None:
@@ -457,7 +135,7 @@ def test_everybody_trades_at_one_price_best_price_and_oldest_first() -> None:
     venue.place(BOB, sell(2, 4, 102))
     venue.place(CAROL, sell(2, 9, 109))
 
-    events = tick(venue, 100 * STEP_NS)
+    events = venue.tick(100 * STEP_NS)
 
     # Six lots are wanted at 102 to 104, seven offered: no reference, so the lowest price.
     assert events[0] == AuctionEnded(instrument=BTC_USD, price_ticks=102, volume_lots=6, imbalance_lots=-1)
@@ -476,7 +154,7 @@ def test_the_reference_decides_between_equal_prices() -> None:
     venue.place(ALICE, buy(1, 4, 105))
     venue.place(BOB, sell(1, 4, 101))
 
-    assert trades(tick(venue, 10 * STEP_NS)) == [(ALICE, BOB, 105, 4)]
+    assert trades(venue.tick(10 * STEP_NS)) == [(ALICE, BOB, 105, 4)]
 
 
 def test_an_auction_that_nothing_crosses_opens_at_once() -> None:
@@ -484,7 +162,7 @@ def test_an_auction_that_nothing_crosses_opens_at_once() -> None:
     venue.place(ALICE, buy(1, 4, 100))
     venue.place(BOB, sell(1, 4, 101))
 
-    assert tick(venue, 100 * STEP_NS) == [
+    assert venue.tick(100 * STEP_NS) == [
         AuctionEnded(instrument=BTC_USD, price_ticks=0, volume_lots=0, imbalance_lots=0),
         InstrumentStateChanged(instrument=BTC_USD, before=AUCTION, after=OPEN),
     ]
@@ -503,12 +181,12 @@ def crowded(pairs: int) -> Venue:
 def test_a_long_auction_goes_on_with_the_next_entries() -> None:
     venue = crowded(WORK_PER_ENTRY_MAX + 5)
 
-    first = tick(venue, 10**6 * STEP_NS)
+    first = venue.tick(10**6 * STEP_NS)
 
     assert len(trades(first)) == WORK_PER_ENTRY_MAX
     assert venue.exchange.next_due_ns() == venue.exchange.time_ns
     assert instrument(venue).state == AUCTION
-    second = tick(venue)
+    second = venue.tick()
     assert len(trades(second)) == 5
     assert second[-1] == InstrumentStateChanged(instrument=BTC_USD, before=AUCTION, after=OPEN)
     assert venue.exchange.next_due_ns() is None
@@ -517,7 +195,7 @@ def test_a_long_auction_goes_on_with_the_next_entries() -> None:
 def test_between_its_trades_an_auction_keeps_its_orders() -> None:
     pairs = 2 * WORK_PER_ENTRY_MAX + 5
     venue = crowded(pairs)
-    tick(venue, 10**6 * STEP_NS)
+    venue.tick(10**6 * STEP_NS)
     asked = venue.last_request(ALICE) + 1
 
     cancelled, placed, swept, closed = venue.send(
@@ -534,13 +212,13 @@ def test_between_its_trades_an_auction_keeps_its_orders() -> None:
         Reject.STATE_MOVE,
     ]
     assert swept.events == [OrdersSwept(account=ALICE, count=0)]
-    assert kinds(tick(venue))[-1] == "InstrumentStateChanged"
+    assert kinds(venue.tick())[-1] == "InstrumentStateChanged"
     assert not venue.exchange.state.accounts[ALICE].orders
 
 
 def test_a_restored_member_goes_on_with_the_same_trades() -> None:
     venue = crowded(WORK_PER_ENTRY_MAX + 5)
-    tick(venue, 10**6 * STEP_NS)
+    venue.tick(10**6 * STEP_NS)
     restored = snapshot.load(snapshot.dump(venue.exchange))
     restored.check_invariants()
 
@@ -555,9 +233,9 @@ def test_a_countdown_acts_between_the_trades_of_an_auction() -> None:
     venue = crowded(WORK_PER_ENTRY_MAX + 5)
     venue.ask(ALICE, ArmCountdown(account=ALICE, countdown_ns=10**6 * STEP_NS))
     venue.accepted(ScheduleState(instrument=BTC_USD, state=OPEN, at_ns=venue.exchange.time_ns + 2 * STEP_NS))
-    tick(venue)
+    venue.tick()
 
-    events = tick(venue, 10**6 * STEP_NS)
+    events = venue.tick(10**6 * STEP_NS)
 
     assert kinds(events) == ["CountdownFired", *["OrderExpired"] * 5, "InstrumentStateChanged"]
     assert len(venue.exchange.state.accounts[BOB].orders) == 5
@@ -569,8 +247,8 @@ def test_an_operator_may_move_the_end_of_an_auction() -> None:
 
     venue.accepted(ScheduleState(instrument=BTC_USD, state=OPEN, at_ns=at_ns))
 
-    assert kinds(tick(venue, 10 * STEP_NS)) == ["AuctionEnded", "InstrumentStateChanged"]
-    assert tick(venue, 10**7 * STEP_NS) == []
+    assert kinds(venue.tick(10 * STEP_NS)) == ["AuctionEnded", "InstrumentStateChanged"]
+    assert venue.tick(10**7 * STEP_NS) == []
 
 
 def test_a_crossed_book_is_opened_only_by_an_auction() -> None:
@@ -582,7 +260,7 @@ def test_a_crossed_book_is_opened_only_by_an_auction() -> None:
 
     assert refusal(venue.operate(post_only)) == Reject.STATE_MOVE
     venue.accepted(StartAuction(instrument=BTC_USD, auction_ns=STEP_NS))
-    assert trades(tick(venue)) == [(ALICE, BOB, 100, 1)]
+    assert trades(venue.tick()) == [(ALICE, BOB, 100, 1)]
     assert instrument(venue).state == OPEN
 
 
@@ -590,7 +268,7 @@ def test_an_auction_that_was_broken_off_does_not_open_when_its_time_comes() -> N
     venue = in_auction(10 * STEP_NS)
     venue.move(CANCEL_ONLY)
 
-    assert tick(venue, 10 * STEP_NS) == [StateScheduled(instrument=BTC_USD, state=OPEN, at_ns=0)]
+    assert venue.tick(10 * STEP_NS) == [StateScheduled(instrument=BTC_USD, state=OPEN, at_ns=0)]
     assert instrument(venue).state == CANCEL_ONLY
 
 
@@ -600,7 +278,7 @@ def test_hidden_lots_count_for_the_price_and_each_slice_queues_anew() -> None:
     venue.place(CAROL, buy(1, 2, 100))
     venue.place(BOB, sell(1, 7, 100))
 
-    events = tick(venue, 100 * STEP_NS)
+    events = venue.tick(100 * STEP_NS)
 
     assert events[0] == AuctionEnded(instrument=BTC_USD, price_ticks=100, volume_lots=7, imbalance_lots=1)
     assert trades(events) == [
@@ -621,7 +299,7 @@ def test_an_order_whose_time_has_come_is_not_counted_and_expires_when_it_is_reac
     venue.place(CAROL, buy(1, 2, 103))
     venue.place(BOB, sell(1, 7, 100))
 
-    events = tick(venue, 100 * STEP_NS)
+    events = venue.tick(100 * STEP_NS)
 
     assert kinds(events)[:3] == ["AuctionEnded", "OrderExpired", "Traded"]
     assert events[0] == AuctionEnded(instrument=BTC_USD, price_ticks=100, volume_lots=2, imbalance_lots=-5)
@@ -637,7 +315,7 @@ def test_one_house_does_not_trade_with_itself_in_an_auction() -> None:
     venue.place(BOB, sell(1, 5, 100))
     venue.place(CAROL, buy(1, 1, 101))
 
-    events = tick(venue, 100 * STEP_NS)
+    events = venue.tick(100 * STEP_NS)
 
     prevented = [event for event in events if isinstance(event, TradePrevented)]
     assert [(event.maker, event.taker, event.maker_lots, event.taker_lots) for event in prevented] == [
@@ -656,7 +334,7 @@ def test_a_book_that_prevention_leaves_crossed_has_another_price() -> None:
     venue.place(CAROL, buy(1, 1, 105))
     venue.place(BOB, sell(2, 1, 104))
 
-    events = tick(venue, 100 * STEP_NS)
+    events = venue.tick(100 * STEP_NS)
 
     assert [event for event in events if isinstance(event, AuctionEnded)] == [
         AuctionEnded(instrument=BTC_USD, price_ticks=109, volume_lots=10, imbalance_lots=-1),
@@ -695,9 +373,9 @@ def test_whatever_is_collected_trades_within_its_limits_and_leaves_an_uncrossed_
         limits[account, OrderId(name)] = side, price_ticks
 
     venue.accepted(ScheduleState(instrument=BTC_USD, state=OPEN, at_ns=venue.exchange.time_ns + 2 * STEP_NS))
-    events = tick(venue)
+    events = venue.tick()
     while instrument(venue).state == AUCTION:
-        events += tick(venue)
+        events += venue.tick()
 
     assert not instrument(venue).book.is_crossed()
     price_ticks = 0

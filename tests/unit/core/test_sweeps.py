@@ -31,7 +31,6 @@ from steelyard.core.commands import (
 )
 from steelyard.core.entry import Accepted, AppliedWithDue, Outcome, Swept
 from steelyard.core.events import (
-    AnyEvent,
     CountdownArmed,
     CountdownFired,
     OrderCancelled,
@@ -43,14 +42,6 @@ from steelyard.core.units import AccountId, InstrumentId, InstrumentState, KeyId
 
 ETH_USD: Final = InstrumentId(2)
 SUB: Final = AccountId(2000)
-
-
-def tick(venue: Venue, after_ns: int = STEP_NS) -> list[AnyEvent]:
-    """Apply an entry without requests and return what fell due in it."""
-    entry = Entry(venue.exchange.state.version, venue.exchange.time_ns + after_ns, [])
-    applied = venue.exchange.apply(venue.exchange.applied_index + 1, entry)
-    venue.exchange.check_invariants()
-    return applied.due
 
 
 def without_session(venue: Venue, account: AccountId, command: AnyCommand) -> Outcome:
@@ -195,8 +186,8 @@ def test_a_countdown_fires_when_its_time_has_come_and_then_no_more() -> None:
 
     assert armed.events == [CountdownArmed(account=ALICE, instrument=InstrumentId(0), due_ns=due_ns)]
     assert venue.exchange.next_due_ns() == due_ns
-    assert tick(venue, 2 * STEP_NS - 1) == []
-    happened = tick(venue, 1)
+    assert venue.tick(2 * STEP_NS - 1) == []
+    happened = venue.tick(1)
     assert happened[0] == CountdownFired(account=ALICE, instrument=InstrumentId(0))
     assert [(event.number, event.reason) for event in happened[1:] if isinstance(event, OrderExpired)] == [
         (number, Reject.COUNTDOWN) for number in (1, 2, 3)
@@ -204,7 +195,7 @@ def test_a_countdown_fires_when_its_time_has_come_and_then_no_more() -> None:
     assert resting(venue) == []
     assert resting(venue, BOB) == [1]
     assert venue.exchange.next_due_ns() is None
-    assert tick(venue, COUNTDOWN_NS_MAX) == []
+    assert venue.tick(COUNTDOWN_NS_MAX) == []
 
 
 def test_a_countdown_fires_before_the_commands_of_its_entry() -> None:
@@ -227,7 +218,7 @@ def test_a_countdown_of_one_instrument_leaves_the_others_alone() -> None:
     venue = two_markets()
     venue.ask(ALICE, ArmCountdown(account=ALICE, countdown_ns=STEP_NS, instrument=BTC_USD))
 
-    tick(venue)
+    venue.tick()
 
     assert resting(venue) == [3]
 
@@ -243,7 +234,7 @@ def test_arming_again_moves_the_time_and_zero_disarms() -> None:
     disarmed = venue.ask(ALICE, ArmCountdown(account=ALICE, countdown_ns=0))
 
     assert disarmed.events == [CountdownArmed(account=ALICE, instrument=InstrumentId(0), due_ns=0)]
-    assert tick(venue, 100 * STEP_NS) == []
+    assert venue.tick(100 * STEP_NS) == []
     assert resting(venue) == [1, 2, 3]
 
 
@@ -252,8 +243,8 @@ def test_arming_a_shorter_one_fires_earlier() -> None:
     venue.ask(ALICE, ArmCountdown(account=ALICE, countdown_ns=50 * STEP_NS))
     venue.ask(ALICE, ArmCountdown(account=ALICE, countdown_ns=5 * STEP_NS))
 
-    assert tick(venue, 5 * STEP_NS) != []
-    assert tick(venue, 50 * STEP_NS) == []
+    assert venue.tick(5 * STEP_NS) != []
+    assert venue.tick(50 * STEP_NS) == []
 
 
 def test_a_restored_member_fires_the_same_countdown() -> None:
