@@ -9,7 +9,6 @@ from tests.helpers.replicas import BTC_USD, Link, Replicas, Trader, request
 
 from steelyard.core.commands import (
     NO_TERMS,
-    ActivateVersion,
     AnyCommand,
     ArmCountdown,
     CreateApiKey,
@@ -77,7 +76,6 @@ class Scene:
         self.group = group
         trader = Trader(group)
         setup: list[AnyCommand] = [
-            ActivateVersion(version=2),
             OpenAccount(account=BOB),
             Deposit(account=BOB, asset=AssetId(1), amount_atoms=10**12),
             Deposit(account=BOB, asset=AssetId(2), amount_atoms=10**12),

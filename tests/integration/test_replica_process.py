@@ -240,7 +240,7 @@ def test_what_cannot_be_decoded_is_refused_and_the_group_goes_on(group: Replicas
     assert done.refs == [7, 8, 9, 10]
     replies = [msgspec.msgpack.decode(reply, type=AnyReply) for reply in done.replies]
     assert all(isinstance(reply, Refused) and reply.reason is Reject.MALFORMED for reply in replies)
-    link.send(Submit([11], [msgspec.Raw(b"\xc5\x10\x00" + bytes(4096))]))
+    link.send(Submit([11], [msgspec.Raw(b"\xc5\x44\x00" + bytes(0x4400))]))
     assert link.receive_answer() == Failed([11], FailureReason.MALFORMED)
     ((_, founded),) = link.submit([request(FoundGroup(group="mine", operator_public_key=bytes(32)))])
     assert getattr(founded, "reason", None) is Reject.ALREADY_FOUNDED
@@ -446,19 +446,21 @@ def test_a_leader_that_is_told_to_stop_hands_over_and_leaves_nothing_behind(grou
     group.stop()
 
 
-NEXT_BUILD = """
+FIRST_BUILD = """
 from steelyard.core import versions
 from steelyard.replication.__main__ import main
-versions.KNOWN_MAX = 2
+versions.KNOWN_MAX = 1
 main()
 """
 
 
 def test_a_version_is_activated_once_all_know_it_and_an_old_build_stops_before_it(tmp_path: Path) -> None:
-    with Replicas(tmp_path / "group") as group:
+    group = Replicas(tmp_path / "group")
+    old_program, new_program = ["-c", FIRST_BUILD], group.program
+    group.program = old_program
+    with group:
         trader = Trader(group)
         activate = request(ActivateVersion(version=2), 10, trader.operator)
-        old_program, new_program = group.program, ["-c", NEXT_BUILD]
         for member in (1, 2, 3):
             # Two new builds and an old one: nobody may activate what one member does not know.
             leader = group.leader()

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from steelyard.core import Applied, Outcome, queries, versions, wire
-from steelyard.core.commands import FoundGroup
+from steelyard.core.commands import FoundGroupAt
 from steelyard.core.entry import Request
 from steelyard.core.rejects import Reject
 from steelyard.core.units import KeyId, SessionId
@@ -31,7 +31,7 @@ from steelyard.replication.engine import build_group
 from steelyard.replication.errors import EX_INVARIANT, EX_REFUSED, StartRefused, fail_stop
 from steelyard.replication.feed import Feed, private_events
 from steelyard.replication.files import Files, FolderFiles
-from steelyard.replication.front import Answer, Attach, FailureReason, Read, State
+from steelyard.replication.front import Answer, Attach, FailureReason, Follow, Read, State
 from steelyard.replication.front_port import FrontPort
 from steelyard.replication.gateway import Front, FrontService, Gateway
 from steelyard.replication.group import FdRegistry, GroupSettings, MemberId
@@ -262,6 +262,8 @@ class Replica:
             self._retention.applied(len(body))
             self._feed.append(index, encoded)
             for gateway in self._front.gateways:
+                if gateway.follows:
+                    gateway.applied(encoded)
                 if gateway.accounts:
                     events = private_events(applied, gateway.accounts)
                     if events:
@@ -296,7 +298,7 @@ class Replica:
         self._sequencer.restored(self._exchange)
         self._retention.restored(header.index, len(found.state))
         for gateway in list(self._front.gateways):
-            if gateway.accounts:
+            if gateway.accounts or gateway.follows:
                 gateway.close("a snapshot took the place of the state, with events in between")
         _log.warning("installed the snapshot of index %d", header.index)
         if not gc.isenabled():
@@ -332,6 +334,15 @@ class Replica:
             gateway.happened(index, time_ns, events)
         gateway.accounts |= accounts
 
+    def follow(self, gateway: Gateway, follow: Follow) -> None:
+        """Send the held entries above ``after_index``, and from now on all."""
+        after = follow.after_index or self._group.applied_index
+        gateway.attached(follow.ref, max(after, self._feed.complete_after))
+        gateway.follows = True
+        for _, encoded in self._feed.entries(after):
+            if gateway.follows:
+                gateway.applied(encoded)
+
     def _answer(self, gateway: Gateway, read: Read) -> None:
         got = queries.answer(self._exchange.state, KeyId(read.key), read.query)
         index = self._group.applied_index
@@ -355,7 +366,7 @@ class Replica:
             return
         self._founding = True
         key = bytes.fromhex(self._config.operator_public_key)
-        command = FoundGroup(group=self._config.group, operator_public_key=key)
+        command = FoundGroupAt(group=self._config.group, operator_public_key=key, version=versions.KNOWN_MAX)
         request = msgspec.Raw(wire.encode_request(Request(SessionId(0), 0, 0, KeyId(0), 0, 0, command)))
         self._sequencer.submit(Part(self, [0], [request], len(request)))
 

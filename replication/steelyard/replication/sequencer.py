@@ -16,7 +16,8 @@ from steelyard.replication.group import ENTRY_BYTES_MAX, Failure, Group
 from steelyard.replication.proposals import Part, complete, fail
 
 #: The longest command is a batch of ``BATCH_MAX`` orders; with all their numbers at their longest, terms and
-#: labels included, it takes 14 kB.
+#: labels included, it takes 14 kB.  However deep a request nests, decoding it goes no deeper than our types:
+#: a wrong item is refused where it stands, whatever stack a replica has left.
 REQUEST_BYTES_MAX: Final = 16 << 10
 ENTRY_REQUESTS_MAX: Final = 4_000
 #: What is left of an entry's bytes for its version, its time and the length of its list.
@@ -32,7 +33,9 @@ TICK_S: Final = 1.0
 STORAGE_LOW: Final = 0.90
 STORAGE_FULL: Final = 0.97
 
-#: How a request that activates a version ends: ``[tag, version]``, in any encoding of the two integers.
+#: A request that activates a version is no longer than this, in any encoding of its nine integers.
+_ACTIVATION_BYTES_MAX: Final = 96
+#: How it ends: ``[tag, version]``, in any encoding of the two.
 _may_activate: Final = re.compile(
     rb".*(?:\x92|\xdc\x00\x02|\xdd\x00{3}\x02)"
     rb"(?:\x07|[\xcc\xd0]\x07|[\xcd\xd1]\x00\x07|[\xce\xd2]\x00{3}\x07|[\xcf\xd3]\x00{7}\x07)"
@@ -69,7 +72,7 @@ class Sequencer:
             return
         if max(map(len, part.requests), default=0) > REQUEST_BYTES_MAX:
             part = _sift(part, _too_long)
-        if any(map(_may_activate, part.requests)):
+        if any(len(each) <= _ACTIVATION_BYTES_MAX and _may_activate(each) for each in part.requests):
             part = _sift(part, self._activates_too_much)
         if self.storage_used >= STORAGE_LOW:
             full = self.storage_used >= STORAGE_FULL

@@ -53,6 +53,28 @@ def test_what_was_due_comes_back_from_its_bytes() -> None:
     assert wire.encode_applied(applied) == body
 
 
+DEEP = msgspec.Raw(b"\x91" * 15_000 + b"\xc0")
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        DEEP,
+        [DEEP, 2, 1, 1, 5, 0, [7, 2]],
+        [1, 2, 1, 1, 5, 0, DEEP],
+        [1, 2, 1, 1, 5, 0, [31, 1000, 7], DEEP],
+        [1, 2, 1, 1, 5, 0, [31, 1000, 7, 0, "", DEEP]],
+        [1, 2, 1, 1, 5, 0, [32, 1000, 1, 1, 1, 1, 1, 1, 1, False, "", DEEP]],
+        [1, 2, 1, 1, 5, 0, [36, 1000, 1, DEEP]],
+        [1, 2, 1, 1, 5, 0, [36, 1000, 1, [[99, DEEP]]]],
+    ],
+)
+def test_decoding_goes_no_deeper_than_our_types(request_: object) -> None:
+    with pytest.raises(msgspec.DecodeError):
+        wire.decode_request(encode(request_))
+    assert wire.decode_entry(entry_of(encode(request_))).requests == [wire.UNREADABLE]
+
+
 UNREADABLE = [
     encode(None),
     encode(7),
