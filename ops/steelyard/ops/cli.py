@@ -14,7 +14,9 @@ import msgspec
 import uvloop
 from rich.console import RenderableType
 
+from steelyard.client import ReadMode
 from steelyard.client.errors import SteelyardError
+from steelyard.client.wire import NUMBER_MAX
 from steelyard.ops import running
 from steelyard.ops.errors import OpsError
 from steelyard.ops.results import write_results
@@ -134,6 +136,74 @@ def status(directory: Path, as_json: bool) -> None:
     """Show leader, term, indexes, digests and orders per second; exit status 1 unless a leader is ready."""
     if not running.show_status(Terminal(as_json=as_json), directory):
         raise SystemExit(EXIT_FAILED)
+
+
+class Freshness(click.ParamType[tuple[ReadMode, int]]):
+    """``linearizable``, ``stale``, or ``at-least:INDEX``."""
+
+    name = "freshness"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - as click has it
+        """Return the mode and the index."""
+        mode, _, index = str(value).partition(":")
+        if mode == "at-least" and index.isascii() and index.isdigit() and int(index) <= NUMBER_MAX:
+            return ReadMode.AT_LEAST, int(index)
+        if value in ("linearizable", "stale"):
+            return ReadMode[value.upper()], 0
+        self.fail(f"{value!r} is neither linearizable, nor stale, nor at-least:INDEX.", param, ctx)
+        raise AssertionError("fail returns to nobody")
+
+
+def question(command: Command) -> Command:
+    """Add ``--node`` and ``--read`` to a command that asks the group something."""
+    node = click.option(
+        "--node",
+        type=click.IntRange(1, 3),
+        help="Ask this node alone, leader or not; otherwise the leader, or for less fresh answers any.",
+    )
+    read = click.option(
+        "--read",
+        "freshness",
+        type=Freshness(),
+        default="linearizable",
+        show_default=True,
+        help="How fresh: linearizable, at-least:INDEX, or stale (what the node has, at once).",
+    )
+    return node(read(command))
+
+
+@cli.command()
+@click.argument("symbol")
+@click.option("--depth", default=10, show_default=True, type=click.IntRange(1, 1000), help="Levels a side.")
+@question
+@data_directory
+@as_json
+def book(
+    symbol: str, depth: int, node: int | None, freshness: tuple[ReadMode, int], directory: Path, as_json: bool
+) -> None:
+    """Show the best levels of an instrument's book, such as BTC-USDT."""
+    from steelyard.ops import asking
+    from steelyard.ops.cluster import LocalGroup
+
+    asked = asking.Question(*freshness, node)
+    found = _run(asking.book(LocalGroup.open(directory), symbol, depth, asked))
+    Terminal(as_json=as_json).finish(found, asking.book_table(found))
+
+
+@cli.command()
+@click.argument("key", default="alice")
+@question
+@data_directory
+@as_json
+def balances(
+    key: str, node: int | None, freshness: tuple[ReadMode, int], directory: Path, as_json: bool
+) -> None:
+    """Show what the account of KEY owns, one of the keys in the group's folder; "alice" if none is named."""
+    from steelyard.ops import asking
+    from steelyard.ops.cluster import LocalGroup
+
+    found = _run(asking.balances(LocalGroup.open(directory), key, asking.Question(*freshness, node)))
+    Terminal(as_json=as_json).finish(found, asking.balances_table(found))
 
 
 @cli.command()

@@ -7,6 +7,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from steelyard.client import ReadMode
 from steelyard.ops import cli
 from steelyard.ops.errors import GroupError
 from steelyard.ops.terminal import Terminal, facts
@@ -23,6 +24,8 @@ COMMANDS = [
     ["drill", "all"],
     ["sim"],
     ["replace"],
+    ["book"],
+    ["balances"],
     ["bench"],
     ["bench", "core"],
     ["bench", "e2e"],
@@ -153,3 +156,24 @@ def test_a_fault_of_ours_shows_where_it_happened(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(cli.cli.commands["down"], "callback", fail)
     with pytest.raises(ExceptionGroup):
         cli.main()
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("linearizable", (ReadMode.LINEARIZABLE, 0)),
+        ("stale", (ReadMode.STALE, 0)),
+        ("at-least:0", (ReadMode.AT_LEAST, 0)),
+        ("at-least:17", (ReadMode.AT_LEAST, 17)),
+    ],
+)
+def test_how_fresh_an_answer_must_be_is_one_word(text: str, meant: tuple[ReadMode, int]) -> None:
+    assert cli.Freshness().convert(text, None, None) == meant
+
+
+@pytest.mark.parametrize(
+    "text", ["", "fresh", "STALE", "stale:1", "at-least", "at-least:", "at-least:-1", "at-least:9" + 18 * "0"]
+)
+def test_any_other_word_for_how_fresh_is_wrong_usage(text: str) -> None:
+    with pytest.raises(click.BadParameter):
+        cli.Freshness().convert(text, None, None)
