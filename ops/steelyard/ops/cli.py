@@ -15,14 +15,12 @@ import uvloop
 from rich.console import RenderableType
 
 from steelyard.client import ReadMode
-from steelyard.client.errors import SteelyardError
 from steelyard.client.wire import NUMBER_MAX
 from steelyard.ops import running
-from steelyard.ops.errors import OpsError
+from steelyard.ops.errors import EXPECTED
 from steelyard.ops.results import write_results
 from steelyard.ops.terminal import Terminal
 from steelyard.replication.config import Profile
-from steelyard.replication.errors import ReplicationError
 
 if TYPE_CHECKING:
     from steelyard.ops.drills.stage import Drill
@@ -30,8 +28,6 @@ if TYPE_CHECKING:
 EXIT_FAILED: Final = 1
 EXIT_INTERRUPTED: Final = 130
 EXIT_TERMINATED: Final = 143
-#: Failures that are told in one sentence; anything else is a fault of ours and shows where it happened.
-EXPECTED: Final = (OpsError, SteelyardError, ReplicationError, OSError)
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

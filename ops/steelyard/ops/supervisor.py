@@ -17,7 +17,7 @@ from steelyard.ops.wishes import read_wish, write_wish
 from steelyard.replication.errors import EX_DISK, ReplicationError
 
 LOOK_S: Final = 0.2
-#: A node that stops more often than this within the window stays down.
+#: A node that stops so often within the window stays down, until somebody starts the group again.
 STOPS_MAX: Final = 3
 WINDOW_S: Final = 600.0
 FIRST_DELAY_S: Final = 1.0
@@ -47,7 +47,10 @@ class Restarts:
         while self._stops_s[0] <= now_s - WINDOW_S:
             self._stops_s.popleft()
         if len(self._stops_s) >= STOPS_MAX:
-            return now_s, f"{len(self._stops_s)} stops in ten minutes, the last with exit code {code}"
+            return now_s, (
+                f"{len(self._stops_s)} stops in ten minutes, the last with exit code {code}; "
+                "'steelyard down' and 'up' start it again"
+            )
         return now_s + min(DELAY_MAX_S, FIRST_DELAY_S * 2 ** (len(self._stops_s) - 1)), ""
 
 
@@ -105,12 +108,12 @@ class Supervisor:
     def _stopped(self, member: int, part: Part, process: Process, now_s: float) -> str:
         node = self.group.run.nodes[member]
         code = self.group.exit_code(process)
-        node.stops += 1
         others = [other for other in PARTS if (member, other) in self._due_s]
-        if others:
+        if others and code != EX_DISK:
             # Both processes of a node that was killed stop together: one stop, one delay.
             self._due_s[member, part] = self._due_s[member, others[0]]
         else:
+            node.stops += 1
             self._due_s[member, part], node.down_reason = self._restarts[member].stopped(now_s, code)
         said = f": {self.group.last_words(member, part)}" if code is not None and code > 0 else ""
         if node.down_reason:

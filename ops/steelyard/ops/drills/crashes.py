@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from steelyard.ops.cluster import MEMBERS
-from steelyard.ops.drills.stage import Drill, Setting, Stage
+from steelyard.ops.drills.stage import Drill, Setting, Stage, until
 from steelyard.ops.kills import Kills
 from steelyard.replication.config import node_paths
 
@@ -130,12 +130,16 @@ async def restore(stage: Stage, rounds: int) -> None:
 async def _snapshots(stage: Stage) -> int:
     """Wait until every member has taken some snapshots; return how many the poorest has."""
     folders = [node_paths(stage.group.directory, member).snapshots for member in MEMBERS]
-    async with asyncio.timeout(SNAPSHOT_WAIT_S):
-        while True:
-            poorest = min(len(list(folder.glob("*.sys"))) for folder in folders)
-            if poorest >= SNAPSHOTS_MIN:
-                return poorest
-            await asyncio.sleep(AWAY_S / 10)
+
+    def poorest() -> int:
+        return min(len(list(folder.glob("*.sys"))) for folder in folders)
+
+    await until(
+        f"every member had taken {SNAPSHOTS_MIN} snapshots",
+        lambda: poorest() >= SNAPSHOTS_MIN,
+        seconds=SNAPSHOT_WAIT_S,
+    )
+    return poorest()
 
 
 def _writes(folder: Path) -> bool:

@@ -14,7 +14,7 @@ import msgspec
 from steelyard.client import Client
 from steelyard.ops import linearizable, machine
 from steelyard.ops.cluster import MEMBERS, LocalGroup
-from steelyard.ops.errors import GroupError
+from steelyard.ops.errors import EXPECTED, GroupError
 from steelyard.ops.history import History
 from steelyard.ops.logs import read_logs
 from steelyard.ops.mesh import Mesh
@@ -29,17 +29,21 @@ from steelyard.replication.config import DETOURS_FILE, Profile, node_paths, spli
 BETWEEN: Final = 300
 #: A drill that has seen fewer acknowledgements proves little.
 ACKNOWLEDGED_MIN: Final = 1000
-MAP_SIZE_BYTES: Final = 128 << 20
+#: Reserved on disk for each member at once, so a group of a drill takes three times as much; what is kept of
+#: the log, half of it, holds what four sessions do in some minutes.
+MAP_SIZE_BYTES: Final = 64 << 20
 LEADER_S: Final = 30.0
 LEVEL_S: Final = 60.0
 LOOK_S: Final = 0.05
+GONE_S: Final = 20.0
 
 
 class Setting(NamedTuple):
     """What kind of group a drill wants."""
 
     snapshot_entries: int = 20_000
-    map_size_bytes: int = MAP_SIZE_BYTES
+    #: Of each log; zero: as much as so many rounds need.
+    map_size_bytes: int = 0
     #: Whether members reach each other through a mesh that can be tampered with.
     meshed: bool = False
     #: Around the whole life of the group, from before its start.
@@ -121,6 +125,14 @@ class Stage:
         await self.group.wait_ready(self.operator, seconds=LEVEL_S)
         await self.group.wait_level(self.operator, self.traders.acks.last_index, seconds=LEVEL_S)
 
+    async def gone(self, member: int) -> None:
+        """Return when both processes of a node that was killed have ended."""
+        await until(
+            f"the processes of node {member} had ended",
+            lambda: not self.group.run.nodes[member].alive(),
+            seconds=GONE_S,
+        )
+
     @asynccontextmanager
     async def measured(self) -> AsyncIterator[None]:
         """Note the longest silence of all clients from now until they trade again after the block."""
@@ -136,6 +148,20 @@ class Stage:
             self.failures.append(otherwise)
 
 
+async def until(what: str, reached: Callable[[], bool], *, seconds: float) -> None:
+    """Return when ``reached`` says so.
+
+    Raises:
+        GroupError: It did not in time; the words say what was waited for.
+
+    """
+    deadline = time.monotonic() + seconds
+    while not reached():
+        if time.monotonic() >= deadline:
+            raise GroupError(f"waited {seconds:.0f} s in vain until {what}")
+        await asyncio.sleep(LOOK_S)
+
+
 async def perform(
     terminal: Terminal,
     drill: Drill,
@@ -146,9 +172,8 @@ async def perform(
 ) -> dict[str, Any]:
     """Run a drill on a group of its own; return its verdict as plain values.
 
-    Raises:
-        GroupError: The group did not come back.
-
+    The group's data is removed if the verdict is ok; if not it is kept, in the folder named by ``data``.  A
+    drill that broke off for a reason that a sentence can tell has the sentence as ``error``.
     """
     why = drill.missing()
     if why:
@@ -159,41 +184,50 @@ async def perform(
     with scratch_group(
         profile=profile,
         snapshot_entries=setting.snapshot_entries,
-        map_size_bytes=setting.map_size_bytes,
+        map_size_bytes=setting.map_size_bytes or MAP_SIZE_BYTES * math.ceil(count / drill.rounds),
         start=False,
     ) as scratch:
-        group = scratch.group
-        with setting.prepare(group) as prepared:
-            try:
-                stage, unread = await _act(terminal, drill, group, prepared, count)
-            except Exception as error:
-                terminal.say(f"the group's data is left in {group.directory}")
-                raise _cause(error) from None
-            else:
-                with terminal.busy("reading the logs of all replicas"):
-                    result = await asyncio.to_thread(_verdict, group, stage)
-            finally:
-                group.stop()  # while what was prepared is still there
-        ok = (
-            result.pop("sound")
+        try:
+            result = await _perform(terminal, drill, scratch.group, count, profile)
+        except Exception as error:
+            scratch.keep_unless(False, terminal)
+            cause = _cause(error)
+            if not isinstance(cause, EXPECTED):
+                raise cause from None
+            result = {"drill": drill.name, "error": str(cause) or type(cause).__name__, "ok": False}
+        scratch.keep_unless(result["ok"], terminal)
+        kept = {} if result["ok"] else {"data": str(scratch.group.directory)}
+        return {**result, **kept, "seconds": round(time.monotonic() - began_s, 1)}
+
+
+async def _perform(
+    terminal: Terminal, drill: Drill, group: LocalGroup, rounds: int, profile: Profile
+) -> dict[str, Any]:
+    with drill.setting.prepare(group) as prepared:
+        try:
+            stage, unread = await _act(terminal, drill, group, prepared, rounds)
+            with terminal.busy("reading the logs of all replicas"):
+                result = await asyncio.to_thread(_verdict, group, stage)
+        finally:
+            group.stop()  # while what was prepared is still there
+    sound = result.pop("sound")
+    return {
+        "drill": drill.name,
+        **result,
+        "reads_unanswered": unread,
+        "rounds": rounds,
+        "profile": profile,
+        **recovery(stage.recoveries_ms),
+        **stage.facts,
+        "failures": stage.failures,
+        "machine": machine.describe(),
+        "ok": bool(
+            sound
             and not stage.failures
             and result["acknowledged"] >= ACKNOWLEDGED_MIN
-            and len(stage.recoveries_ms) >= min(count, 1)
-        )
-        scratch.keep_unless(ok, terminal)
-        return {
-            "drill": drill.name,
-            **result,
-            "reads_unanswered": unread,
-            "rounds": count,
-            "profile": profile,
-            **recovery(stage.recoveries_ms),
-            **stage.facts,
-            "failures": stage.failures,
-            "seconds": round(time.monotonic() - began_s, 1),
-            "machine": machine.describe(),
-            "ok": ok,
-        }
+            and stage.recoveries_ms
+        ),
+    }
 
 
 def _cause(error: Exception) -> Exception:
