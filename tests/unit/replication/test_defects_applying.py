@@ -1,0 +1,87 @@
+"""Holes of the consensus library in applying and proposing (D26 to D32), as scripts of a few messages."""
+
+import pytest
+from tests.helpers.raft import Outcome, exit_of
+from tests.helpers.scripted import (
+    THREE,
+    TWO,
+    Scripted,
+    append,
+    entries,
+    follower_with_six,
+)
+
+from steelyard.replication.group import Failure
+from steelyard.replication.guards import Guards
+from steelyard.replication.log_record import Record
+from steelyard.replication.wire import (
+    VoteRequest,
+)
+
+
+def test_d26_an_exception_in_apply_stops_the_process() -> None:
+    def script() -> None:
+        member = Scripted()
+        member.group._apply = lambda *_: 1 // 0  # type: ignore[assignment]
+        member.append(TWO, append(1, (1, 0), entries(2, 2, 1), commit=2))
+        member.turn(2)
+
+    code, said = exit_of(script)
+    assert code == 70
+    assert "applying entry 2 failed" in said
+    assert "ZeroDivisionError" in said
+
+
+@pytest.mark.parametrize("kind", [b"\x02", b"\x03", b"\x04", b""])
+def test_d27_d36_an_entry_of_another_kind_never_enters_the_log(kind: bytes) -> None:
+    member = Scripted()
+    member.hear(TWO, append(1, (1, 0), [Record(kind + b"payload", 2, 1)] if kind else [Record(b"", 2, 1)]))
+    assert member.store.last_index == 1
+    assert member.links.dropped == [(TWO, "unsound entries")]
+
+
+def test_d27_without_the_check_the_process_stops_before_applying_it() -> None:
+    def script() -> None:
+        member = Scripted(guards=Guards(sound=lambda message: True))
+        member.append(TWO, append(1, (1, 0), [Record(b"\x03payload", 2, 1)], commit=2))
+        member.turn(2)
+
+    code, said = exit_of(script)
+    assert code == 70
+    assert "unknown kind" in said
+
+
+def test_d28_a_long_tail_is_applied_in_slices() -> None:
+    member = Scripted()
+    member.append(TWO, append(1, (1, 0), entries(2, 401, 1), commit=401))
+    counts = []
+    for _ in range(10):
+        before = len(member.applied)
+        member.turn()
+        counts.append(len(member.applied) - before)
+    assert max(counts) == 64
+    assert len(member.applied) == 400
+
+
+def test_d29_d30_what_was_pending_when_leadership_is_lost_is_told_so_once() -> None:
+    member = Scripted()
+    term = member.lead_ready()
+    member.group.propose(b"pending", pending := Outcome())
+    member.turn()
+    member.group.propose(b"queued", queued := Outcome())
+    member.group.read_barrier(read := Outcome())
+    member.hear(THREE, VoteRequest(term + 1, 99, term))
+    member.turn(3)
+    assert pending.calls == [Failure.OUTCOME_UNKNOWN]
+    assert queued.calls == [Failure.NOT_LEADER]
+    assert read.calls == [Failure.NOT_LEADER]
+    assert member.leadership == [True, False]
+
+
+def test_d30_a_follower_takes_no_proposal_and_forwards_none() -> None:
+    member = follower_with_six()
+    member.said()
+    member.group.propose(b"x", outcome := Outcome())
+    member.turn()
+    assert outcome.calls == [Failure.NOT_LEADER]
+    assert member.said() == []

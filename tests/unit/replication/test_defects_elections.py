@@ -1,0 +1,129 @@
+"""Holes of the consensus library in elections, reads and membership (D33 to D36), as short scripts."""
+
+from tests.helpers.raft import Outcome
+from tests.helpers.scripted import (
+    THREE,
+    TWO,
+    Scripted,
+    append,
+    follower_with_six,
+)
+
+from steelyard.replication.group import Failure
+from steelyard.replication.guards import Guards
+from steelyard.replication.wire import (
+    Append,
+    PreVoteGrant,
+    PreVoteRequest,
+    TermInfo,
+    VoteRequest,
+)
+
+
+def answer_to_a_lower_term(guards: Guards) -> list[object]:
+    member = Scripted(guards=guards)
+    member.append(TWO, append(5, (1, 0), []))
+    member.hear(THREE, append(4, (1, 0), []), VoteRequest(3, 1, 0))
+    member.turn()
+    return list(member.said(THREE))
+
+
+def test_d33_a_lower_term_is_told_ours() -> None:
+    assert answer_to_a_lower_term(Guards()) == [TermInfo(5), TermInfo(5)]
+
+
+def test_d33_without_the_guard_it_learns_nothing() -> None:
+    assert not any(
+        isinstance(m, TermInfo) for m in answer_to_a_lower_term(Guards(tells_term=lambda message, own: False))
+    )
+
+
+def test_d33_a_deposed_leader_steps_down_when_told_and_grants_nothing() -> None:
+    member = Scripted()
+    term = member.lead()
+    member.hear(TWO, TermInfo(term + 3))
+    assert not member.group.is_leader()
+    member.turn()
+    assert (member.group.term, member.store.vote) == (term + 3, 0)
+
+
+def test_d34_an_election_begins_with_a_question() -> None:
+    member = Scripted()
+    member.advance(2.5)
+    assert member.said(TWO) == [PreVoteRequest(1, 1, 0)]
+    assert member.group.term == 0
+
+    member.hear(TWO, PreVoteGrant(1))
+    member.turn(2)
+    assert member.said(TWO) == [VoteRequest(1, 1, 0)]
+
+
+def pre_vote_while_a_leader_lives(guards: Guards) -> list[object]:
+    member = follower_with_six(guards)
+    member.clock.now_s += 0.2
+    member.hear(THREE, PreVoteRequest(2, 99, 1))
+    member.turn()
+    return list(member.said(THREE))
+
+
+def test_d34_nobody_agrees_to_an_election_while_a_leader_lives() -> None:
+    assert pre_vote_while_a_leader_lives(Guards()) == []
+
+
+def test_d34_without_the_guard_a_half_connected_member_would_depose_it() -> None:
+    assert pre_vote_while_a_leader_lives(Guards(grants_pre_vote=lambda *_: True)) == [PreVoteGrant(2)]
+
+
+def test_d34_a_candidate_with_a_shorter_log_is_told_no() -> None:
+    member = follower_with_six()
+    member.clock.now_s += 1.2
+    member.hear(THREE, PreVoteRequest(2, 5, 1))
+    assert member.said(THREE) == []
+    member.hear(THREE, PreVoteRequest(2, 6, 1))
+    assert member.said(THREE) == [PreVoteGrant(2)]
+
+
+def test_d34_a_question_in_our_own_term_is_answered_with_the_term() -> None:
+    """Or two members, one with the longer log, one with the higher term, would refuse each other for ever."""
+    member = follower_with_six()
+    member.clock.now_s += 1.2
+    member.hear(THREE, PreVoteRequest(1, 99, 0))
+    assert member.said(THREE) == [TermInfo(1)]
+
+
+def answered_read(guards: Guards) -> bool:
+    """Begin a read, then hear an ack that was created before it."""
+    member = Scripted(guards=guards)
+    member.lead_ready()
+    member.group.read_barrier(outcome := Outcome())
+    member.turn()
+    member.hear(TWO, member.ack(member.store.last_index, round=0))
+    member.turn()
+    return bool(outcome.calls)
+
+
+def test_d35_an_ack_from_before_the_read_confirms_nothing() -> None:
+    assert not answered_read(Guards())
+
+
+def test_d35_without_the_round_it_would() -> None:
+    assert answered_read(Guards(round_confirms=lambda ack_round, read_round: True))
+
+
+def test_d35_a_read_is_answered_by_the_echo_of_its_round() -> None:
+    member = Scripted()
+    member.lead_ready()
+    member.group.read_barrier(outcome := Outcome())
+    member.turn()
+    (heartbeat,) = member.said(TWO)
+    assert isinstance(heartbeat, Append)
+    assert heartbeat.round == 1
+    member.hear(TWO, member.ack(member.store.last_index, round=1))
+    assert outcome.calls == [member.store.commit_index]
+
+
+def test_d35_a_new_leader_serves_no_read_before_it_committed_in_its_term() -> None:
+    member = Scripted()
+    member.lead()
+    member.group.read_barrier(outcome := Outcome())
+    assert outcome.calls == [Failure.NOT_READY]

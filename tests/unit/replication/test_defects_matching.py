@@ -1,0 +1,183 @@
+"""Holes of the consensus library in matching and commit (D8 to D12), as scripts of a few messages."""
+
+from tests.helpers.raft import Outcome, exit_of
+from tests.helpers.scripted import (
+    THREE,
+    TWO,
+    Scripted,
+    append,
+    entries,
+    follower_with_six,
+    no_op,
+)
+
+from steelyard.replication.guards import Guards
+from steelyard.replication.wire import (
+    Ack,
+    Append,
+    Beat,
+    VoteRequest,
+)
+
+WITHOUT_STRIP = Guards(strip=lambda message, log: (message, True))
+
+
+def test_d8_a_repeated_first_batch_cuts_nothing_off() -> None:
+    member = follower_with_six()
+    (ack,) = member.append(TWO, append(1, (1, 0), [no_op(2, 1)], commit=6))
+
+    assert member.store.last_index == 6
+    assert isinstance(ack, Ack)
+    assert (ack.success, ack.next_index) == (True, 3)
+    assert member.store.commit_index == 3, "entries 4 to 6 were not verified by this message"
+
+
+def test_d8_without_the_strip_the_store_stops_at_a_truncation_below_commit() -> None:
+    code, said = exit_of(
+        lambda: follower_with_six(WITHOUT_STRIP).append(TWO, append(1, (1, 0), [no_op(2, 1)], commit=6))
+    )
+    assert code == 70
+    assert "truncation at 2, committed up to 3" in said
+
+
+def test_d8_without_the_strip_acked_entries_are_lost() -> None:
+    member = follower_with_six(WITHOUT_STRIP, commit=1)
+    member.append(TWO, append(1, (1, 0), [no_op(2, 1)], commit=1))
+    assert member.store.last_index == 2
+
+
+def test_d8_a_heartbeat_verifies_only_its_own_index() -> None:
+    member = follower_with_six()
+    member.append(TWO, append(1, (4, 1), [], commit=6))
+    assert (member.store.last_index, member.store.commit_index) == (6, 4)
+
+
+def test_d8_a_real_conflict_is_cut_and_replaced() -> None:
+    member = follower_with_six()
+    (ack,) = member.append(THREE, append(2, (4, 1), [no_op(5, 2)], commit=5))
+
+    assert [member.store.term(i) for i in range(3, 6)] == [1, 1, 2]
+    assert (member.store.last_index, member.store.commit_index) == (5, 5)
+    assert isinstance(ack, Ack)
+    assert ack.success
+
+
+def test_d8_a_truncation_that_was_not_called_a_conflict_stops_the_process() -> None:
+    lying = Guards(strip=lambda message, log: (message, False))
+
+    def script() -> None:
+        member = follower_with_six(lying)
+        member.group.journal.deleteEntriesFrom(4)
+
+    code, said = exit_of(script)
+    assert code == 70
+    assert "without a conflict" in said
+
+
+def proposed_one_by_one(guards: Guards) -> int:
+    """Return how many entries are sent to member 2 for 64 proposals, acked one at a time and late."""
+    member = Scripted(guards=guards)
+    member.lead_ready()
+    sent = 0
+    acks: list[Ack] = []
+    for _ in range(64):
+        if not member.group.window_free():
+            member.hear(TWO, acks.pop(0))
+            member.turn(2)
+        if member.group.window_free():
+            member.group.propose(b"x", Outcome())
+            member.turn()
+        for message in member.said(TWO):
+            if isinstance(message, Append):
+                sent += len(message.entries)
+                acks += [member.ack(entry.index) for entry in message.entries]
+        member.clock.now_s += 0.11  # a heartbeat between proposals, which re-sends what is behind nextIndex
+    return sent
+
+
+def test_d9_nothing_in_flight_is_sent_twice() -> None:
+    assert proposed_one_by_one(Guards()) <= 64
+
+
+def test_d9_without_the_guard_entries_in_flight_are_sent_again() -> None:
+    assert proposed_one_by_one(Guards(next_after_ack=lambda before, after, last: after)) > 64
+
+
+def commit_after_an_old_ack(guards: Guards) -> bool:
+    member = Scripted(guards=guards)
+    term = member.lead()
+    before = member.store.commit_index
+    member.hear(TWO, member.ack(member.store.last_index, term=term - 1))
+    member.turn()
+    return member.store.commit_index > before
+
+
+def test_d10_an_ack_of_an_older_term_counts_for_nobody() -> None:
+    assert not commit_after_an_old_ack(Guards())
+
+
+def test_d10_without_the_guard_it_would_commit() -> None:
+    assert commit_after_an_old_ack(Guards(ack_counts=lambda ack_term, own_term: True))
+
+
+def test_d10_an_ack_is_stamped_when_created_not_when_released() -> None:
+    member = Scripted()
+    member.hear(TWO, append(1, (1, 0), [no_op(2, 1)]))
+    member.hear(THREE, VoteRequest(7, 9, 6))
+    member.turn()
+    (ack,) = member.said(TWO)
+    assert isinstance(ack, Ack)
+    assert (member.group.term, ack.term) == (7, 1)
+
+
+def commit_after_a_beat(guards: Guards) -> int:
+    """Hold a stale tail of term 1, then hear a heartbeat that verifies nothing; return the commit."""
+    member = follower_with_six(guards)
+    member.hear(THREE, Beat(2, 6, 0))
+    member.turn()
+    return member.store.commit_index
+
+
+def test_d11_a_heartbeat_that_verifies_nothing_commits_nothing() -> None:
+    assert commit_after_a_beat(Guards()) == 3
+
+
+def test_d11_without_the_clamp_a_stale_tail_is_committed() -> None:
+    assert commit_after_a_beat(Guards(beat_commit=lambda leader, own: leader)) == 6
+
+
+def retries_until_below(guards: Guards) -> list[int]:
+    """Return the next indices during a burst: a conflict at 4, then rejections of the batches behind."""
+    member = Scripted()
+    member.append(TWO, append(1, (1, 0), [no_op(2, 1), *entries(3, 9, 1)]))
+    member = Scripted(member.disk, guards=guards)
+    member.lead()
+    seen: list[int] = []
+    for hint in (4, 5, 5, 5):
+        member.hear(TWO, member.rejection(hint, last_index=4))
+        seen.append(member.group.next_index(TWO))
+    return seen
+
+
+def test_d12_the_lowest_hint_of_a_burst_wins() -> None:
+    assert retries_until_below(Guards()) == [4, 4, 4, 4]
+
+
+def test_d12_without_the_guard_the_last_one_wins_and_the_leader_retries_above_the_conflict() -> None:
+    assert retries_until_below(Guards(retry_at=lambda match, next_, hint: hint)) == [4, 5, 5, 5]
+
+
+def test_d12_a_hint_below_what_matched_is_not_believed() -> None:
+    member = Scripted()
+    member.append(TWO, append(1, (1, 0), [no_op(2, 1), *entries(3, 9, 1)]))
+    member = Scripted(member.disk)
+    member.lead()
+    member.hear(TWO, member.ack(6), member.rejection(3, last_index=6))
+    assert member.group.next_index(TWO) == 7
+
+
+def test_d12_a_follower_answers_with_the_first_entry_of_the_conflicting_term() -> None:
+    member = follower_with_six()
+    (ack,) = member.append(THREE, append(3, (6, 2), []))
+    assert isinstance(ack, Ack)
+    assert (ack.success, ack.reset, ack.next_index) == (False, True, 4), "4 is just above the commit index"

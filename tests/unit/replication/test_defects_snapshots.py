@@ -1,0 +1,221 @@
+"""Holes of the consensus library in snapshots (D17 to D25), as scripts of a few messages."""
+
+import zlib
+
+import pytest
+from tests.helpers.raft import Outcome, exit_of
+from tests.helpers.scripted import (
+    GROUP,
+    THREE,
+    TWO,
+    US,
+    MemoryDisk,
+    Scripted,
+    append,
+    entries,
+    follower_with_six,
+    no_op,
+    trimmed_leader,
+)
+from tests.helpers.snapshots import MemoryFiles, feed, shelf_of_a_leader
+
+from steelyard.replication.guards import Guards
+from steelyard.replication.log_store import LogStore, SnapshotRef
+from steelyard.replication.snapshot_store import SnapshotStore
+from steelyard.replication.wire import (
+    Ack,
+    Append,
+    Beat,
+    Offer,
+    Piece,
+)
+
+
+@pytest.mark.filterwarnings(
+    "ignore:unclosed file.*dev/null:ResourceWarning"
+)  # the library opens and forgets it
+def test_d17_d22_d24_a_follower_behind_the_first_entry_gets_one_heartbeat_a_turn_and_no_snapshot() -> None:
+    member = trimmed_leader()
+    member.hear(THREE, member.rejection(2, last_index=1))
+    member.clock.now_s += 0.2
+    member.turn()
+    beats = member.said(THREE)
+    assert [type(m) for m in beats] == [Beat]
+    assert [p.needs_snapshot for p in member.group.peers()] == [False, True]
+
+    member.hear(TWO, member.ack(member.store.last_index))
+    member.group.propose(b"goes on", outcome := Outcome())
+    member.turn()
+    member.hear(TWO, member.ack(member.store.last_index))
+    member.turn(2)
+    assert outcome.calls == [member.store.last_index]
+
+
+def test_a_follower_behind_the_log_installs_and_acks_only_after_the_flush() -> None:
+    member, shelf = Scripted(files=MemoryFiles()), shelf_of_a_leader()
+    feed(member, shelf)
+    member.turn()
+    assert member.installed == [b"state at 15"]
+    assert (member.group.applied_index, member.group.commit_index) == (15, 15)
+    assert set(member.disk.log) == {14, 15}
+
+    (ack,) = member.append(TWO, append(1, (15, 1), entries(16, 20, 1), commit=20))
+    assert isinstance(ack, Ack)
+    assert (ack.success, ack.next_index) == (True, 21)
+    member.turn(2)
+    assert [index for index, _ in member.applied] == [16, 17, 18, 19, 20]
+    assert member.store.chain(20) == shelf.store.chain(20)
+
+
+def test_the_answer_to_a_heartbeat_tells_the_leader_what_is_committed_here() -> None:
+    member, shelf = Scripted(files=MemoryFiles()), shelf_of_a_leader()
+    feed(member, shelf)
+    member.turn()
+    member.said()
+    member.hear(TWO, Beat(1, 20, 4))
+    member.turn()
+    (ack,) = member.said(TWO)
+    assert isinstance(ack, Ack)
+    assert (ack.success, ack.next_index, ack.last_index, ack.round) == (True, 16, 15, 4)
+
+
+def test_a_leader_goes_on_behind_what_such_a_member_has() -> None:
+    member = Scripted()
+    member.lead_ready()
+    for n in range(20):
+        member.group.propose(b"%d" % n, Outcome())
+        member.turn()
+        member.hear(TWO, member.ack(member.store.last_index))
+        member.turn(2)
+    index = member.group.applied_index
+    member.store.add_snapshot(SnapshotRef(index - 2, member.store.term(index - 2), "snap", bytes(32)))
+    member.store.trim(index - 3)
+    member.turn(2)
+    # Member 3 acked far ahead in an earlier life; the engine still believes that.
+    member.hear(THREE, member.ack(index))
+    member.link(THREE, incarnation=9)
+    member.hear(THREE, member.rejection(2, last_index=1))
+    member.advance(0.2)
+    assert any(isinstance(message, Beat) for message in member.said(THREE))
+    member.hear(THREE, member.ack(index - 2))
+    member.advance(0.2)
+    sent = [message for message in member.said(THREE) if isinstance(message, Append)]
+    assert sent
+    assert sent[0].prev_index == index - 2
+
+
+def test_d17_a_snapshot_of_what_our_log_holds_is_ignored() -> None:
+    member, shelf = Scripted(files=MemoryFiles()), shelf_of_a_leader()
+    member.append(TWO, append(1, (1, 0), [no_op(2, 1), *entries(3, 18, 1)], commit=3))
+    feed(member, shelf)
+    member.turn()
+    assert member.installed == []
+    assert member.store.last_index == 18, "entries 16 to 18 were acked"
+
+
+def test_d17_without_the_guard_acked_entries_would_go() -> None:
+    guards = Guards(holds=lambda index, term, log: False)
+    member, shelf = Scripted(files=MemoryFiles(), guards=guards), shelf_of_a_leader()
+    member.append(TWO, append(1, (1, 0), [no_op(2, 1), *entries(3, 18, 1)], commit=3))
+    feed(member, shelf)
+    member.turn()
+    assert member.store.last_index == 15
+
+
+def test_d17_a_snapshot_that_came_too_late_is_not_installed() -> None:
+    member, shelf = Scripted(files=MemoryFiles()), shelf_of_a_leader()
+    (ref,) = shelf.store.snapshots()
+    manifest = shelf.pieces.manifest(ref)
+    assert manifest is not None
+    member.hear(TWO, Beat(1, 20, 0), Offer(1, 15, *manifest))
+    data = shelf.pieces.piece(ref.sha256, 0)
+    assert data is not None
+    # A later leader has the entries themselves, and its append arrives before the last piece.
+    member.hear(THREE, append(2, (1, 0), [no_op(2, 1), *entries(3, 20, 1), no_op(21, 2)], commit=15))
+    member.hear(TWO, Piece(ref.sha256, 0, zlib.crc32(data), data))
+    member.turn(2)
+    assert member.installed == []
+    assert member.store.last_index == 21
+
+
+def test_d17_an_offer_of_an_older_term_is_ignored() -> None:
+    member, shelf = Scripted(files=MemoryFiles()), shelf_of_a_leader()
+    member.hear(THREE, Beat(5, 1, 0))
+    feed(member, shelf, term=1)
+    member.turn()
+    assert member.installed == []
+
+
+def test_d18_a_term_that_changes_meanwhile_does_no_harm() -> None:
+    member, shelf = Scripted(files=MemoryFiles()), shelf_of_a_leader()
+    (ref,) = shelf.store.snapshots()
+    manifest = shelf.pieces.manifest(ref)
+    assert manifest is not None
+    member.hear(TWO, Beat(1, 20, 0), Offer(1, 15, *manifest))
+    member.hear(THREE, Beat(4, 20, 0))
+    data = shelf.pieces.piece(ref.sha256, 0)
+    assert data is not None
+    member.hear(TWO, Piece(ref.sha256, 0, zlib.crc32(data), data))
+    member.turn()
+    assert member.installed == [b"state at 15"]
+    assert member.group.term == 4
+    assert LogStore(member.disk, GROUP, US).current_term == 4
+
+
+def test_d18_a_crash_before_the_install_is_the_old_state_and_after_it_the_new_one() -> None:
+    files, shelf = MemoryFiles(), shelf_of_a_leader()
+    member = Scripted(files=files)
+    feed(member, shelf)
+    before = MemoryDisk(dict(member.disk.meta))
+    before.log = dict(member.disk.log)
+    member.turn()
+    assert member.installed
+    old = LogStore(before, GROUP, US)
+    assert (old.first_index, old.snapshots()) == (1, [])
+    new = LogStore(member.disk, GROUP, US)
+    assert (new.first_index, new.commit_index) == (14, 15)
+    assert SnapshotStore(files, GROUP).read(new.snapshots()[0]).state == b"state at 15"
+
+
+def test_d18_a_damaged_piece_costs_the_connection() -> None:
+    member, shelf = Scripted(files=MemoryFiles()), shelf_of_a_leader()
+    (ref,) = shelf.store.snapshots()
+    manifest = shelf.pieces.manifest(ref)
+    assert manifest is not None
+    member.hear(TWO, Beat(1, 20, 0), Offer(1, 15, *manifest), Piece(ref.sha256, 0, 1, b"junk"))
+    assert member.links.dropped == [(TWO, "a damaged piece of a snapshot")]
+
+
+def test_d22_a_follower_that_needs_a_snapshot_still_answers_its_leader() -> None:
+    member = Scripted()
+    member.hear(TWO, Beat(3, 40, 9))
+    member.turn()
+    (ack,) = member.said(TWO)
+    assert isinstance(ack, Ack)
+    assert (ack.term, ack.success, ack.reset, ack.round) == (3, True, False, 9)
+    assert ack.next_index == 2
+    assert member.store.commit_index <= 1
+
+
+def test_d19_entries_behind_a_snapshot_that_was_not_trimmed_are_all_there_after_a_restart() -> None:
+    member = follower_with_six()
+    member.append(TWO, append(1, (6, 1), entries(7, 9, 1), commit=6))
+    member.store.add_snapshot(SnapshotRef(4, 1, "snap", bytes(32)))
+    member.turn()
+
+    again = Scripted(member.disk, restored_index=4)
+    assert again.store.last_index == 9
+    assert again.applied == [(5, b"entry 5"), (6, b"entry 6")]
+    assert again.group.journal.first_index == 1, "lagging followers may have everything that is held"
+
+
+def test_d23_the_engine_cannot_shorten_the_log() -> None:
+    member = follower_with_six()
+    member.group.journal.deleteEntriesTo(5)
+    assert member.store.first_index == 1
+
+
+def test_d19_the_engine_may_not_clear_the_log() -> None:
+    code, said = exit_of(Scripted().group.journal.clear)
+    assert code == 70
+    assert "does not fit the snapshot" in said
