@@ -6,12 +6,12 @@ from typing import Any, Final
 
 from rich.table import Table
 
-from steelyard.ops.drills import clocks, crashes, disks, operations, partitions, pauses
+from steelyard.ops.drills import clocks, crashes, disks, limits, networks, operations, partitions, pauses
 from steelyard.ops.drills.stage import Drill, perform
 from steelyard.ops.terminal import Terminal, text_of
 from steelyard.replication.config import Profile
 
-_PARTS: Final = (crashes, pauses, partitions, disks, clocks, operations)
+_PARTS: Final = (crashes, pauses, partitions, networks, disks, limits, clocks, operations)
 DRILLS: Final[dict[str, Drill]] = {drill.name: drill for part in _PARTS for drill in part.DRILLS}
 
 
