@@ -103,13 +103,13 @@ class Shelf:
         return ref
 
 
-def shelf_of_a_leader() -> Shelf:
+def shelf_of_a_leader(files: MemoryFiles | None = None) -> Shelf:
     """Return a leader of term 1 with entries up to 20 and a snapshot at 15."""
     store = LogStore(founded(TWO), GROUP, TWO)
     for record in (Record(b"\x01", 1, 0), no_op(2, 1), *entries(3, 20, 1)):
         store.append(record.index, record.term, record.body)
     store.hard_state(1, 0, 20)
-    shelf = Shelf(store, GROUP)
+    shelf = Shelf(store, GROUP, files)
     shelf.take(15, b"state at 15")
     return shelf
 

@@ -1,5 +1,7 @@
 """Holes of the consensus library in applying and proposing (D26 to D32), as scripts of a few messages."""
 
+import threading
+
 import pytest
 from tests.helpers.raft import Outcome, exit_of
 from tests.helpers.scripted import (
@@ -13,7 +15,7 @@ from tests.helpers.scripted import (
 
 from steelyard.replication.group import Failure
 from steelyard.replication.guards import Guards
-from steelyard.replication.log_record import Record
+from steelyard.replication.log_record import ENTRY, Record
 from steelyard.replication.wire import (
     VoteRequest,
 )
@@ -85,3 +87,80 @@ def test_d30_a_follower_takes_no_proposal_and_forwards_none() -> None:
     member.turn()
     assert outcome.calls == [Failure.NOT_LEADER]
     assert member.said() == []
+
+
+def test_d26_an_exception_in_a_callback_stops_the_process() -> None:
+    def script() -> None:
+        member = Scripted()
+        member.lead_ready()
+        member.group.propose(b"x", lambda _: 1 // 0)  # type: ignore[arg-type]
+        member.turn()
+        member.hear(TWO, member.ack(member.store.last_index))
+        member.turn()
+
+    code, said = exit_of(script)
+    assert code == 70
+    assert "ZeroDivisionError" in said
+
+
+def test_d26_an_entry_is_not_applied_again() -> None:
+    def script() -> None:
+        member = Scripted()
+        member.append(TWO, append(1, (1, 0), entries(2, 2, 1), commit=2))
+        member.turn()
+        assert [index for index, _ in member.applied] == [2]
+        member.group.apply_command(member.store.entry(2).body)
+
+    code, said = exit_of(script)
+    assert code == 70
+    assert "asked to apply another entry than 3" in said
+
+
+def test_d28_large_entries_are_applied_in_smaller_slices() -> None:
+    member = Scripted()
+    large = [Record(ENTRY + bytes(40 << 10), index, 1) for index in range(2, 12)]
+    member.append(TWO, append(1, (1, 0), large, commit=11))
+    before = len(member.applied)
+    member.turn()
+    assert len(member.applied) - before == 1
+
+
+def test_d29_an_entry_of_another_term_in_a_proposals_place_is_not_its_success() -> None:
+    """Leadership that ended fails what waits before anything else is applied; this is the second lock."""
+    member = Scripted()
+    term = member.lead_ready()
+    member.group.propose(b"x", outcome := Outcome())
+    member.turn()
+    member.group._settle(Record(ENTRY + b"another", member.store.last_index, term + 1))
+    assert outcome.calls == [Failure.OUTCOME_UNKNOWN]
+
+
+def test_d30_what_is_in_the_librarys_queue_goes_nowhere() -> None:
+    """It is never used: proposals go into the log past it, and nothing takes anything out of it."""
+    for member in (follower_with_six(), leader()):
+        last = member.store.last_index
+        member.said()
+        member.group._core._applyCommand(b"\x00from the queue", None)
+        member.turn(3)
+        assert member.said() == []
+        assert member.store.last_index == last
+
+
+def leader() -> Scripted:
+    member = Scripted()
+    member.lead_ready()
+    return member
+
+
+def test_d31_no_method_is_replicated_and_no_attribute_dumped() -> None:
+    core = Scripted().group._core
+    assert (core._methodToID, core._idToMethod) == ({}, {})
+    code, said = exit_of(lambda: core._SyncObj__conf.serializer("file", ()))
+    assert code == 70
+    assert "compacts the log on its own" in said
+
+
+def test_d32_there_is_one_thread() -> None:
+    member = leader()
+    assert member.group._core._SyncObj__thread is None
+    assert threading.active_count() == 1

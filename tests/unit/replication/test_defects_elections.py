@@ -1,16 +1,20 @@
 """Holes of the consensus library in elections, reads and membership (D33 to D36), as short scripts."""
 
-from tests.helpers.raft import Outcome
+import pytest
+from tests.helpers.raft import Outcome, exit_of
 from tests.helpers.scripted import (
+    GROUP,
     THREE,
     TWO,
+    US,
     Scripted,
     append,
     follower_with_six,
 )
 
-from steelyard.replication.group import Failure
+from steelyard.replication.group import SHARED, Failure
 from steelyard.replication.guards import Guards
+from steelyard.replication.log_store import LogStore
 from steelyard.replication.wire import (
     Append,
     PreVoteGrant,
@@ -127,3 +131,45 @@ def test_d35_a_new_leader_serves_no_read_before_it_committed_in_its_term() -> No
     member.lead()
     member.group.read_barrier(outcome := Outcome())
     assert outcome.calls == [Failure.NOT_READY]
+
+
+def test_d33_a_leader_that_nobody_answers_leaves_office_within_the_longest_election_timeout() -> None:
+    member = Scripted()
+    member.lead_ready()
+    member.advance(SHARED.max_s - 0.1)
+    assert member.group.is_leader()
+    member.advance(0.2)
+    assert not member.group.is_leader()
+
+
+def test_d34_without_a_pre_vote_of_the_majority_nobody_campaigns() -> None:
+    member = Scripted()
+    for _ in range(5):
+        member.advance(2.5)
+    assert {type(message) for message in member.said(TWO)} == {PreVoteRequest}
+    assert member.group.term == 0
+    member.hear(TWO, PreVoteGrant(7))
+    member.turn(2)
+    assert member.group.term == 0, "a yes to another question"
+
+
+def test_d36_a_membership_entry_in_the_log_stops_the_process_before_it_is_obeyed() -> None:
+    def script() -> None:
+        disk = follower_with_six().disk
+        store = LogStore(disk, GROUP, US)
+        store.append(7, 1, b"\x02" + b"\x80\x04]\x94(\x8c\x03add\x94K\tK\te.")
+        store.hard_state(1, 0, 7)
+        store.close()
+        member = Scripted(disk)
+        member.turn(3)
+
+    code, said = exit_of(script)
+    assert code == 70
+    assert "entry 7 is of unknown kind 02" in said
+
+
+def test_d36_members_are_who_the_settings_say_and_no_verb_changes_them() -> None:
+    core = Scripted().group._core
+    with pytest.raises(Exception, match="dynamicMembershipChange is disabled"):
+        core.addNodeToCluster("elsewhere:1")
+    assert sorted(node.id for node in core.otherNodes) == [TWO, THREE]

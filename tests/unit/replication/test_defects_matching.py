@@ -1,5 +1,6 @@
 """Holes of the consensus library in matching and commit (D8 to D12), as scripts of a few messages."""
 
+import msgspec
 from tests.helpers.raft import Outcome, exit_of
 from tests.helpers.scripted import (
     THREE,
@@ -10,14 +11,17 @@ from tests.helpers.scripted import (
     follower_with_six,
     no_op,
 )
+from tests.helpers.snapshots import MemoryFiles, feed, shelf_of_a_leader
 
-from steelyard.replication.guards import Guards
+from steelyard.replication import engine
+from steelyard.replication.guards import Guards, LogView, strip
 from steelyard.replication.wire import (
     Ack,
     Append,
     Beat,
     VoteRequest,
 )
+from steelyard.simulation.patches import patched
 
 WITHOUT_STRIP = Guards(strip=lambda message, log: (message, True))
 
@@ -181,3 +185,66 @@ def test_d12_a_follower_answers_with_the_first_entry_of_the_conflicting_term() -
     (ack,) = member.append(THREE, append(3, (6, 2), []))
     assert isinstance(ack, Ack)
     assert (ack.success, ack.reset, ack.next_index) == (False, True, 4), "4 is just above the commit index"
+
+
+class NaiveFollower:
+    """Answers appends as the library's follower does; ``terms[i - 1]`` is the term of its entry i."""
+
+    def __init__(self, leader: Scripted, terms: list[int]) -> None:
+        self.leader = leader
+        self.terms = terms
+
+    def answer(self, message: Append) -> Ack:
+        """Take what fits, or say where to go on."""
+        prev = message.prev_index
+        if prev > len(self.terms):
+            return self.leader.rejection(len(self.terms) + 1, last_index=len(self.terms))
+        if self.terms[prev - 1] != message.prev_term:
+            return self.leader.rejection(prev, last_index=len(self.terms))
+        self.terms[prev:] = [entry.term for entry in message.entries]
+        return self.leader.ack(len(self.terms))
+
+
+def rounds_until_caught_up(guards: Guards) -> int:
+    """Lead a follower with one conflicting entry over a backlog of batches; 50 rounds are for ever."""
+    before = Scripted()
+    before.append(TWO, append(3, (1, 0), [no_op(2, 1), *entries(3, 60, 3)]))
+    with patched((engine, "APPEND_BYTES_MAX", 20)):  # two entries a batch
+        member = Scripted(before.disk, guards=guards)
+    member.lead()
+    follower = NaiveFollower(member, [0, 1, 3, 3, 3, 2])
+    answers: list[Ack] = []
+    for number in range(50):
+        member.hear(TWO, member.ack(member.store.last_index))
+        member.hear(THREE, *answers)  # one round late
+        member.advance(0.11)
+        answers = [follower.answer(m) for m in member.said(THREE) if isinstance(m, Append)]
+        if len(follower.terms) == member.store.last_index:
+            return number
+    return 50
+
+
+def test_d12_a_follower_with_one_conflicting_entry_catches_up_over_a_backlog_of_batches() -> None:
+    assert rounds_until_caught_up(Guards()) < 10
+
+
+def test_d12_without_the_guard_it_never_does() -> None:
+    assert rounds_until_caught_up(Guards(retry_at=lambda match, next_, hint: hint)) == 50
+
+
+def test_d8_without_the_clamp_a_heartbeat_would_commit_what_it_did_not_verify() -> None:
+    def careless(message: Append, log: LogView) -> tuple[Append, bool]:
+        stripped, may_cut = strip(message, log)
+        return msgspec.structs.replace(stripped, commit=message.commit), may_cut
+
+    member = follower_with_six(Guards(strip=careless))
+    member.append(TWO, append(1, (4, 1), [], commit=6))
+    assert member.store.commit_index == 6
+
+
+def test_d11_an_installed_snapshot_commits_exactly_its_index() -> None:
+    member = Scripted(files=MemoryFiles())
+    feed(member, shelf_of_a_leader())  # its leader has committed 20
+    member.turn()
+    assert member.installed
+    assert (member.store.commit_index, member.store.last_index) == (15, 15)

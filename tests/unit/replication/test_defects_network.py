@@ -1,14 +1,34 @@
 """Holes of the consensus library in its network, its memory and its chance (D37 to D44)."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 from tests.helpers.raft import Outcome, exit_of
 from tests.helpers.scripted import (
+    GROUP,
     TWO,
+    US,
+    ManualClock,
+    Middle,
     Scripted,
+    founded,
 )
 
+from steelyard.replication.frames import FrameError, FrameReader, FrameWriter
+from steelyard.replication.group import ENTRY_BYTES_MAX, GroupSettings, MemberId
+from steelyard.replication.journal import Journal, Tail
+from steelyard.replication.links import TcpLinks, listen
+from steelyard.replication.log_record import ENTRY
+from steelyard.replication.log_store import LogStore
+from steelyard.replication.poller import EpollWaiter
 from steelyard.replication.wire import (
+    APPEND_BYTES_MAX,
+    FRAME_BYTES_MAX,
+    WIRE_VERSION,
     Append,
+    Hello,
 )
 
 
@@ -70,3 +90,163 @@ def test_d41_a_proposal_leaves_in_the_turn_it_was_made() -> None:
     member.group.propose(b"at once", Outcome())
     member.turn()
     assert [type(m) for m in member.said(TWO)] == [Append]
+
+
+@pytest.mark.parametrize("verb", [b"status", b"add", b"remove", b"set_version", b"transfer"])
+def test_d37_no_verb_of_the_library_is_on_the_wire(verb: bytes) -> None:
+    member = Scripted()
+    member.group.transport.link_payload(TWO, b"\x92\xa6" + verb.ljust(6) + b"\x90")
+    assert member.links.dropped == [(TWO, "not a peer message")]
+
+
+def test_d38_every_entry_is_smaller_than_a_batch_of_the_library() -> None:
+    assert ENTRY_BYTES_MAX + len(ENTRY) < APPEND_BYTES_MAX < FRAME_BYTES_MAX
+
+
+def test_d39_a_frame_that_claims_too_much_is_refused_before_it_is_there() -> None:
+    header = FrameWriter().header(bytes(FRAME_BYTES_MAX + 1))
+    with pytest.raises(FrameError, match="oversized"):
+        list(FrameReader(FRAME_BYTES_MAX).feed(header))
+
+
+class Ear:
+    """Hears what a link brings."""
+
+    def __init__(self, member: MemberId) -> None:
+        self.member = member
+        self.ups = 0
+        self.linked = False
+        self.heard: list[bytes] = []
+
+    def hello(self, nonce: bytes) -> Hello:
+        """Greet."""
+        return Hello(WIRE_VERSION, GROUP, self.member, 1, 1, 0, 0, 0, nonce)
+
+    def link_up(self, peer: MemberId, hello: Hello) -> None:
+        """Count it."""
+        self.ups += 1
+        self.linked = True
+
+    def link_down(self, peer: MemberId) -> None:
+        """Note it."""
+        self.linked = False
+
+    def link_payload(self, peer: MemberId, payload: bytes) -> None:
+        """Keep it."""
+        self.heard.append(payload)
+
+
+class Pair:
+    """Two members on real sockets, with a clock by hand."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock()
+        listeners = {member: listen(("127.0.0.1", 0)) for member in (US, TWO)}
+        addresses = {member: sock.getsockname() for member, sock in listeners.items()}
+        self.waiters = {member: EpollWaiter() for member in listeners}
+        self.ears = {member: Ear(member) for member in listeners}
+        self.links = {
+            member: TcpLinks(
+                GroupSettings(GROUP, member, addresses, bytes(32)),
+                self.waiters[member],
+                self.clock,
+                Middle(),
+                listener,
+            )
+            for member, listener in listeners.items()
+        }
+        for member, links in self.links.items():
+            links.start(self.ears[member])
+
+    def run(self, span_s: float) -> None:
+        """Let both sides work for a span of their clock."""
+        until_s = self.clock.now_s + span_s
+        while self.clock.now_s < until_s:
+            self.clock.now_s += 0.01
+            for member, links in self.links.items():
+                links.tick()
+                self.waiters[member].wait(0.002)
+
+    def close(self) -> None:
+        """Close everything."""
+        for member, links in self.links.items():
+            links.close()
+            self.waiters[member].close()
+
+
+def test_d40_a_link_that_broke_is_up_again_within_half_a_second() -> None:
+    pair = Pair()
+    pair.run(0.5)
+    assert pair.ears[US].linked
+    pair.links[US].drop(TWO, "for the test")
+    pair.run(0.5)
+    assert (pair.ears[US].linked, pair.ears[TWO].linked) == (True, True)
+    assert pair.ears[US].ups == 2
+    pair.close()
+
+
+def test_d40_a_member_that_was_paused_reads_what_waits_for_it_and_hangs_up_on_nobody() -> None:
+    pair = Pair()
+    pair.run(0.5)
+    pair.links[TWO].send(US, b"waits")
+    pair.clock.now_s += 60
+    pair.run(0.1)
+    assert b"waits" in pair.ears[US].heard
+    assert (pair.ears[US].ups, pair.ears[US].linked) == (1, True)
+    pair.close()
+
+
+def test_d42_a_message_reads_no_more_of_the_log_than_it_takes() -> None:
+    store = LogStore(founded(), GROUP, US)
+    for index in range(1, 5_001):
+        store.append(index, 1, ENTRY)
+    tail = Journal(store, None)[10:]
+    assert tail[0].index == 11
+    assert isinstance(tail, Tail)
+    assert len(tail._read) <= 256
+
+
+def test_d42_old_entries_leave_memory() -> None:
+    store = LogStore(founded(), GROUP, US, cache_bytes_max=10_000)
+    for index in range(1, 1_001):
+        store.append(index, 1, ENTRY + b"body")
+        store.flush()
+    assert len(store._cache) < 50
+    assert store.entry(1).body == ENTRY + b"body"
+
+
+def test_d43_the_librarys_pipe_is_never_built() -> None:
+    assert not hasattr(Scripted().group._core, "_SyncObj__pipeNotifier")
+
+
+def test_d44_the_librarys_clock_and_dice_are_ours_and_its_nodes_hash_by_number() -> None:
+    member = Scripted()
+    member.turn()
+    syncobj = sys.modules["pysyncobj.syncobj"]
+    assert syncobj.monotonicTime() == member.clock.now_s
+    assert syncobj.random.random() == Middle().random()
+    assert {hash(node) for node in member.group._core.otherNodes} == {hash(2), hash(3)}
+
+
+ORDER = """
+from tests.helpers.scripted import Scripted
+member = Scripted()
+member.lead_ready()
+member.advance(0.2)
+print([peer for peer, _ in member.links.out])
+"""
+
+
+def test_d44_messages_leave_in_the_same_order_whatever_the_hash_seed() -> None:
+    orders = {
+        subprocess.run(
+            [sys.executable, "-c", ORDER],
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(orders) == 1
+    assert orders.pop().strip() != "[]"

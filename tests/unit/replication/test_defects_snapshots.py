@@ -38,6 +38,7 @@ def test_d17_d22_d24_a_follower_behind_the_first_entry_gets_one_heartbeat_a_turn
     member = trimmed_leader()
     member.hear(THREE, member.rejection(2, last_index=1))
     member.clock.now_s += 0.2
+    member.clock.creep_s = 0.001
     member.turn()
     beats = member.said(THREE)
     assert [type(m) for m in beats] == [Beat]
@@ -210,8 +211,10 @@ def test_d19_entries_behind_a_snapshot_that_was_not_trimmed_are_all_there_after_
 
 
 def test_d23_the_engine_cannot_shorten_the_log() -> None:
-    member = follower_with_six()
-    member.group.journal.deleteEntriesTo(5)
+    member = follower_with_six(commit=6)
+    member.store.add_snapshot(SnapshotRef(6, 1, "snap", bytes(32)))
+    member.group.journal.deleteEntriesTo(4)
+    member.turn(2)
     assert member.store.first_index == 1
 
 
@@ -219,3 +222,81 @@ def test_d19_the_engine_may_not_clear_the_log() -> None:
     code, said = exit_of(Scripted().group.journal.clear)
     assert code == 70
     assert "does not fit the snapshot" in said
+
+
+class Device(MemoryFiles):
+    """A folder whose unsynced contents and names go with the power."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.synced: dict[str, bytes] = {}
+        self.safe: dict[str, bytes] = {}
+        """By name: what the device has."""
+
+    def sync(self, name: str) -> None:
+        """Let the device have a content."""
+        self.synced[self.held[name].hex()] = self.held[name]
+
+    def sync_names(self) -> None:
+        """Let the device have the names; of an unsynced file it has no content."""
+        self.safe = {name: self.synced.get(content.hex(), b"") for name, content in self.held.items()}
+
+    def lose_power(self) -> None:
+        """Forget what is not safe."""
+        self.held = dict(self.safe)
+
+
+def test_d21_a_snapshot_that_is_pointed_at_survives_a_loss_of_power() -> None:
+    device = Device()
+    shelf = shelf_of_a_leader(device)
+    (ref,) = shelf.store.snapshots()
+    device.lose_power()
+    assert SnapshotStore(device, GROUP).read(ref).state == b"state at 15"
+
+
+def test_d21_a_fetched_snapshot_that_was_installed_survives_a_loss_of_power() -> None:
+    device = Device()
+    member = Scripted(files=device)
+    feed(member, shelf_of_a_leader())
+    member.turn()
+    (ref,) = member.store.snapshots()
+    device.lose_power()
+    assert SnapshotStore(device, GROUP).read(ref).state == b"state at 15"
+
+
+def test_d18_an_install_that_fails_changes_nothing_and_is_not_swallowed() -> None:
+    member, shelf = Scripted(files=MemoryFiles()), shelf_of_a_leader()
+    member.group._restore = lambda _: 1 // 0  # type: ignore[assignment]
+    feed(member, shelf)
+    with pytest.raises(ZeroDivisionError):
+        member.turn()
+    assert (member.store.first_index, member.store.last_index, member.store.snapshots()) == (1, 1, [])
+
+
+def test_d18_a_file_that_is_not_what_was_offered_is_not_installed() -> None:
+    member, shelf = Scripted(files=MemoryFiles()), shelf_of_a_leader()
+    (ref,) = shelf.store.snapshots()
+    content = bytearray(shelf.files.held[ref.name])
+    content[-40] ^= 1  # a bit of the state; the pieces' own checksums are right
+    shelf.files.held[ref.name] = bytes(content)
+    feed(member, shelf)
+    member.turn()
+    assert member.installed == []
+    assert member.store.last_index == 1
+
+
+def test_d23_a_follower_three_behind_gets_entries_and_no_snapshot() -> None:
+    member = follower_with_six()
+    member.append(TWO, append(1, (6, 1), entries(7, 12, 1), commit=12))
+    member.turn(2)
+    member.store.add_snapshot(SnapshotRef(12, 1, "snap", bytes(32)))
+    member.store.trim(8)
+    member.lead_ready()
+    assert member.store.first_index == 8
+    last = member.store.last_index
+    member.hear(THREE, member.rejection(last - 2, last_index=last - 3))
+    member.advance(0.2)
+    sent = [m for m in member.said(THREE) if isinstance(m, Append | Beat | Offer)]
+    assert isinstance(sent[0], Append)
+    assert sent[0].prev_index == last - 3
+    assert len(sent[0].entries) == 3

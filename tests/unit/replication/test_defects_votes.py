@@ -12,6 +12,7 @@ from tests.helpers.scripted import (
     no_op,
 )
 
+from steelyard.replication.frames import FrameError, FrameReader, FrameWriter
 from steelyard.replication.guards import Guards
 from steelyard.replication.wire import (
     PreVoteGrant,
@@ -131,3 +132,40 @@ def test_d14_a_repeated_vote_counts_once() -> None:
 
 def test_d14_without_the_guard_it_counts_twice() -> None:
     assert leads_after_twice_the_same_vote(Guards(vote_counts=lambda voters, peer: True))
+
+
+def test_d15_a_grant_is_not_repeated_which_costs_one_timeout_and_nothing_else() -> None:
+    member = Scripted()
+    member.hear(TWO, VoteRequest(1, 1, 0))
+    member.turn()
+    assert member.said(TWO) == [VoteGrant(1)]
+    member.hear(TWO, VoteRequest(1, 1, 0))
+    member.turn()
+    assert member.said(TWO) == []
+    member.hear(TWO, VoteRequest(2, 1, 0))
+    member.turn()
+    assert member.said(TWO) == [VoteGrant(2)]
+
+
+def numbered(*payloads: bytes, epoch: int) -> list[bytes]:
+    """Return the frames of one connection."""
+    writer = FrameWriter()
+    writer.epoch = epoch
+    return [writer.header(payload) + payload for payload in payloads]
+
+
+@pytest.mark.parametrize(
+    "arriving",
+    [
+        pytest.param([0, 0], id="doubled"),
+        pytest.param([1, 0], id="in another order"),
+        pytest.param([0, 2], id="with a gap"),
+        pytest.param([0, 3], id="with one of an earlier connection"),
+    ],
+)
+def test_d16_frames_that_are_not_what_was_sent_end_the_connection(arriving: list[int]) -> None:
+    reader = FrameReader(100)
+    reader.epoch = 2
+    sent = [*numbered(b"one", b"two", b"three", epoch=2), numbered(b"late", b"later", epoch=1)[1]]
+    with pytest.raises(FrameError, match="out of sequence"):
+        list(reader.feed(b"".join(sent[place] for place in arriving)))
