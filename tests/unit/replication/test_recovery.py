@@ -1,5 +1,6 @@
 """Snapshots taken, kept, trimmed behind and restored, over a real store and a real exchange."""
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from steelyard.replication.group import MemberId
 from steelyard.replication.log_record import ENTRY, NO_OP
 from steelyard.replication.log_store import LogStore, found, open_store
 from steelyard.replication.recovery import recover
-from steelyard.replication.retention import BYTES_PER_S_FIRST, Retention
+from steelyard.replication.retention import BYTES_PER_S_FIRST, RETRY_S, Retention
 from steelyard.replication.snapshot_store import SnapshotStore
 
 GROUP = "ab" * 16
@@ -56,12 +57,13 @@ class Member:
         self.recovered = recover(self.store, self.snapshots)
         self.exchange: Exchange = self.recovered.exchange
         self.pinned: set[str] = set()
+        self.clock = ManualClock()
         self.retention = Retention(
             self.config,
             self.member,
             self.store,
             self.snapshots,
-            ManualClock(),
+            self.clock,
             lambda: self.pinned,
             self.background,
         )
@@ -173,8 +175,36 @@ def test_a_child_that_failed_leaves_nothing_and_the_next_snapshot_is_taken(tmp_p
     member.retention.poll()
     assert member.indexes() == []
     assert list((tmp_path / "snapshots").iterdir()) == []
+    member.clock.now_s += RETRY_S
     member.add(10)
     assert member.indexes() == [20]
+    member.store.close()
+
+
+def test_a_disk_without_room_is_not_tried_at_every_turn_and_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    member = Member(tmp_path, snapshot_entries=10)
+    tries = 0
+
+    def full(_: FolderFiles, name: str, content: bytes) -> None:
+        nonlocal tries
+        tries += 1
+        raise OSError(errno.ENOSPC, "No space left on device", name, len(content))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FolderFiles, "append", full)
+        member.add(60, leads=True)
+        assert tries == 1
+        member.clock.now_s += RETRY_S
+        member.add(10, leads=True)
+        assert tries == 2
+        assert caplog.text.count("no room for a snapshot") == 1
+        assert member.indexes() == []
+    member.clock.now_s += RETRY_S
+    member.add(10, leads=True)
+    assert member.indexes()
+    assert "can be written again" in caplog.text
     member.store.close()
 
 
