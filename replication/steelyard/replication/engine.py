@@ -82,6 +82,9 @@ class _Core(_syncobj.SyncObj):  # type: ignore[misc]
     def _SyncObj__doApplyCommand(self, command: bytes) -> None:  # noqa: N802 - the library's name
         self._owner.apply_command(command)
 
+    def _SyncObj__tryLogCompaction(self) -> None:  # noqa: N802 - the library's name
+        """Compact nothing: snapshots and what may be trimmed are decided by our own retention rule."""
+
     def _onTick(self, timeToWait: float = 0.0) -> None:  # noqa: N802, N803 - the library's names
         self._owner.before_tick()
         super()._onTick(timeToWait)
@@ -128,7 +131,7 @@ class PysyncobjGroup:
         self.journal = Journal(store, restored_index - 1 if self._aligned else None)
         self.transport = Transport(settings, store, self.journal, links, clock, guards, on_digest, snapshots)
         self.transport.engine = self
-        self.loop = Poller(waiter, self.transport.barrier, links.tick, self._busy)
+        self.loop = Poller(waiter, self.transport.barrier, links.tick)
         self._peers_needed = len(settings.peers) // 2
         self._pre_votes = PreVotes(self._peers_needed)
         self._campaign_agreed = False
@@ -137,6 +140,7 @@ class PysyncobjGroup:
         self._pending: deque[tuple[int, int, int, Done]] = deque()  # index, term, bytes, done
         self._in_flight_bytes = 0
         self._worked = False
+        self._leading = False
         self._told_leading = False
         self._lost_leadership = False
         self._second_s = clock.monotonic_s()
@@ -233,22 +237,44 @@ class PysyncobjGroup:
 
     def turn(self, wait_s: float) -> None:
         """Run one loop turn."""
+        self.work()
+        self.wait(wait_s)
+
+    def work(self) -> None:
+        """Do what is due, flush, and send: the first half of a turn."""
         _Seams.clock, _Seams.rng = self._clock, self._rng
         self._worked = False
-        self._core.doTick(wait_s)
+        self._core.doTick()
         if self._aligned:
             self.journal.show_all()
             self._aligned = False
-        self._settle_leadership()
+
+    def wait(self, wait_s: float) -> None:
+        """Wait unless there is work, take what has arrived, and tell who wants to know: the second half."""
+        _Seams.clock, _Seams.rng = self._clock, self._rng
+        self.loop.wait(0 if self.busy() else wait_s)
+        if self._lost_leadership or (not self._told_leading and self.leads()):
+            self._settle_leadership()
         self._answer_reads()
         now_s = self._clock.monotonic_s()
         if now_s - self._second_s >= 1:
             self._second_s = now_s
             self.transport.each_second()
-        self._ask_for_reads()
-        fetched = self.transport.fetched()
-        if fetched is not None:
-            self._install(fetched)
+        if self.transport.remote_reads.waiting:
+            self._ask_for_reads()
+        if self.transport.fetching.busy:
+            fetched = self.transport.fetched()
+            if fetched is not None:
+                self._install(fetched)
+
+    def busy(self) -> bool:
+        """Whether the turn should not wait: the caller has something to see, or work is left."""
+        return (
+            self._worked
+            or bool(self._queued)
+            or self._applied < self._store.commit_index
+            or self._store.trim_pending
+        )
 
     def peers(self) -> list[PeerStatus]:
         """Return what we know of the other members."""
@@ -279,7 +305,7 @@ class PysyncobjGroup:
 
     def leads(self) -> bool:
         """Whether the library is in the leader's state."""
-        return bool(self._core._isLeader())
+        return self._leading
 
     def leader_id(self) -> MemberId | None:
         """Whom the library takes for the leader."""
@@ -366,6 +392,7 @@ class PysyncobjGroup:
     def _state_changed(self, old: int, new: int) -> None:
         """Note it: in the middle of the library's own change nobody can be told."""
         self._worked = True
+        self._leading = new == _syncobj._RAFT_STATE.LEADER
         if old == _syncobj._RAFT_STATE.LEADER:
             self._lost_leadership = True
 
@@ -435,7 +462,13 @@ class PysyncobjGroup:
             self._leadership_changed(True)
 
     def _answer_reads(self) -> None:
-        if self.leads() and not self._lost_leadership and self._reads.answer(self._confirmed, self._applied):
+        reads = self._reads
+        if (
+            reads.waiting
+            and self.leads()
+            and not self._lost_leadership
+            and reads.answer(self._confirmed, self._applied)
+        ):
             self._worked = True
 
     def _ask_for_reads(self) -> None:
@@ -464,15 +497,6 @@ class PysyncobjGroup:
     def _window_open(self) -> bool:
         entries = len(self._pending) + len(self._queued)
         return entries < WINDOW_ENTRIES_MAX and self._in_flight_bytes < WINDOW_BYTES_MAX
-
-    def _busy(self) -> bool:
-        """Whether the turn should not wait: the caller has something to see, or work is left."""
-        return (
-            self._worked
-            or bool(self._queued)
-            or self._applied < self._store.commit_index
-            or self._store.trim_pending
-        )
 
     def _conf(self) -> object:
         timeouts = self._settings.timeouts

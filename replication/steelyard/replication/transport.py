@@ -185,7 +185,7 @@ class Transport:
 
     def barrier(self) -> None:
         """Flush, let go what was held for it, and give paused peers another chance."""
-        self._out.barrier(lambda peer: self._tell_connected(peer.member, True))
+        self._out.barrier(self._resume)
 
     def leader_heard_within(self, span_s: float) -> bool:
         """Whether a leader of our term or a later one spoke in the last ``span_s`` seconds."""
@@ -242,6 +242,9 @@ class Transport:
 
     def _linked(self) -> list[MemberId]:
         return [peer.member for peer in self._peers.values() if peer.linked]
+
+    def _resume(self, peer: Peer) -> None:
+        self._tell_connected(peer.member, True)
 
     def _tell_connected(self, member: MemberId, up: bool) -> None:
         (self._node_connected if up else self._node_disconnected)(self.nodes[member])

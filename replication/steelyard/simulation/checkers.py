@@ -13,13 +13,15 @@ from steelyard.core import Exchange
 from steelyard.replication.group import MemberId
 from steelyard.replication.log_store import LogStore
 from steelyard.replication.wire import Ack, Append, VoteGrant, VoteRequest, decode_message
+from steelyard.simulation.clock import Agenda
 from steelyard.simulation.disk import Platter
 
 BOUND_FRAMES_PER_TURN: Final = 400
 """More than this in one turn is a flood: four entries to two members, heartbeats, answers, pieces."""
 BOUND_PENDING_BYTES: Final = 32 << 20
 INVARIANTS_EVERY: Final = 64
-_PROMISES: Final = (3, 5, 6, 7)
+_APPEND: Final = 3
+_PROMISES: Final = (_APPEND, 5, 6, 7)
 """The tags of appends, which are counted, and of acks, vote requests and votes."""
 
 
@@ -57,9 +59,9 @@ class Machine(Protocol):
 class Checkers:
     """The claims about a running group."""
 
-    def __init__(self) -> None:
+    def __init__(self, agenda: Agenda) -> None:
         self.violations: list[Violation] = []
-        self.now_s = 0.0
+        self._agenda = agenda
         self.bodies: dict[int, Body] = {}
         self.digests: dict[int, bytes] = {}
         self.leaders: dict[int, int] = {}
@@ -70,12 +72,13 @@ class Checkers:
         self.applied = 0
         self.unsettled = False
         """Whether a disk or the frontier has changed since C4 was looked at."""
+        self.counts_entries = False
         self.sent = 0
-        """How many entries left in appends."""
+        """How many entries left in appends; only counted when asked for, for every append must be read."""
 
     def violate(self, checker: str, what: str) -> None:
         """Note a violation."""
-        self.violations.append(Violation(checker, self.now_s, what))
+        self.violations.append(Violation(checker, self._agenda.now_s, what))
 
     # --- while it runs -----------------------------------------------------------------------------
 
@@ -115,9 +118,7 @@ class Checkers:
             self.violate("C3", f"n{self.leaders[term]} and n{member} both lead in term {term}")
 
     def durable(self, machines: Mapping[Any, Machine]) -> None:
-        """C4: a majority of disks holds all that was applied anywhere; judged when either has changed."""
-        if not self.unsettled:
-            return
+        """C4: a majority of disks holds all that was applied anywhere; to be judged when ``unsettled``."""
         self.unsettled = False
         index, chain = self.frontier, self.frontier_chain
         holders = 0
@@ -129,7 +130,8 @@ class Checkers:
 
     def promised(self, sender: int, receiver: int, payload: bytes, platter: Platter) -> None:
         """C4: an ack, a vote or a wish to be voted for leaves only when the disk has what it rests on."""
-        if payload[1] not in _PROMISES:
+        tag = payload[1]
+        if tag not in _PROMISES or (tag == _APPEND and not self.counts_entries):
             return
         message = decode_message(payload)
         if isinstance(message, Append):

@@ -94,6 +94,11 @@ class SimReplica(Replica):
         return self._group.applied_index
 
     @property
+    def busy(self) -> bool:
+        """Whether its loop would not wait now."""
+        return self._group.busy()
+
+    @property
     def pending_bytes(self) -> int:
         """What waits to be proposed."""
         return self._sequencer.pending_bytes
@@ -134,13 +139,11 @@ class SimReplica(Replica):
 
 
 class _Waiter:
-    """A process's waiting place: takes what has arrived and goes on; time passes between turns."""
+    """A process's waiting place: takes what has arrived; that time has passed is the agenda's doing."""
 
     def __init__(self, node: "Node", process: Process) -> None:
         self._node = node
         self._process = process
-        self.idle = False
-        """Whether the last turn would have slept."""
 
     def register(self, fd: int, mask: int, callback: FdCallback) -> None:
         """There are no descriptors."""
@@ -155,7 +158,6 @@ class _Waiter:
         """Take what has arrived."""
         self._process.call()
         inbox = self._node.inbox
-        self.idle = not inbox and timeout_s > 0
         for _ in range(len(inbox)):
             inbox.popleft()()
 
@@ -190,10 +192,11 @@ class Node:
         """Whether its disk was told to fail: then it may stop itself."""
         self.keep_down = False
         self.lives = 0
-        self._waiter: _Waiter | None = None
         self._busy_until_s = 0.0
         self._due_s = -1.0
         self._commits = 0
+        self._waits = False
+        """Whether the process's loop is in its wait: then it goes on behind it."""
 
     @property
     def up(self) -> bool:
@@ -226,7 +229,7 @@ class Node:
             try:
                 disk = SimDisk(platter, process, clock, trace)
                 store = LogStore(disk, GROUP, self.member, cache_bytes_max=tuning.cache_bytes)
-                waiter = self._waiter = _Waiter(self, process)
+                waiter = _Waiter(self, process)
                 dice = random.Random(cluster.rng.getrandbits(64))
                 links = SimLinks(cluster.net, settings, process, clock, dice)
                 self.links = links
@@ -264,7 +267,7 @@ class Node:
             self.cluster.disk_changed(self)
 
     def turn(self) -> None:
-        """Run one turn of the loop, and plan the next."""
+        """End the wait that the process's loop is in, and let it go on to the next."""
         cluster = self.cluster
         self._due_s = -1.0
         process, replica = self.process, self.replica
@@ -278,7 +281,10 @@ class Node:
         frames = cluster.net.frames
         with cluster.processor.run(process):
             try:
-                replica.turn(cluster.tuning.loop_wait_s)
+                if self._waits:
+                    replica.wait(cluster.tuning.loop_wait_s)
+                self._waits = True
+                replica.work()
             except Exception as error:  # the process's own last line of defence does the same
                 fail_stop(EX_INVARIANT, f"the loop broke: {error!r}")
         self._after_turn(cluster.net.frames - frames)
@@ -322,7 +328,8 @@ class Node:
         if self._commits != self.platter.commits:
             self._commits = self.platter.commits
             cluster.disk_changed(self)
-        cluster.checkers.durable(cluster.nodes)
+        if cluster.checkers.unsettled:
+            cluster.checkers.durable(cluster.nodes)
         if not process.alive:
             exit_ = process.exit
             self._ended(silently=False)
@@ -343,12 +350,12 @@ class Node:
         now_s = cluster.agenda.now_s
         self._busy_until_s = now_s + self.clock.spent_s
         self.clock.spent_s = 0.0
-        assert self._waiter is not None
-        idle = self._waiter.idle and not self.inbox
+        idle = self._waits and not self.inbox and self.replica is not None and not self.replica.busy
         self.wake(self._busy_until_s + (cluster.tuning.loop_wait_s if idle else 0.0))
 
     def _ended(self, *, silently: bool) -> None:
-        self.process = self.replica = self._waiter = None
+        self.process = self.replica = None
+        self._waits = False
         self._due_s = -1.0
         links, self.links = self.links, None
         if links is not None:
@@ -370,7 +377,7 @@ class Cluster:
         self.trace = Trace(lambda: self.agenda.now_s, say)
         self.net = Net(self.agenda, random.Random(seed_rng.getrandbits(64)), self.trace)
         self.processor = Processor()
-        self.checkers = Checkers()
+        self.checkers = Checkers(self.agenda)
         self.config = GroupConfig(
             group=GROUP,
             operator_public_key=OPERATOR_PUBLIC_KEY.hex(),
@@ -403,13 +410,11 @@ class Cluster:
 
     def run_until(self, time_s: float, until: Callable[[], bool] | None = None) -> bool:
         """Let time pass; return whether ``until`` became true before ``time_s``."""
-        checkers = self.checkers
+        agenda, checkers = self.agenda, self.checkers
         while not checkers.violations:
             if until is not None and until():
                 return True
-            happened = self.agenda.next(time_s)
-            checkers.now_s = self.agenda.now_s
-            if not happened:
+            if not agenda.next(time_s):
                 return until is not None and until()
         return False
 

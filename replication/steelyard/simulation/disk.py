@@ -54,6 +54,8 @@ class Platter:
         self.used_fraction = 0.0
         self.commits = 0
         self._undo: list[tuple[dict[int, bytes | None], dict[bytes, bytes]]] = []
+        self._hard = (b"", HardState(0, 0, 0))
+        """The hard state's bytes when somebody looked at it last, and what they say."""
 
     @staticmethod
     def founded(group: str, member: int, *, incarnation: int = 1, joining: bool = False) -> "Platter":
@@ -79,7 +81,10 @@ class Platter:
     @property
     def hard(self) -> HardState:
         """Term, vote and commit."""
-        return parse_meta(self.meta, b"hard", HardState)
+        content = self.meta.get(b"hard", b"")
+        if content != self._hard[0]:
+            self._hard = (content, parse_meta(self.meta, b"hard", HardState))
+        return self._hard[1]
 
     @property
     def first_index(self) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import TracebackType
 from typing import NoReturn
 
 from steelyard.replication.errors import Ending
@@ -53,16 +54,24 @@ class Processor:
     def __init__(self) -> None:
         self._running: Process | None = None
 
-    @contextmanager
-    def run(self, process: Process) -> Iterator[None]:
-        """Let what happens inside be the work of ``process``; its end ends only this."""
+    def run(self, process: Process) -> "Processor":
+        """Return a context in which everything is the work of ``process``; its end ends only this."""
         self._running = process
-        try:
-            yield
-        except Killed:
-            assert not process.alive
-        finally:
-            self._running = None
+        return self
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        """Bear the end of the process, and nothing else."""
+        process, self._running = self._running, None
+        if kind is not Killed:
+            return False
+        assert process is not None
+        assert not process.alive
+        return True
 
     @contextmanager
     def in_charge(self) -> Iterator[None]:

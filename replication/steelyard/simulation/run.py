@@ -14,7 +14,7 @@ from steelyard.simulation.checkers import Violation
 from steelyard.simulation.cluster import Cluster, Node, Tuning
 from steelyard.simulation.faults import Faults
 from steelyard.simulation.history import History
-from steelyard.simulation.patches import patched
+from steelyard.simulation.patches import patched, quiet
 from steelyard.simulation.verdict import judge, judge_member, judge_snapshots
 from steelyard.simulation.workload import Habits, Workload
 
@@ -53,8 +53,8 @@ def tuning_of(rng: random.Random) -> Tuning:
         append_entries=APPEND_ENTRIES_MAX if production else rng.choice((2, 3, 20, APPEND_ENTRIES_MAX)),
         apply_entries=APPLY_ENTRIES_MAX if production else rng.choice((1, 4, APPLY_ENTRIES_MAX)),
         children=rng.random() < 0.3,
-        loop_wait_s=0.010 if production else rng.choice((0.025, 0.05)),
-        read_s=rng.choice((0.000_02, 0.000_1)),
+        loop_wait_s=0.010 if production else rng.choice((0.05, 0.15)),
+        read_s=rng.choice((0.000_05, 0.000_25)),
     )
 
 
@@ -88,7 +88,8 @@ def simulate(
         (journal, "APPEND_ENTRIES_MAX", tuning.append_entries),
         (journal, "APPLY_ENTRIES_MAX", tuning.apply_entries),
     )
-    with cluster.processor.in_charge(), smaller:
+    # The library catches a simulated kill in passing, and would tell of it with a traceback.
+    with cluster.processor.in_charge(), smaller, quiet("pysyncobj"):
         if prepare is not None:
             prepare(cluster)
         for node in cluster.nodes.values():
@@ -114,11 +115,12 @@ def simulate(
 
 def _phases(cluster: Cluster, workload: Workload, rng: random.Random, kinds: frozenset[str] | None) -> None:
     checkers, agenda = cluster.checkers, cluster.agenda
+    faults = Faults(cluster, rng, kinds)
+    checkers.counts_entries = faults.calm
     if not cluster.run_until(SETUP_S, lambda: workload.ready):
         if not checkers.violations:
             checkers.violate("C11", f"no market after {SETUP_S} s without any fault")
         return
-    faults = Faults(cluster, rng, kinds)
     faults.begin()
     cluster.run_until(agenda.now_s + FAULTS_S)
     if checkers.violations:
@@ -147,7 +149,6 @@ def _level(nodes: list[Node]) -> bool:
 
 def _verdict(cluster: Cluster, history: History) -> None:
     checkers = cluster.checkers
-    checkers.now_s = cluster.agenda.now_s
     replayed = judge(checkers, history)
     for node in cluster.nodes.values():
         if node.replica is not None:

@@ -35,12 +35,12 @@ class Habits:
     def __init__(self, rng: random.Random) -> None:
         self.traders = rng.randrange(2, 6)
         self.open_max = rng.choice((1, 4, 16, 64))
-        self.think_s = rng.choice((0.05, 0.15, 0.4))
+        self.think_s = rng.choice((0.05, 0.2, 0.4, 0.8, 0.8))
         self.hop_s = 0.0005
-        self.lost_rate = rng.choice((0.0, 0.01, 0.1))
+        self.lost_rate = rng.choice((0.0, 0.01, 0.05))
         self.twice_rate = rng.choice((0.0, 0.02, 0.2))
-        self.gap_rate = rng.choice((0.0, 0.02, 0.1))
-        self.read_s = rng.choice((0.1, 0.3, 1.0))
+        self.gap_rate = rng.choice((0.0, 0.02, 0.05))
+        self.read_s = rng.choice((0.2, 0.6, 2.0))
 
 
 class Client:
