@@ -13,6 +13,7 @@ from typing import Final
 
 from steelyard.client import ApiKey, Client, NodeStatus
 from steelyard.ops.errors import GroupError, NotReady
+from steelyard.ops.log_files import bound_log
 from steelyard.ops.ports import USUAL_CLIENT, USUAL_PEER, free_ports
 from steelyard.ops.processes import Process, wait_gone
 from steelyard.ops.runfile import PARTS, RUN_FILE, NodeRun, Part, Run, read_run, remove_run, write_run
@@ -159,7 +160,8 @@ class LocalGroup:
             return
         paths = node_paths(self.directory, member)
         paths.node.mkdir(mode=0o700, parents=True, exist_ok=True)
-        log = paths.replica_log if part == "replica" else paths.gateway_log
+        log = self.log_path(member, part)
+        bound_log(log)
         leash = ["steelyard.ops.leash", str(os.getpid())] if self.leashed else []
         arguments = [_MODULES[part], "--data", str(self.directory), "--member", str(member)]
         with log.open("ab") as output:
@@ -386,10 +388,14 @@ class LocalGroup:
         leaders = [status for status in found.values() if status.role == "leader" and status.ready]
         return max(leaders, key=lambda status: status.term).member if leaders else None
 
+    def log_path(self, member: int, part: Part) -> Path:
+        """Return where a process's words go."""
+        paths = node_paths(self.directory, member)
+        return paths.replica_log if part == "replica" else paths.gateway_log
+
     def last_words(self, member: int, part: Part) -> str:
         """Return the last line of a process's log."""
-        paths = node_paths(self.directory, member)
-        log = paths.replica_log if part == "replica" else paths.gateway_log
+        log = self.log_path(member, part)
         if not log.exists():
             return "it has no log"
         with log.open("rb") as file:

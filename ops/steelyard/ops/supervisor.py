@@ -11,12 +11,15 @@ from typing import Final
 
 from steelyard.ops.cluster import MEMBERS, LocalGroup
 from steelyard.ops.errors import OpsError
+from steelyard.ops.log_files import bound_log
 from steelyard.ops.processes import Process
 from steelyard.ops.runfile import PARTS, Part, write_run
 from steelyard.ops.wishes import read_wish, write_wish
 from steelyard.replication.errors import EX_DISK, ReplicationError
 
 LOOK_S: Final = 0.2
+#: Where it writes when it runs in the background.
+SUPERVISOR_LOG: Final = "supervisor.log"
 #: A node that stops so often within the window stays down, until somebody starts the group again.
 STOPS_MAX: Final = 3
 WINDOW_S: Final = 600.0
@@ -76,6 +79,8 @@ class Supervisor:
         for member in MEMBERS:
             node = self.group.run.nodes[member]
             for part in PARTS:
+                if bound_log(self.group.log_path(member, part)):
+                    happened.append(f"node {member}: the {part}'s log was long; it begins anew")
                 process = node.part(part)
                 if node.down_reason or process is None or process.alive():
                     continue
@@ -143,6 +148,7 @@ def main(directory: Path) -> None:
     try:
         supervisor.start()
         while True:
+            bound_log(directory / SUPERVISOR_LOG)
             for line in supervisor.look(time.monotonic()):
                 sys.stderr.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S')} {line}\n")
                 sys.stderr.flush()
