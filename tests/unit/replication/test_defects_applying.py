@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+from tests.helpers.cuts import closed_by, guard, instead, line
 from tests.helpers.raft import Outcome, exit_of
 from tests.helpers.scripted import (
     THREE,
@@ -13,14 +14,25 @@ from tests.helpers.scripted import (
     follower_with_six,
 )
 
+from steelyard.replication import engine
+from steelyard.replication.engine import PysyncobjGroup
 from steelyard.replication.group import Failure
 from steelyard.replication.guards import Guards
+from steelyard.replication.journal import Journal
 from steelyard.replication.log_record import ENTRY, Record
 from steelyard.replication.wire import (
     VoteRequest,
 )
 
 
+@closed_by(
+    "an exception in apply stops",
+    line(
+        PysyncobjGroup.apply_command,
+        'fail_stop(EX_INVARIANT, f"applying entry {index} failed: {format_exc()}")',
+        "raise",
+    ),
+)
 def test_d26_an_exception_in_apply_stops_the_process() -> None:
     def script() -> None:
         member = Scripted()
@@ -34,6 +46,7 @@ def test_d26_an_exception_in_apply_stops_the_process() -> None:
     assert "ZeroDivisionError" in said
 
 
+@closed_by("the guard sound", guard(sound=lambda message: True), kind=b"\x02")
 @pytest.mark.parametrize("kind", [b"\x02", b"\x03", b"\x04", b""])
 def test_d27_d36_an_entry_of_another_kind_never_enters_the_log(kind: bytes) -> None:
     member = Scripted()
@@ -42,6 +55,14 @@ def test_d27_d36_an_entry_of_another_kind_never_enters_the_log(kind: bytes) -> N
     assert member.links.dropped == [(TWO, "unsound entries")]
 
 
+@closed_by(
+    "an unknown kind stops",
+    line(
+        PysyncobjGroup.apply_command,
+        'fail_stop(EX_INVARIANT, f"entry {index} is of unknown kind {command[:1].hex()}")',
+        "pass",
+    ),
+)
 def test_d27_without_the_check_the_process_stops_before_applying_it() -> None:
     def script() -> None:
         member = Scripted(guards=Guards(sound=lambda message: True))
@@ -53,6 +74,10 @@ def test_d27_without_the_check_the_process_stops_before_applying_it() -> None:
     assert "unknown kind" in said
 
 
+@closed_by(
+    "slices by count",
+    line(Journal.__getitem__, "item.stop - item.start, APPLY_ENTRIES_MAX", "item.stop - item.start"),
+)
 def test_d28_a_long_tail_is_applied_in_slices() -> None:
     member = Scripted()
     member.append(TWO, append(1, (1, 0), entries(2, 401, 1), commit=401))
@@ -65,6 +90,14 @@ def test_d28_a_long_tail_is_applied_in_slices() -> None:
     assert len(member.applied) == 400
 
 
+@closed_by(
+    "pending requests are failed",
+    line(PysyncobjGroup._settle_leadership, "done(Failure.OUTCOME_UNKNOWN)", "pass"),
+)
+@closed_by(
+    "queued requests are failed",
+    line(PysyncobjGroup._settle_leadership, "for _, done in queued:", "for _, done in []:"),
+)
 def test_d29_d30_what_was_pending_when_leadership_is_lost_is_told_so_once() -> None:
     member = Scripted()
     term = member.lead_ready()
@@ -80,6 +113,18 @@ def test_d29_d30_what_was_pending_when_leadership_is_lost_is_told_so_once() -> N
     assert member.leadership == [True, False]
 
 
+@closed_by(
+    "only a leader takes proposals",
+    line(
+        PysyncobjGroup.propose,
+        "not self.leads()",
+        "False",
+        "not self.ready()",
+        "False",
+        "not self._window_open()",
+        "False",
+    ),
+)
 def test_d30_a_follower_takes_no_proposal_and_forwards_none() -> None:
     member = follower_with_six()
     member.said()
@@ -89,6 +134,14 @@ def test_d30_a_follower_takes_no_proposal_and_forwards_none() -> None:
     assert member.said() == []
 
 
+@closed_by(
+    "an exception in a callback stops",
+    line(
+        PysyncobjGroup.apply_command,
+        'fail_stop(EX_INVARIANT, f"applying entry {index} failed: {format_exc()}")',
+        "raise",
+    ),
+)
 def test_d26_an_exception_in_a_callback_stops_the_process() -> None:
     def script() -> None:
         member = Scripted()
@@ -103,6 +156,14 @@ def test_d26_an_exception_in_a_callback_stops_the_process() -> None:
     assert "ZeroDivisionError" in said
 
 
+@closed_by(
+    "entries are applied in order, once",
+    line(
+        PysyncobjGroup.apply_command,
+        "self._core.raftLastApplied != self._applied or record is None or record.body is not command",
+        "False",
+    ),
+)
 def test_d26_an_entry_is_not_applied_again() -> None:
     def script() -> None:
         member = Scripted()
@@ -116,6 +177,7 @@ def test_d26_an_entry_is_not_applied_again() -> None:
     assert "asked to apply another entry than 3" in said
 
 
+@closed_by("slices by bytes", line(Journal.__getitem__, "APPLY_BYTES_MAX", "1 << 40"))
 def test_d28_large_entries_are_applied_in_smaller_slices() -> None:
     member = Scripted()
     large = [Record(ENTRY + bytes(40 << 10), index, 1) for index in range(2, 12)]
@@ -125,6 +187,9 @@ def test_d28_large_entries_are_applied_in_smaller_slices() -> None:
     assert len(member.applied) - before == 1
 
 
+@closed_by(
+    "the term in a proposal's place", line(PysyncobjGroup._settle, "(index, term) == applied[1:]", "True")
+)
 def test_d29_an_entry_of_another_term_in_a_proposals_place_is_not_its_success() -> None:
     """Leadership that ended fails what waits before anything else is applied; this is the second lock."""
     member = Scripted()
@@ -135,6 +200,10 @@ def test_d29_an_entry_of_another_term_in_a_proposals_place_is_not_its_success() 
     assert outcome.calls == [Failure.OUTCOME_UNKNOWN]
 
 
+@closed_by(
+    "the library's queue is not drained",
+    instead(engine._Core, "_checkCommandsToApply", engine._syncobj.SyncObj._checkCommandsToApply),
+)
 def test_d30_what_is_in_the_librarys_queue_goes_nowhere() -> None:
     """It is never used: proposals go into the log past it, and nothing takes anything out of it."""
     for member in (follower_with_six(), leader()):
@@ -152,6 +221,10 @@ def leader() -> Scripted:
     return member
 
 
+@closed_by(
+    "the library dumps nothing",
+    line(PysyncobjGroup._conf, "serializer=_refuse_compaction", "serializer=lambda *_: None"),
+)
 def test_d31_no_method_is_replicated_and_no_attribute_dumped() -> None:
     core = Scripted().group._core
     assert (core._methodToID, core._idToMethod) == ({}, {})
@@ -160,6 +233,7 @@ def test_d31_no_method_is_replicated_and_no_attribute_dumped() -> None:
     assert "compacts the log on its own" in said
 
 
+@closed_by("no tick of the library's own", line(PysyncobjGroup._conf, "autoTick=False", "autoTick=True"))
 def test_d32_there_is_one_thread() -> None:
     member = leader()
     assert member.group._core._SyncObj__thread is None

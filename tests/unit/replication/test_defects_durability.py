@@ -1,9 +1,11 @@
 """Holes of the consensus library in what a crash leaves (D1 to D7), as scripts of a few messages."""
 
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.helpers.cuts import both, closed_by, instead, line
 from tests.helpers.raft import Outcome, exit_of
 from tests.helpers.scripted import (
     GROUP,
@@ -19,18 +21,24 @@ from tests.helpers.scripted import (
     no_op,
 )
 
+from steelyard.replication import disk, log_record
 from steelyard.replication.disk import LmdbDisk, Write
 from steelyard.replication.errors import StoreDamaged
 from steelyard.replication.log_record import ENTRY, HardState, Record, SnapshotRef, pack, pack_meta
 from steelyard.replication.log_store import LogStore, found, open_store
+from steelyard.replication.outbox import Outbox
+from steelyard.replication.poller import Poller
 from steelyard.replication.wire import (
     Ack,
+    NoPiece,
+    PieceRequest,
     TermInfo,
     VoteGrant,
     VoteRequest,
 )
 
 
+@closed_by("acks are held", line(Outbox.post, "hold=self._store.dirty", "hold=False"))
 def test_d4_an_ack_leaves_only_after_the_flush() -> None:
     member = Scripted()
     member.hear(TWO, append(1, (1, 0), [no_op(2, 1)]))
@@ -45,6 +53,7 @@ def test_d4_an_ack_leaves_only_after_the_flush() -> None:
     assert 2 in member.disk.log
 
 
+@closed_by("votes are held", line(Outbox.post, "hold=self._store.dirty", "hold=False"))
 def test_d4_a_vote_leaves_only_after_the_flush() -> None:
     member = Scripted()
     commits = member.disk.commits
@@ -57,11 +66,17 @@ def test_d4_a_vote_leaves_only_after_the_flush() -> None:
     assert LogStore(member.disk, GROUP, US).vote == TWO
 
 
+@closed_by("later frames queue behind held ones", line(Outbox._send, "hold or peer.held", "hold"))
 def test_d4_frames_behind_a_held_one_keep_their_order() -> None:
     member = Scripted()
     member.hear(TWO, VoteRequest(5, 1, 0), VoteRequest(4, 1, 0))
     member.turn()
     assert member.said(TWO) == [VoteGrant(5), TermInfo(5)]
+
+    member.hear(TWO, VoteRequest(6, 1, 0), PieceRequest(bytes(32), 0))
+    assert member.said(TWO) == [], "what promises nothing waits for its turn, too"
+    member.turn()
+    assert member.said(TWO) == [VoteGrant(6), NoPiece(bytes(32))]
 
 
 def test_d3_the_leader_counts_itself_only_for_what_it_flushed() -> None:
@@ -77,6 +92,7 @@ def test_d3_the_leader_counts_itself_only_for_what_it_flushed() -> None:
     assert member.store.commit_index == index
 
 
+@closed_by("the check at open", line(LogStore._load, "self._hard.commit > self.last_index", "False"))
 def test_d5_a_commit_index_beyond_the_log_is_refused_at_boot() -> None:
     member = follower_with_six()
     disk = member.disk
@@ -123,6 +139,8 @@ class Copies(MemoryDisk):
             self.left.append(copy)
 
 
+@closed_by("full sync", line(disk._open, "sync=True,\n        meta", "sync=False,\n        meta"))
+@closed_by("metasync", line(disk._open, "metasync=True", "metasync=False"))
 def test_d1_the_log_is_opened_for_full_sync(tmp_path: Path) -> None:
     disk = LmdbDisk(tmp_path, MAP_BYTES, create=True)
     flags = disk._env.flags()
@@ -145,6 +163,10 @@ def test_d1_a_store_that_syncs_late_loses_what_it_acked_and_ours_does_not() -> N
     assert not kept_what_it_acked(LateDisk(founded().meta), power_fails=True)
 
 
+@closed_by(
+    "the hash chain at open",
+    line(LogStore._load, "chain != chain_next(self._last_chain, index, record.term, record.body)", "False"),
+)
 def test_d1_a_sound_entry_of_another_history_is_noticed() -> None:
     disk = follower_with_six().disk
     disk.log[4] = pack(Record(ENTRY + b"of another log", 4, 1), bytes(16))
@@ -152,6 +174,10 @@ def test_d1_a_sound_entry_of_another_history_is_noticed() -> None:
         LogStore(disk, GROUP, US)
 
 
+@closed_by(
+    "the crc of an entry",
+    line(log_record.parse, "zlib.crc32(body, zlib.crc32(_CHECKED.pack(index, term, chain))) != crc", "False"),
+)
 def test_d1_a_flipped_bit_in_the_log_is_noticed() -> None:
     disk = follower_with_six().disk
     disk.log[4] = disk.log[4][:-1] + b"X"
@@ -172,6 +198,7 @@ def second_vote_after_a_crash(*, forget: bool) -> list[object]:
     return list(again.said(THREE))
 
 
+@closed_by("a vote makes the store dirty", line(LogStore.hard_state, "self.dirty = True", "pass"))
 def test_d2_a_vote_is_remembered_over_a_crash() -> None:
     assert second_vote_after_a_crash(forget=False) == []
 
@@ -180,6 +207,10 @@ def test_d2_without_the_vote_on_disk_there_are_two_in_one_term() -> None:
     assert second_vote_after_a_crash(forget=True) == [VoteGrant(1)]
 
 
+@closed_by(
+    "the crc of the hard state",
+    line(log_record.parse_meta, "_META_CRC.unpack_from(raw)[0] != zlib.crc32(raw[4:])", "False"),
+)
 def test_d2_a_vote_that_reads_differently_refuses_to_start() -> None:
     member = Scripted()
     member.hear(TWO, VoteRequest(1, 1, 0))
@@ -203,6 +234,10 @@ def commits_what_its_disk_lacks(worsen: Callable[[Scripted], None]) -> bool:
     return member.store.commit_index > member.store.durable_last_index
 
 
+@closed_by(
+    "the flushes before and after waiting",
+    both(line(Poller.poll, "self._barrier()", "pass"), line(Poller.wait, "self._barrier()", "pass")),
+)
 def test_d3_a_commit_counts_only_what_our_disk_has() -> None:
     assert not commits_what_its_disk_lacks(lambda _: None)
 
@@ -214,6 +249,10 @@ def test_d3_without_the_flushes_of_the_loop_it_would_count_more() -> None:
     assert commits_what_its_disk_lacks(never_flush)
 
 
+@closed_by(
+    "the bound of a commit index",
+    line(LogStore.hard_state, "not old.commit <= commit <= max(self.last_index, old.commit)", "False"),
+)
 def test_d5_a_commit_index_beyond_the_log_is_never_noted() -> None:
     store = follower_with_six().store
     code, said = exit_of(lambda: store.hard_state(1, 0, 7))
@@ -240,6 +279,10 @@ def opens_wherever_a_trim_is_killed(*, whole: bool) -> bool:
     return lasts == [10] * len(disk.left)
 
 
+@closed_by(
+    "the head in the transaction of the trim",
+    line(LogStore._trim_some, 'self._meta_changed[b"head"] = pack_meta(head)', "pass"),
+)
 def test_d6_a_trim_that_is_killed_leaves_the_whole_log() -> None:
     assert opens_wherever_a_trim_is_killed(whole=True)
 
@@ -248,6 +291,7 @@ def test_d6_a_trim_in_two_transactions_would_not() -> None:
     assert not opens_wherever_a_trim_is_killed(whole=False)
 
 
+@closed_by("64 bits", instead(disk, "_KEY", struct.Struct(">I")))
 def test_d7_an_index_beyond_32_bits_is_kept_in_order(tmp_path: Path) -> None:
     far = 1 << 33
     found(tmp_path, GROUP, US, map_bytes=MAP_BYTES)
@@ -261,6 +305,7 @@ def test_d7_an_index_beyond_32_bits_is_kept_in_order(tmp_path: Path) -> None:
     again.close()
 
 
+@closed_by("trimming", line(LogStore._trim_some, "write.deletes.append(range(first, keep_from))", "pass"))
 def test_d7_the_room_of_what_was_trimmed_is_used_again(tmp_path: Path) -> None:
     found(tmp_path, GROUP, US, map_bytes=MAP_BYTES)
     store = open_store(tmp_path, GROUP, US, map_bytes=MAP_BYTES)

@@ -1,6 +1,7 @@
 """Holes of the consensus library in elections, reads and membership (D33 to D36), as short scripts."""
 
 import pytest
+from tests.helpers.cuts import closed_by, guard, line
 from tests.helpers.raft import Outcome, exit_of
 from tests.helpers.scripted import (
     GROUP,
@@ -12,9 +13,11 @@ from tests.helpers.scripted import (
     follower_with_six,
 )
 
+from steelyard.replication.engine import PysyncobjGroup
 from steelyard.replication.group import SHARED, Failure
 from steelyard.replication.guards import Guards
 from steelyard.replication.log_store import LogStore
+from steelyard.replication.transport import Transport
 from steelyard.replication.wire import (
     Append,
     PreVoteGrant,
@@ -32,6 +35,7 @@ def answer_to_a_lower_term(guards: Guards) -> list[object]:
     return list(member.said(THREE))
 
 
+@closed_by("the guard tells_term", guard(tells_term=lambda message, own: False))
 def test_d33_a_lower_term_is_told_ours() -> None:
     assert answer_to_a_lower_term(Guards()) == [TermInfo(5), TermInfo(5)]
 
@@ -42,6 +46,9 @@ def test_d33_without_the_guard_it_learns_nothing() -> None:
     )
 
 
+@closed_by(
+    "a deposed leader steps down", line(Transport.learn_term, "term > self._store.current_term", "False")
+)
 def test_d33_a_deposed_leader_steps_down_when_told_and_grants_nothing() -> None:
     member = Scripted()
     term = member.lead()
@@ -51,6 +58,10 @@ def test_d33_a_deposed_leader_steps_down_when_told_and_grants_nothing() -> None:
     assert (member.group.term, member.store.vote) == (term + 3, 0)
 
 
+@closed_by(
+    "ask before an election",
+    line(PysyncobjGroup.before_tick, "self._campaign_agreed and not self.joining", "True"),
+)
 def test_d34_an_election_begins_with_a_question() -> None:
     member = Scripted()
     member.advance(2.5)
@@ -70,6 +81,7 @@ def pre_vote_while_a_leader_lives(guards: Guards) -> list[object]:
     return list(member.said(THREE))
 
 
+@closed_by("the guard grants_pre_vote", guard(grants_pre_vote=lambda *_: True))
 def test_d34_nobody_agrees_to_an_election_while_a_leader_lives() -> None:
     assert pre_vote_while_a_leader_lives(Guards()) == []
 
@@ -106,6 +118,7 @@ def answered_read(guards: Guards) -> bool:
     return bool(outcome.calls)
 
 
+@closed_by("the guard round_confirms", guard(round_confirms=lambda ack, read: True))
 def test_d35_an_ack_from_before_the_read_confirms_nothing() -> None:
     assert not answered_read(Guards())
 
@@ -126,6 +139,9 @@ def test_d35_a_read_is_answered_by_the_echo_of_its_round() -> None:
     assert outcome.calls == [member.store.commit_index]
 
 
+@closed_by(
+    "no read before a commit of the own term", line(PysyncobjGroup.read_barrier, "not self.ready()", "False")
+)
 def test_d35_a_new_leader_serves_no_read_before_it_committed_in_its_term() -> None:
     member = Scripted()
     member.lead()
@@ -133,6 +149,10 @@ def test_d35_a_new_leader_serves_no_read_before_it_committed_in_its_term() -> No
     assert outcome.calls == [Failure.NOT_READY]
 
 
+@closed_by(
+    "fallback within the election timeout",
+    line(PysyncobjGroup._conf, "leaderFallbackTimeout=timeouts.max_s", "leaderFallbackTimeout=30.0"),
+)
 def test_d33_a_leader_that_nobody_answers_leaves_office_within_the_longest_election_timeout() -> None:
     member = Scripted()
     member.lead_ready()
@@ -142,6 +162,17 @@ def test_d33_a_leader_that_nobody_answers_leaves_office_within_the_longest_elect
     assert not member.group.is_leader()
 
 
+@closed_by(
+    "a majority's yes", line(PysyncobjGroup.before_tick, "self._campaign_agreed and not self.joining", "True")
+)
+@closed_by(
+    "a yes to this question",
+    line(
+        PysyncobjGroup.pre_vote_granted,
+        "term == self.term + 1 and not self.leads() and self._pre_votes.grant(peer, term)",
+        "True",
+    ),
+)
 def test_d34_without_a_pre_vote_of_the_majority_nobody_campaigns() -> None:
     member = Scripted()
     for _ in range(5):
@@ -153,6 +184,14 @@ def test_d34_without_a_pre_vote_of_the_majority_nobody_campaigns() -> None:
     assert member.group.term == 0, "a yes to another question"
 
 
+@closed_by(
+    "kinds of entries are closed",
+    line(
+        PysyncobjGroup.apply_command,
+        'fail_stop(EX_INVARIANT, f"entry {index} is of unknown kind {command[:1].hex()}")',
+        "pass",
+    ),
+)
 def test_d36_a_membership_entry_in_the_log_stops_the_process_before_it_is_obeyed() -> None:
     def script() -> None:
         disk = follower_with_six().disk
@@ -168,6 +207,10 @@ def test_d36_a_membership_entry_in_the_log_stops_the_process_before_it_is_obeyed
     assert "entry 7 is of unknown kind 02" in said
 
 
+@closed_by(
+    "membership is static",
+    line(PysyncobjGroup._conf, "dynamicMembershipChange=False", "dynamicMembershipChange=True"),
+)
 def test_d36_members_are_who_the_settings_say_and_no_verb_changes_them() -> None:
     core = Scripted().group._core
     with pytest.raises(Exception, match="dynamicMembershipChange is disabled"):

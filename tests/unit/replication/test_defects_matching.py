@@ -1,6 +1,7 @@
 """Holes of the consensus library in matching and commit (D8 to D12), as scripts of a few messages."""
 
 import msgspec
+from tests.helpers.cuts import both, closed_by, guard, line
 from tests.helpers.raft import Outcome, exit_of
 from tests.helpers.scripted import (
     THREE,
@@ -15,6 +16,9 @@ from tests.helpers.snapshots import MemoryFiles, feed, shelf_of_a_leader
 
 from steelyard.replication import engine
 from steelyard.replication.guards import Guards, LogView, strip
+from steelyard.replication.journal import Journal
+from steelyard.replication.log_store import LogStore
+from steelyard.replication.transport import Transport
 from steelyard.replication.wire import (
     Ack,
     Append,
@@ -26,6 +30,7 @@ from steelyard.simulation.patches import patched
 WITHOUT_STRIP = Guards(strip=lambda message, log: (message, True))
 
 
+@closed_by("the guard strip", guard(strip=lambda message, log: (message, True)))
 def test_d8_a_repeated_first_batch_cuts_nothing_off() -> None:
     member = follower_with_six()
     (ack,) = member.append(TWO, append(1, (1, 0), [no_op(2, 1)], commit=6))
@@ -36,6 +41,13 @@ def test_d8_a_repeated_first_batch_cuts_nothing_off() -> None:
     assert member.store.commit_index == 3, "entries 4 to 6 were not verified by this message"
 
 
+@closed_by(
+    "no truncation below commit",
+    both(
+        guard(strip=lambda message, log: (message, True)),
+        line(LogStore.truncate, "first <= self._hard.commit or ", ""),
+    ),
+)
 def test_d8_without_the_strip_the_store_stops_at_a_truncation_below_commit() -> None:
     code, said = exit_of(
         lambda: follower_with_six(WITHOUT_STRIP).append(TWO, append(1, (1, 0), [no_op(2, 1)], commit=6))
@@ -66,6 +78,10 @@ def test_d8_a_real_conflict_is_cut_and_replaced() -> None:
     assert ack.success
 
 
+@closed_by(
+    "no truncation without a conflict",
+    line(Journal.deleteEntriesFrom, "self._permit is not Permit.CUT_TAIL", "False"),
+)
 def test_d8_a_truncation_that_was_not_called_a_conflict_stops_the_process() -> None:
     lying = Guards(strip=lambda message, log: (message, False))
 
@@ -99,6 +115,7 @@ def proposed_one_by_one(guards: Guards) -> int:
     return sent
 
 
+@closed_by("the guard next_after_ack", guard(next_after_ack=lambda before, after, last: after))
 def test_d9_nothing_in_flight_is_sent_twice() -> None:
     assert proposed_one_by_one(Guards()) <= 64
 
@@ -116,6 +133,7 @@ def commit_after_an_old_ack(guards: Guards) -> bool:
     return member.store.commit_index > before
 
 
+@closed_by("the guard ack_counts", guard(ack_counts=lambda ack, own: True))
 def test_d10_an_ack_of_an_older_term_counts_for_nobody() -> None:
     assert not commit_after_an_old_ack(Guards())
 
@@ -142,6 +160,7 @@ def commit_after_a_beat(guards: Guards) -> int:
     return member.store.commit_index
 
 
+@closed_by("the guard beat_commit", guard(beat_commit=lambda leader, own: leader))
 def test_d11_a_heartbeat_that_verifies_nothing_commits_nothing() -> None:
     assert commit_after_a_beat(Guards()) == 3
 
@@ -180,6 +199,7 @@ def test_d12_a_hint_below_what_matched_is_not_believed() -> None:
     assert member.group.next_index(TWO) == 7
 
 
+@closed_by("the guard conflict_hint", guard(conflict_hint=lambda next_, log: next_))
 def test_d12_a_follower_answers_with_the_first_entry_of_the_conflicting_term() -> None:
     member = follower_with_six()
     (ack,) = member.append(THREE, append(3, (6, 2), []))
@@ -224,6 +244,7 @@ def rounds_until_caught_up(guards: Guards) -> int:
     return 50
 
 
+@closed_by("the guard retry_at", guard(retry_at=lambda match, next_, hint: hint))
 def test_d12_a_follower_with_one_conflicting_entry_catches_up_over_a_backlog_of_batches() -> None:
     assert rounds_until_caught_up(Guards()) < 10
 
@@ -242,9 +263,25 @@ def test_d8_without_the_clamp_a_heartbeat_would_commit_what_it_did_not_verify() 
     assert member.store.commit_index == 6
 
 
+@closed_by("an install commits its index", line(LogStore.install, "vote, at.index)", "vote, before.index)"))
 def test_d11_an_installed_snapshot_commits_exactly_its_index() -> None:
     member = Scripted(files=MemoryFiles())
     feed(member, shelf_of_a_leader())  # its leader has committed 20
     member.turn()
     assert member.installed
     assert (member.store.commit_index, member.store.last_index) == (15, 15)
+
+
+@closed_by(
+    "the book of acks is one term's",
+    line(Transport._open_book, "self._book_term != self._store.current_term", "False"),
+)
+def test_d10_a_new_term_begins_with_an_empty_book() -> None:
+    member = Scripted()
+    first = member.lead_ready()
+    assert member.group.peers()[0].acked_index == member.store.last_index
+    member.hear(THREE, VoteRequest(first + 1, 99, first))
+    member.turn()
+    assert member.lead() == first + 2
+    member.hear(THREE, member.ack(1))
+    assert [peer.acked_index for peer in member.group.peers()] == [0, 1]

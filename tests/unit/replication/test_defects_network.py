@@ -1,10 +1,13 @@
 """Holes of the consensus library in its network, its memory and its chance (D37 to D44)."""
 
 import os
+import random
 import subprocess
 import sys
+import time
 
 import pytest
+from tests.helpers.cuts import closed_by, instead, line
 from tests.helpers.raft import Outcome, exit_of
 from tests.helpers.scripted import (
     GROUP,
@@ -16,13 +19,17 @@ from tests.helpers.scripted import (
     founded,
 )
 
+from steelyard.replication import engine
+from steelyard.replication.engine import PysyncobjGroup
 from steelyard.replication.frames import FrameError, FrameReader, FrameWriter
 from steelyard.replication.group import ENTRY_BYTES_MAX, GroupSettings, MemberId
 from steelyard.replication.journal import Journal, Tail
 from steelyard.replication.links import TcpLinks, listen
 from steelyard.replication.log_record import ENTRY
 from steelyard.replication.log_store import LogStore
+from steelyard.replication.outbox import Outbox
 from steelyard.replication.poller import EpollWaiter
+from steelyard.replication.transport import Transport
 from steelyard.replication.wire import (
     APPEND_BYTES_MAX,
     FRAME_BYTES_MAX,
@@ -32,12 +39,17 @@ from steelyard.replication.wire import (
 )
 
 
+@closed_by(
+    "what does not decode costs the link",
+    line(Transport.link_payload, 'self._links.drop(member, "not a peer message")', "pass"),
+)
 def test_d37_a_pickle_on_a_link_costs_the_connection() -> None:
     member = Scripted()
     member.group.transport.link_payload(TWO, b"\x80\x04K\x01.")
     assert member.links.dropped == [(TWO, "not a peer message")]
 
 
+@closed_by("the library's pickle is a trap", instead(engine._syncobj.pickle, "loads", lambda data: None))
 def test_d37_the_librarys_pickle_functions_are_traps() -> None:
     import pysyncobj.pickle
 
@@ -61,6 +73,7 @@ def test_d38_large_entries_commit_in_one_piece(size: int) -> None:
     assert outcome.calls == [member.store.last_index]
 
 
+@closed_by("the largest entry", line(PysyncobjGroup.propose, "len(body) > ENTRY_BYTES_MAX", "False"))
 def test_d38_a_larger_entry_is_refused_before_it_is_proposed() -> None:
     member = Scripted()
     member.lead_ready()
@@ -68,6 +81,7 @@ def test_d38_a_larger_entry_is_refused_before_it_is_proposed() -> None:
         member.group.propose(bytes((1 << 20) + 1), Outcome())
 
 
+@closed_by("the backlog of a peer", instead(Outbox, "overfull", lambda self, peer: False))
 def test_d39_a_peer_that_does_not_read_gets_no_more_entries_until_it_does() -> None:
     member = Scripted()
     member.lead_ready()
@@ -84,6 +98,7 @@ def test_d39_a_peer_that_does_not_read_gets_no_more_entries_until_it_does() -> N
     assert [len(m.entries) for m in member.said(TWO) if isinstance(m, Append)] == [1]
 
 
+@closed_by("send at once", line(PysyncobjGroup.drain, "self._core._SyncObj__sendAppendEntries()", "pass"))
 def test_d41_a_proposal_leaves_in_the_turn_it_was_made() -> None:
     member = Scripted()
     member.lead_ready()
@@ -103,6 +118,7 @@ def test_d38_every_entry_is_smaller_than_a_batch_of_the_library() -> None:
     assert ENTRY_BYTES_MAX + len(ENTRY) < APPEND_BYTES_MAX < FRAME_BYTES_MAX
 
 
+@closed_by("the cap of a frame", line(FrameReader.feed, "length > self.payload_bytes_max", "False"))
 def test_d39_a_frame_that_claims_too_much_is_refused_before_it_is_there() -> None:
     header = FrameWriter().header(bytes(FRAME_BYTES_MAX + 1))
     with pytest.raises(FrameError, match="oversized"):
@@ -174,6 +190,10 @@ class Pair:
             self.waiters[member].close()
 
 
+@closed_by(
+    "quick retries",
+    line(TcpLinks._dial, "RETRY_MIN_S + (RETRY_MAX_S - RETRY_MIN_S) * self._rng.random()", "5.0"),
+)
 def test_d40_a_link_that_broke_is_up_again_within_half_a_second() -> None:
     pair = Pair()
     pair.run(0.5)
@@ -185,6 +205,7 @@ def test_d40_a_link_that_broke_is_up_again_within_half_a_second() -> None:
     pair.close()
 
 
+@closed_by("a pause is not silence", line(TcpLinks.tick, "now_s - self._ticked_s > STALL_S", "False"))
 def test_d40_a_member_that_was_paused_reads_what_waits_for_it_and_hangs_up_on_nobody() -> None:
     pair = Pair()
     pair.run(0.5)
@@ -196,6 +217,14 @@ def test_d40_a_member_that_was_paused_reads_what_waits_for_it_and_hangs_up_on_no
     pair.close()
 
 
+@closed_by(
+    "lazy tails",
+    line(
+        Journal.__getitem__,
+        "return Tail(self._store, first, min(count, limit))",
+        "return self._store.entries(first, first + count - 1)",
+    ),
+)
 def test_d42_a_message_reads_no_more_of_the_log_than_it_takes() -> None:
     store = LogStore(founded(), GROUP, US)
     for index in range(1, 5_001):
@@ -206,6 +235,7 @@ def test_d42_a_message_reads_no_more_of_the_log_than_it_takes() -> None:
     assert len(tail._read) <= 256
 
 
+@closed_by("bounded memory", line(LogStore._evict, "self._cache_bytes > self._cache_bytes_max", "False"))
 def test_d42_old_entries_leave_memory() -> None:
     store = LogStore(founded(), GROUP, US, cache_bytes_max=10_000)
     for index in range(1, 1_001):
@@ -215,10 +245,18 @@ def test_d42_old_entries_leave_memory() -> None:
     assert store.entry(1).body == ENTRY + b"body"
 
 
+@closed_by(
+    "entries are sent in batches",
+    line(PysyncobjGroup._conf, "appendEntriesUseBatch=True", "appendEntriesUseBatch=False"),
+    says="PipeNotifier",
+)
 def test_d43_the_librarys_pipe_is_never_built() -> None:
     assert not hasattr(Scripted().group._core, "_SyncObj__pipeNotifier")
 
 
+@closed_by("our clock", instead(engine._syncobj, "monotonicTime", time.monotonic))
+@closed_by("our dice", instead(engine._syncobj, "random", random))
+@closed_by("nodes by number", instead(engine._Node, "__hash__", lambda self: hash(str(self))))
 def test_d44_the_librarys_clock_and_dice_are_ours_and_its_nodes_hash_by_number() -> None:
     member = Scripted()
     member.turn()

@@ -3,6 +3,7 @@
 import zlib
 
 import pytest
+from tests.helpers.cuts import closed_by, guard, instead, line
 from tests.helpers.raft import Outcome, exit_of
 from tests.helpers.scripted import (
     GROUP,
@@ -19,9 +20,14 @@ from tests.helpers.scripted import (
 )
 from tests.helpers.snapshots import MemoryFiles, feed, shelf_of_a_leader
 
+from steelyard.replication import snapshot_store
+from steelyard.replication.engine import PysyncobjGroup
+from steelyard.replication.fetching import Fetching
 from steelyard.replication.guards import Guards
+from steelyard.replication.journal import Journal
 from steelyard.replication.log_store import LogStore, SnapshotRef
 from steelyard.replication.snapshot_store import SnapshotStore
+from steelyard.replication.transport import Transport
 from steelyard.replication.wire import (
     Ack,
     Append,
@@ -31,6 +37,9 @@ from steelyard.replication.wire import (
 )
 
 
+@closed_by(
+    "a member that needs a snapshot is paused", line(Transport._send_beat, "self._pause(peer)", "pass")
+)
 @pytest.mark.filterwarnings(
     "ignore:unclosed file.*dev/null:ResourceWarning"
 )  # the library opens and forgets it
@@ -105,6 +114,7 @@ def test_a_leader_goes_on_behind_what_such_a_member_has() -> None:
     assert sent[0].prev_index == index - 2
 
 
+@closed_by("the guard holds", guard(holds=lambda index, term, log: False))
 def test_d17_a_snapshot_of_what_our_log_holds_is_ignored() -> None:
     member, shelf = Scripted(files=MemoryFiles()), shelf_of_a_leader()
     member.append(TWO, append(1, (1, 0), [no_op(2, 1), *entries(3, 18, 1)], commit=3))
@@ -123,6 +133,16 @@ def test_d17_without_the_guard_acked_entries_would_go() -> None:
     assert member.store.last_index == 15
 
 
+@closed_by(
+    "what came too late is dropped",
+    line(
+        Transport.fetched,
+        "self._store.commit_index >= self.fetching.wanted_index()",
+        "False",
+        "self._known(got.ref.index, got.ref.term)",
+        "False",
+    ),
+)
 def test_d17_a_snapshot_that_came_too_late_is_not_installed() -> None:
     member, shelf = Scripted(files=MemoryFiles()), shelf_of_a_leader()
     (ref,) = shelf.store.snapshots()
@@ -139,6 +159,10 @@ def test_d17_a_snapshot_that_came_too_late_is_not_installed() -> None:
     assert member.store.last_index == 21
 
 
+@closed_by(
+    "an offer needs the present term",
+    line(Transport._on_offer, "message.term == self._store.current_term", "True"),
+)
 def test_d17_an_offer_of_an_older_term_is_ignored() -> None:
     member, shelf = Scripted(files=MemoryFiles()), shelf_of_a_leader()
     member.hear(THREE, Beat(5, 1, 0))
@@ -178,12 +202,16 @@ def test_d18_a_crash_before_the_install_is_the_old_state_and_after_it_the_new_on
     assert SnapshotStore(files, GROUP).read(new.snapshots()[0]).state == b"state at 15"
 
 
+@closed_by("the check of a piece", line(Fetching.got, "zlib.crc32(piece.data) != piece.crc32", "False"))
 def test_d18_a_damaged_piece_costs_the_connection() -> None:
     member, shelf = Scripted(files=MemoryFiles()), shelf_of_a_leader()
     (ref,) = shelf.store.snapshots()
     manifest = shelf.pieces.manifest(ref)
     assert manifest is not None
-    member.hear(TWO, Beat(1, 20, 0), Offer(1, 15, *manifest), Piece(ref.sha256, 0, 1, b"junk"))
+    data = shelf.pieces.piece(ref.sha256, 0)
+    assert data is not None
+    damaged = Piece(ref.sha256, 0, zlib.crc32(data), data[:-1] + bytes([data[-1] ^ 1]))
+    member.hear(TWO, Beat(1, 20, 0), Offer(1, 15, *manifest), damaged)
     assert member.links.dropped == [(TWO, "a damaged piece of a snapshot")]
 
 
@@ -198,6 +226,9 @@ def test_d22_a_follower_that_needs_a_snapshot_still_answers_its_leader() -> None
     assert member.store.commit_index <= 1
 
 
+@closed_by(
+    "alignment", line(PysyncobjGroup.__init__, "restored_index - 1 if self._aligned else None", "None")
+)
 def test_d19_entries_behind_a_snapshot_that_was_not_trimmed_are_all_there_after_a_restart() -> None:
     member = follower_with_six()
     member.append(TWO, append(1, (6, 1), entries(7, 9, 1), commit=6))
@@ -210,6 +241,10 @@ def test_d19_entries_behind_a_snapshot_that_was_not_trimmed_are_all_there_after_
     assert again.group.journal.first_index == 1, "lagging followers may have everything that is held"
 
 
+@closed_by(
+    "the engine does not trim",
+    instead(Journal, "deleteEntriesTo", lambda self, to: self._store.trim(self.first_index + to)),
+)
 def test_d23_the_engine_cannot_shorten_the_log() -> None:
     member = follower_with_six(commit=6)
     member.store.add_snapshot(SnapshotRef(6, 1, "snap", bytes(32)))
@@ -218,6 +253,7 @@ def test_d23_the_engine_cannot_shorten_the_log() -> None:
     assert member.store.first_index == 1
 
 
+@closed_by("the log is not the engine's to clear", instead(Journal, "clear", lambda self: None))
 def test_d19_the_engine_may_not_clear_the_log() -> None:
     code, said = exit_of(Scripted().group.journal.clear)
     assert code == 70
@@ -246,6 +282,16 @@ class Device(MemoryFiles):
         self.held = dict(self.safe)
 
 
+@closed_by(
+    "the sync of a snapshot",
+    line(SnapshotStore.prepare, "self._files.sync(name + _TEMPORARY)", "pass"),
+    says="SnapshotDamaged",
+)
+@closed_by(
+    "the sync of its name",
+    line(SnapshotStore.publish_prepared, "files.sync_names()", "pass"),
+    says="SnapshotDamaged",
+)
 def test_d21_a_snapshot_that_is_pointed_at_survives_a_loss_of_power() -> None:
     device = Device()
     shelf = shelf_of_a_leader(device)
@@ -254,6 +300,11 @@ def test_d21_a_snapshot_that_is_pointed_at_survives_a_loss_of_power() -> None:
     assert SnapshotStore(device, GROUP).read(ref).state == b"state at 15"
 
 
+@closed_by(
+    "the sync of a fetched one",
+    line(SnapshotStore.publish, "files.sync(temporary)", "pass"),
+    says="SnapshotDamaged",
+)
 def test_d21_a_fetched_snapshot_that_was_installed_survives_a_loss_of_power() -> None:
     device = Device()
     member = Scripted(files=device)
@@ -273,6 +324,16 @@ def test_d18_an_install_that_fails_changes_nothing_and_is_not_swallowed() -> Non
     assert (member.store.first_index, member.store.last_index, member.store.snapshots()) == (1, 1, [])
 
 
+@closed_by(
+    "the sha-256 of a fetched file",
+    line(
+        snapshot_store.decode,
+        "hashlib.sha256(memoryview(content)[:-_SHA_BYTES]).digest() != content[-_SHA_BYTES:]",
+        "False",
+        "zlib.crc32(sections[section.name]) != section.crc32",
+        "False",
+    ),
+)
 def test_d18_a_file_that_is_not_what_was_offered_is_not_installed() -> None:
     member, shelf = Scripted(files=MemoryFiles()), shelf_of_a_leader()
     (ref,) = shelf.store.snapshots()
@@ -300,3 +361,15 @@ def test_d23_a_follower_three_behind_gets_entries_and_no_snapshot() -> None:
     assert isinstance(sent[0], Append)
     assert sent[0].prev_index == last - 3
     assert len(sent[0].entries) == 3
+
+
+@closed_by("pieces know their place", line(Fetching.got, "piece.offset != self._arrived", "False"))
+def test_d24_a_piece_in_the_wrong_place_is_not_taken() -> None:
+    member, shelf = Scripted(files=MemoryFiles()), shelf_of_a_leader()
+    (ref,) = shelf.store.snapshots()
+    manifest, data = shelf.pieces.manifest(ref), shelf.pieces.piece(ref.sha256, 0)
+    assert manifest is not None
+    assert data is not None
+    member.hear(TWO, Beat(1, 20, 0), Offer(1, 15, *manifest), Piece(ref.sha256, 7, zlib.crc32(data), data))
+    member.turn(2)
+    assert member.installed == []

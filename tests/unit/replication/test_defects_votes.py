@@ -1,6 +1,7 @@
 """Holes of the consensus library in votes and links (D13 to D16), as scripts of a few messages."""
 
 import pytest
+from tests.helpers.cuts import closed_by, guard, line
 from tests.helpers.scripted import (
     THREE,
     TWO,
@@ -12,8 +13,11 @@ from tests.helpers.scripted import (
     no_op,
 )
 
+from steelyard.replication.engine import PysyncobjGroup
 from steelyard.replication.frames import FrameError, FrameReader, FrameWriter
 from steelyard.replication.guards import Guards
+from steelyard.replication.joining import Joining
+from steelyard.replication.transport import Transport
 from steelyard.replication.wire import (
     PreVoteGrant,
     PreVoteRequest,
@@ -58,6 +62,7 @@ def votes_while_joining(guards: Guards) -> list[object]:
     return list(member.said(TWO))
 
 
+@closed_by("the guard may_vote", guard(may_vote=lambda joining, floor, term: True))
 def test_d13_a_joining_member_grants_neither_vote_nor_pre_vote() -> None:
     assert votes_while_joining(Guards()) == []
 
@@ -67,6 +72,16 @@ def test_d13_without_the_guard_a_wiped_member_could_vote_twice() -> None:
     assert said == [PreVoteGrant(3), VoteGrant(3)]
 
 
+@closed_by(
+    "no campaign while joining",
+    line(
+        PysyncobjGroup.before_tick,
+        "self._campaign_agreed and not self.joining",
+        "self._campaign_agreed",
+        "if not self.joining:",
+        "if True:",
+    ),
+)
 def test_d13_a_joining_member_does_not_campaign() -> None:
     member = Scripted(founded(joining=True))
     member.advance(2.5)
@@ -76,6 +91,7 @@ def test_d13_a_joining_member_does_not_campaign() -> None:
     assert member.group.term == 0
 
 
+@closed_by("a floor for the next vote", line(Joining.try_to_vote_again, "max(self._terms.values())", "0"))
 def test_d13_a_joining_member_votes_again_once_caught_up_and_only_above_every_term_it_heard_of() -> None:
     disk = founded(joining=True)
     member = Scripted(disk)
@@ -92,6 +108,7 @@ def test_d13_a_joining_member_votes_again_once_caught_up_and_only_above_every_te
     assert VoteGrant(5) in member.said(THREE)
 
 
+@closed_by("another life, another book", line(Joining.meet, "peer.forget_acks()", "pass"))
 def test_d13_a_new_life_of_a_follower_clears_the_leaders_book() -> None:
     member = Scripted()
     member.lead_ready()
@@ -103,6 +120,7 @@ def test_d13_a_new_life_of_a_follower_clears_the_leaders_book() -> None:
     assert member.group.next_index(TWO) == 2
 
 
+@closed_by("acked entries must stay", line(Transport._on_ack, "ack.last_index < peer.matched", "False"))
 def test_d13_acked_entries_that_are_gone_end_the_connection() -> None:
     member = Scripted()
     member.lead_ready()
@@ -126,6 +144,7 @@ def leads_after_twice_the_same_vote(guards: Guards) -> bool:
     return delivered == ["response_vote", "response_vote"]
 
 
+@closed_by("the guard vote_counts", guard(vote_counts=lambda voters, peer: True))
 def test_d14_a_repeated_vote_counts_once() -> None:
     assert not leads_after_twice_the_same_vote(Guards())
 
@@ -154,6 +173,27 @@ def numbered(*payloads: bytes, epoch: int) -> list[bytes]:
     return [writer.header(payload) + payload for payload in payloads]
 
 
+@closed_by(
+    "epoch and sequence of frames [0, 0]",
+    line(FrameReader.feed, "epoch != self.epoch or sequence != self._sequence", "False"),
+    arriving=[0, 0],
+)
+@closed_by(
+    "epoch and sequence of frames [1, 0]",
+    line(FrameReader.feed, "epoch != self.epoch or sequence != self._sequence", "False"),
+    arriving=[1, 0],
+)
+@closed_by(
+    "epoch and sequence of frames [0, 2]",
+    line(FrameReader.feed, "epoch != self.epoch or sequence != self._sequence", "False"),
+    arriving=[0, 2],
+)
+@closed_by(
+    "epoch and sequence of frames [0, 3]",
+    line(FrameReader.feed, "epoch != self.epoch or sequence != self._sequence", "False"),
+    arriving=[0, 3],
+)
+@closed_by("the epoch of frames", line(FrameReader.feed, "epoch != self.epoch or ", ""), arriving=[0, 3])
 @pytest.mark.parametrize(
     "arriving",
     [
@@ -169,3 +209,8 @@ def test_d16_frames_that_are_not_what_was_sent_end_the_connection(arriving: list
     sent = [*numbered(b"one", b"two", b"three", epoch=2), numbered(b"late", b"later", epoch=1)[1]]
     with pytest.raises(FrameError, match="out of sequence"):
         list(reader.feed(b"".join(sent[place] for place in arriving)))
+
+
+@closed_by("the guard forgot", guard(forgot=lambda *_: False))
+def test_d13_a_disk_put_back_from_a_copy_gives_up_its_vote() -> None:
+    assert joins_again(Remembered(1, 1, 1, 7))

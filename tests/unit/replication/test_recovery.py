@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from tests.helpers.cuts import closed_by, line
 from tests.helpers.lone import ManualClock
 from tests.helpers.raft import exit_of
 
@@ -14,6 +15,7 @@ from steelyard.core.commands import FoundGroup, Skip
 from steelyard.core.entry import ENTRY_VERSION, Entry, Request
 from steelyard.core.rejects import Reject
 from steelyard.core.units import KeyId, SessionId
+from steelyard.replication import recovery
 from steelyard.replication.background import Fork
 from steelyard.replication.config import GroupConfig, MemberConfig
 from steelyard.replication.errors import StartRefused
@@ -341,6 +343,9 @@ def test_without_a_sound_snapshot_a_whole_log_is_enough(tmp_path: Path) -> None:
     member.store.close()
 
 
+@closed_by(
+    "no boot without a sound snapshot", line(recovery.recover, "store.first_index > 1", "False"), defect="D20"
+)
 def test_without_a_sound_snapshot_a_trimmed_log_refuses(tmp_path: Path) -> None:
     member = Member(tmp_path, snapshot_entries=10, log_keep_entries=1)
     member.add(38)
@@ -367,6 +372,15 @@ def test_a_snapshot_of_another_log_is_not_believed(tmp_path: Path) -> None:
     member.store.close()
 
 
+@closed_by(
+    "a load failure stops",
+    line(
+        recovery.load,
+        'fail_stop(EX_INVARIANT, f"{name} verifies but does not load: {error!r}")',
+        "exchange = Exchange()",
+    ),
+    defect="D18",
+)
 def test_a_snapshot_that_verifies_but_does_not_load_ends_the_process(tmp_path: Path) -> None:
     member = Member(tmp_path, snapshot_entries=10)
     member.add(15)
