@@ -6,7 +6,6 @@ import statistics
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -16,6 +15,7 @@ from steelyard.ops import bench_core, machine
 from steelyard.ops.bench_client import ClientPlan, ClientReport, KeyRow
 from steelyard.ops.cluster import MEMBERS, LocalGroup, child_environment
 from steelyard.ops.errors import OpsError
+from steelyard.ops.results import commit
 from steelyard.ops.scratch import scratch_group
 from steelyard.ops.terminal import Terminal
 from steelyard.ops.traders import open_load_market
@@ -129,22 +129,6 @@ async def end_to_end(terminal: Terminal, plan: Plan) -> dict[str, Any]:
             "commit": commit(),
             **msgspec.structs.asdict(verdict),
         }
-
-
-def commit() -> str:
-    """Return the commit this runs from, with a mark if files differ from it; empty outside a checkout."""
-    here = Path(__file__).parent
-    try:
-        done = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
-            cwd=here,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    except FileNotFoundError:
-        return ""
-    return done.stdout.strip()
 
 
 def _figures(plan: Plan, reports: list[ClientReport], first: Sample, last: Sample) -> dict[str, Any]:

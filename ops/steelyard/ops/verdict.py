@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from steelyard import client, core
-from steelyard.replication.audit import Execution, RequestId, audit
+from steelyard.replication.audit import Audit, Execution, RequestId, audit
 
 FINDINGS_MAX: Final = 10
 
@@ -108,7 +108,11 @@ def gather(nodes: Sequence[Path]) -> Evidence:
     A member that has taken over a snapshot has a log that begins there; its digests say that it agrees with
     the others on what was before.  If no log is whole, earlier requests cannot be checked: a fault.
     """
-    found = audit(nodes)
+    return evidence_of(audit(nodes))
+
+
+def evidence_of(found: Audit) -> Evidence:
+    """Return what an audit found, as far as a verdict needs it; see ``gather``."""
     faults = [*found.faults]
     if found.nodes and all(node.replayed_after for node in found.nodes):
         first_index = min(node.first_index for node in found.nodes)
@@ -116,7 +120,7 @@ def gather(nodes: Sequence[Path]) -> Evidence:
     return Evidence(
         [NodeEvidence(node.member, node.executions, node.replayed_after) for node in found.nodes],
         money_conserved=found.money_conserved,
-        digests_equal=found.digests_equal and len(found.nodes) == len(nodes),
+        digests_equal=found.digests_equal,
         faults=faults,
     )
 

@@ -1,20 +1,24 @@
 """The verdict finds what was planted."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from steelyard import core
 from steelyard.client import Accepted, Cancelled, Placed, Refused, Reply
 from steelyard.core.units import OrderNumber
+from steelyard.ops.cluster import LocalGroup
 from steelyard.ops.verdict import (
     FINDINGS_MAX,
     AckBook,
     Evidence,
     NodeEvidence,
     Verdict,
+    evidence_of,
+    gather,
     judge,
     told_by,
 )
-from steelyard.replication.audit import Execution, RequestId
+from steelyard.replication.audit import Audit, Execution, NodeAudit, RequestId
 
 SESSION = 7
 NUMBER = OrderNumber(5)
@@ -164,3 +168,60 @@ def test_acknowledgements_travel_between_processes() -> None:
     other.add_rows(acks.rows())
     assert list(other.items()) == list(acks.items())
     assert (other.count, other.last_index) == (4, 102)
+
+
+def audited(*nodes: tuple[int, int], faults: Sequence[str] = (), equal: bool = True) -> Audit:
+    """Return an audit of members whose logs begin at an index, behind a snapshot of another."""
+    return Audit(
+        group="ab",
+        nodes=[
+            NodeAudit(
+                member=member,
+                replayed_after=after,
+                first_index=first,
+                last_index=102,
+                commit_index=102,
+                digests={},
+                executions=LOG,
+                totals=[],
+                faults=[],
+            )
+            for member, (first, after) in enumerate(nodes, 1)
+        ],
+        common_index=102,
+        compared=3,
+        digests_equal=equal,
+        money_conserved=True,
+        duplicates=[],
+        faults=list(faults),
+    )
+
+
+def test_one_whole_log_is_enough_and_trimmed_ones_say_nothing_of_what_they_have_forgotten() -> None:
+    evidence = evidence_of(audited((1, 0), (50, 60), (50, 60)))
+    assert [node.from_index for node in evidence.nodes] == [0, 60, 60]
+    assert evidence.faults == []
+    assert judge(acknowledged(*REPLIES), evidence).ok
+
+
+def test_no_whole_log_is_a_fault_even_if_every_claim_that_can_be_checked_holds() -> None:
+    evidence = evidence_of(audited((50, 60), (40, 45), (50, 60)))
+    assert evidence.faults == ["no log begins before 40: earlier requests cannot be checked"]
+    assert not judge(acknowledged(*REPLIES), evidence).ok
+
+
+def test_what_the_audit_finds_is_found_by_the_verdict() -> None:
+    faulty = evidence_of(audited((1, 0), faults=["n2: torn"]))
+    assert faulty.faults == ["n2: torn"]
+    assert not evidence_of(audited((1, 0), (1, 0), equal=False)).digests_equal
+
+
+def test_a_member_whose_log_is_gone_is_a_fault_however_well_the_others_agree(tmp_path: Path) -> None:
+    group = LocalGroup.found(tmp_path / "group", map_size_bytes=1 << 24)
+    whole = gather(group.node_directories)
+    assert (len(whole.nodes), whole.digests_equal, whole.faults) == (3, True, [])
+    gone = gather([*group.node_directories[:2], tmp_path / "nowhere"])
+    assert len(gone.nodes) == 2
+    assert not gone.digests_equal
+    assert any("nowhere" in fault for fault in gone.faults)
+    assert not judge(acknowledged(*REPLIES), gone).ok

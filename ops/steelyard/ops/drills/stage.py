@@ -13,22 +13,20 @@ import msgspec
 
 from steelyard.client import Client
 from steelyard.ops import linearizable, machine
+from steelyard.ops.claims import ACKNOWLEDGED_MIN, Drilled, failures_of_drill
 from steelyard.ops.cluster import MEMBERS, LocalGroup
 from steelyard.ops.errors import EXPECTED, GroupError
-from steelyard.ops.history import History
 from steelyard.ops.logs import read_logs
 from steelyard.ops.mesh import Mesh
 from steelyard.ops.readers import Readers
 from steelyard.ops.scratch import scratch_group
 from steelyard.ops.terminal import Terminal
 from steelyard.ops.traders import Traders, trading
-from steelyard.ops.verdict import AckBook, gather, judge
+from steelyard.ops.verdict import gather, judge
 from steelyard.replication.config import DETOURS_FILE, Profile, node_paths, split_endpoint
 
 #: Acknowledged between a group that is level again and the next fault.
 BETWEEN: Final = 300
-#: A drill that has seen fewer acknowledgements proves little.
-ACKNOWLEDGED_MIN: Final = 1000
 #: Reserved on disk for each member at once, so a group of a drill takes three times as much; what is kept of
 #: the log, half of it, holds what four sessions do in some minutes.
 MAP_SIZE_BYTES: Final = 64 << 20
@@ -210,7 +208,6 @@ async def _perform(
                 result = await asyncio.to_thread(_verdict, group, stage)
         finally:
             group.stop()  # while what was prepared is still there
-    sound = result.pop("sound")
     return {
         "drill": drill.name,
         **result,
@@ -219,14 +216,7 @@ async def _perform(
         "profile": profile,
         **recovery(stage.recoveries_ms),
         **stage.facts,
-        "failures": stage.failures,
         "machine": machine.describe(),
-        "ok": bool(
-            sound
-            and not stage.failures
-            and result["acknowledged"] >= ACKNOWLEDGED_MIN
-            and stage.recoveries_ms
-        ),
     }
 
 
@@ -292,25 +282,30 @@ async def _meshed(group: LocalGroup, wanted: bool) -> AsyncIterator[Mesh | None]
 
 
 def _verdict(group: LocalGroup, stage: Stage) -> dict[str, Any]:
-    """Judge acknowledgements, money, digests and the whole history; ``sound`` is all of it."""
-    return judged(group, stage.traders.acks, stage.traders.history)
-
-
-def judged(group: LocalGroup, acks: AckBook, history: History) -> dict[str, Any]:
-    """Return the verdict on what clients saw, held against the logs of all members, as plain values."""
-    verdict = judge(acks, gather(group.node_directories))
+    """Judge what clients saw, acknowledgements and the whole history, by the logs of all members."""
+    history = stage.traders.history
+    verdict = judge(stage.traders.acks, gather(group.node_directories))
     log = read_logs(group.node_directories)
     lines = linearizable.check(history, log.entries)
     times_ns = [entry.time_ns for _, entry in log.entries]
-    time_moves_on = all(later > earlier for earlier, later in pairwise(times_ns))
+    run = Drilled(
+        verdict,
+        linearizable=lines.ok,
+        log_time_moves_on=all(later > earlier for earlier, later in pairwise(times_ns)),
+        log_faults=log.faults,
+        recoveries=len(stage.recoveries_ms),
+        own_failures=stage.failures,
+    )
+    failures = failures_of_drill(run)
     return {
         **msgspec.structs.asdict(verdict),
-        "linearizable": lines.ok,
+        "linearizable": run.linearizable,
         "operations_checked": lines.writes + lines.reads,
         "reads": lines.reads,
-        "log_time_moves_on": time_moves_on,
+        "log_time_moves_on": run.log_time_moves_on,
         "findings": [*verdict.findings, *lines.findings, *log.faults],
-        "sound": verdict.ok and lines.ok and not log.faults and time_moves_on,
+        "failures": failures,
+        "ok": not failures,
     }
 
 
