@@ -14,7 +14,7 @@ from tests.helpers.scripted import (
 )
 from tests.helpers.snapshots import MemoryFiles, feed, shelf_of_a_leader
 
-from steelyard.replication import engine
+from steelyard.replication import engine, guards
 from steelyard.replication.guards import Guards, LogView, strip
 from steelyard.replication.journal import Journal
 from steelyard.replication.log_store import LogStore
@@ -62,6 +62,10 @@ def test_d8_without_the_strip_acked_entries_are_lost() -> None:
     assert member.store.last_index == 2
 
 
+@closed_by(
+    "the clamp of the commit index",
+    line(guards.strip, "commit=min(message.commit, verified)", "commit=message.commit"),
+)
 def test_d8_a_heartbeat_verifies_only_its_own_index() -> None:
     member = follower_with_six()
     member.append(TWO, append(1, (4, 1), [], commit=6))

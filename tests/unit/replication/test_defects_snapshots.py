@@ -38,7 +38,9 @@ from steelyard.replication.wire import (
 
 
 @closed_by(
-    "a member that needs a snapshot is paused", line(Transport._send_beat, "self._pause(peer)", "pass")
+    "a member that needs a snapshot is paused",
+    line(Transport._send_beat, "self._pause(peer)", "pass"),
+    defect="D22",
 )
 @pytest.mark.filterwarnings(
     "ignore:unclosed file.*dev/null:ResourceWarning"

@@ -174,22 +174,22 @@ def numbered(*payloads: bytes, epoch: int) -> list[bytes]:
 
 
 @closed_by(
-    "epoch and sequence of frames [0, 0]",
+    "epoch and sequence of frames",
     line(FrameReader.feed, "epoch != self.epoch or sequence != self._sequence", "False"),
     arriving=[0, 0],
 )
 @closed_by(
-    "epoch and sequence of frames [1, 0]",
+    "epoch and sequence of frames",
     line(FrameReader.feed, "epoch != self.epoch or sequence != self._sequence", "False"),
     arriving=[1, 0],
 )
 @closed_by(
-    "epoch and sequence of frames [0, 2]",
+    "epoch and sequence of frames",
     line(FrameReader.feed, "epoch != self.epoch or sequence != self._sequence", "False"),
     arriving=[0, 2],
 )
 @closed_by(
-    "epoch and sequence of frames [0, 3]",
+    "epoch and sequence of frames",
     line(FrameReader.feed, "epoch != self.epoch or sequence != self._sequence", "False"),
     arriving=[0, 3],
 )
