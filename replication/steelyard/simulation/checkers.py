@@ -188,9 +188,14 @@ class Checkers:
         if self.sent > bound:
             self.violate("C12", f"{self.frontier} entries went out {self.sent} times without any fault")
 
-    def bounded(self, member: int, frames: int, pending_bytes: int, held: int, *, per_frame: int) -> None:
-        """C12: no flood, no queue without end; the log may go out in one turn, ``per_frame`` entries each."""
-        if frames > BOUND_FRAMES_PER_TURN + 2 * self.frontier // per_frame:
-            self.violate("C12", f"n{member} sent {frames} frames in one turn")
+    def bounded(
+        self, member: int, frames: int, pending_bytes: int, held: int, *, taken: int, per_frame: int
+    ) -> None:
+        """C12: no flood, no queue without end.
+
+        In one turn the log may go out, ``per_frame`` entries each, and what was ``taken`` may be answered.
+        """
+        if frames > BOUND_FRAMES_PER_TURN + 2 * self.frontier // per_frame + 2 * taken:
+            self.violate("C12", f"n{member} sent {frames} frames in one turn, having taken {taken}")
         if pending_bytes > BOUND_PENDING_BYTES or held > BOUND_FRAMES_PER_TURN * 10:
             self.violate("C12", f"n{member} holds {pending_bytes} bytes pending, {held} frames back")

@@ -253,7 +253,7 @@ class Node:
                 )
             except ReplicationError as error:
                 fail_stop(error.exit_code, str(error))
-        self._after_turn(frames=0)
+        self._after_turn(frames=0, taken=0)
 
     def kill(self, *, power: bool = False) -> None:
         """End the process; with ``power`` the whole machine, and what was not synced."""
@@ -278,7 +278,7 @@ class Node:
             self.wake(self.paused_until_s)
             return
         self.clock.spent_s = 0.0
-        frames = cluster.net.frames
+        frames, taken = cluster.net.frames, len(self.inbox)
         with cluster.processor.run(process):
             try:
                 if self._waits:
@@ -287,7 +287,7 @@ class Node:
                 replica.work()
             except Exception as error:  # the process's own last line of defence does the same
                 fail_stop(EX_INVARIANT, f"the loop broke: {error!r}")
-        self._after_turn(cluster.net.frames - frames)
+        self._after_turn(cluster.net.frames - frames, taken)
 
     def arrive(self, action: Callable[[], None]) -> None:
         """Let the process do something when it waits the next time."""
@@ -322,7 +322,7 @@ class Node:
 
     # --- helpers -------------------------------------------------------------------------------------
 
-    def _after_turn(self, frames: int) -> None:
+    def _after_turn(self, frames: int, taken: int) -> None:
         cluster, process = self.cluster, self.process
         assert process is not None
         if self._commits != self.platter.commits:
@@ -345,6 +345,7 @@ class Node:
                 frames,
                 self.replica.pending_bytes,
                 len(self.inbox),
+                taken=taken,
                 per_frame=cluster.tuning.append_entries,
             )
         now_s = cluster.agenda.now_s

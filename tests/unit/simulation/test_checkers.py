@@ -152,12 +152,13 @@ def test_c10_a_disk_that_falls_back() -> None:
 def test_c12_a_member_that_stops_itself_and_one_that_floods() -> None:
     checkers = Checkers(Agenda())
     checkers.stopped(1, 74, "its disk failed as told", excused=True)
-    checkers.bounded(1, 10, 0, 0, per_frame=4096)
+    checkers.bounded(1, 10, 0, 0, taken=0, per_frame=4096)
+    checkers.bounded(1, 1_400, 0, 0, taken=500, per_frame=4096)
     assert fired(checkers) == set()
     checkers.stopped(1, 70, "a broken invariant", excused=False)
     assert fired(checkers) == {"C12"}
     flooded = Checkers(Agenda())
-    flooded.bounded(1, 5_000, 0, 0, per_frame=4096)
+    flooded.bounded(1, 5_000, 0, 0, taken=500, per_frame=4096)
     assert fired(flooded) == {"C12"}
 
 
