@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 REPLICATION = ROOT / "replication" / "steelyard" / "replication"
 PURE = [
     "elections", "engine", "frames", "guards", "handshake", "joining", "journal", "log_record", "log_store",
-    "outbox", "poller", "reads", "remote_reads", "fetching", "snapshot_pieces", "transport", "wire",
+    "outbox", "poller", "reads", "remote_reads", "window", "fetching", "snapshot_pieces", "transport", "wire",
 ]  # fmt: skip
 """Modules that a simulation runs as they are; adapters (clock, disk, links) do the real thing."""
 BANNED = {"time", "random", "socket", "uuid", "threading", "secrets", "asyncio"}

@@ -1,6 +1,5 @@
 """One member of a group over pysyncobj, which only this file imports."""
 
-from collections import deque
 from collections.abc import Callable
 from random import SystemRandom
 from traceback import format_exc
@@ -13,8 +12,6 @@ from steelyard.replication.errors import EX_INVARIANT, StartRefused, fail_stop
 from steelyard.replication.fetching import Fetched, SnapshotFiles
 from steelyard.replication.group import (
     ENTRY_BYTES_MAX,
-    WINDOW_BYTES_MAX,
-    WINDOW_ENTRIES_MAX,
     ApplyEntry,
     Done,
     Failure,
@@ -34,6 +31,7 @@ from steelyard.replication.snapshot_pieces import NoSnapshots
 from steelyard.replication.snapshot_store import Snapshot
 from steelyard.replication.tls import PeerTls
 from steelyard.replication.transport import DigestHandler, Transport
+from steelyard.replication.window import Window
 from steelyard.replication.wire import APPEND_BYTES_MAX, Digest, PreVoteRequest
 
 _syncobj: Final[Any] = pinned.load()
@@ -136,9 +134,7 @@ class PysyncobjGroup:
         self._pre_votes = PreVotes(self._peers_needed)
         self._campaign_agreed = False
         self._reads = ReadBarriers()
-        self._queued: list[tuple[bytes, Done]] = []
-        self._pending: deque[tuple[int, int, int, Done]] = deque()  # index, term, bytes, done
-        self._in_flight_bytes = 0
+        self._window = Window()
         self._worked = False
         self._leading = False
         self._told_leading = False
@@ -195,15 +191,14 @@ class PysyncobjGroup:
             done(Failure.NOT_LEADER)
         elif not self.ready():
             done(Failure.NOT_READY)
-        elif not self._window_open():
+        elif not self._window.open:
             done(Failure.WINDOW_FULL)
         else:
-            self._queued.append((body, done))
-            self._in_flight_bytes += len(body)
+            self._window.add(body, done)
 
     def window_free(self) -> bool:
         """Whether ``propose`` would be taken now."""
-        return self.ready() and self._window_open()
+        return self.ready() and self._window.open
 
     def read_barrier(self, done: Done) -> None:
         """Call back once a read is linearizable; see ``Group``."""
@@ -271,7 +266,7 @@ class PysyncobjGroup:
         """Whether the turn should not wait: the caller has something to see, or work is left."""
         return (
             self._worked
-            or bool(self._queued)
+            or bool(self._window.queued)
             or self._applied < self._store.commit_index
             or self._store.trim_pending
         )
@@ -360,13 +355,11 @@ class PysyncobjGroup:
         """Put what was proposed into the log and send it at once, before our own disk has it."""
         if not self.leads():
             return
-        for body, done in self._queued:
-            index = self._store.last_index + 1
-            self.journal.add(ENTRY + body, index, self.term)
-            self._pending.append((index, self.term, len(body), done))
+        bodies = self._window.take(self._store.last_index + 1, self.term)
+        for body in bodies:
+            self.journal.add(ENTRY + body, self._store.last_index + 1, self.term)
         new_round = self._reads.begin_round()
-        if self._queued or new_round:
-            self._queued = []
+        if bodies or new_round:
             self._core._SyncObj__sendAppendEntries()
 
     def apply_command(self, command: bytes) -> None:
@@ -384,7 +377,7 @@ class PysyncobjGroup:
                 fail_stop(EX_INVARIANT, f"entry {index} is of unknown kind {command[:1].hex()}")
             self._applied = index
             self._worked = True
-            self._settle(record)
+            self._window.settle(record)
         except BaseException:
             # The library would swallow it, and apply the entry again.
             fail_stop(EX_INVARIANT, f"applying entry {index} failed: {format_exc()}")
@@ -435,24 +428,11 @@ class PysyncobjGroup:
         position = index - slice_[0].index if slice_ else -1
         return slice_[position] if 0 <= position < len(slice_) else None
 
-    def _settle(self, applied: Record) -> None:
-        """Answer the proposal that this entry was, if it is still ours."""
-        while self._pending and self._pending[0][0] <= applied.index:
-            index, term, size, done = self._pending.popleft()
-            self._in_flight_bytes -= size
-            done(index if (index, term) == applied[1:] else Failure.OUTCOME_UNKNOWN)
-
     def _settle_leadership(self) -> None:
         """Fail what waited in a leadership that ended, then tell who wants to know."""
         if self._lost_leadership:
             self._lost_leadership = False
-            pending, self._pending = self._pending, deque()
-            queued, self._queued = self._queued, []
-            self._in_flight_bytes = 0
-            for _, _, _, done in pending:
-                done(Failure.OUTCOME_UNKNOWN)
-            for _, done in queued:
-                done(Failure.NOT_LEADER)
+            self._window.fail()
             self._reads.fail(Failure.NOT_LEADER)
             if self._told_leading:
                 self._told_leading = False
@@ -493,10 +473,6 @@ class PysyncobjGroup:
 
     def _confirmed(self, read_round: int) -> bool:
         return self.transport.rounds_confirmed(read_round) >= self._peers_needed
-
-    def _window_open(self) -> bool:
-        entries = len(self._pending) + len(self._queued)
-        return entries < WINDOW_ENTRIES_MAX and self._in_flight_bytes < WINDOW_BYTES_MAX
 
     def _conf(self) -> object:
         timeouts = self._settings.timeouts

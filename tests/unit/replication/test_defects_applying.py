@@ -20,6 +20,7 @@ from steelyard.replication.group import Failure
 from steelyard.replication.guards import Guards
 from steelyard.replication.journal import Journal
 from steelyard.replication.log_record import ENTRY, Record
+from steelyard.replication.window import Window
 from steelyard.replication.wire import (
     VoteRequest,
 )
@@ -92,11 +93,11 @@ def test_d28_a_long_tail_is_applied_in_slices() -> None:
 
 @closed_by(
     "pending requests are failed",
-    line(PysyncobjGroup._settle_leadership, "done(Failure.OUTCOME_UNKNOWN)", "pass"),
+    line(Window.fail, "done(Failure.OUTCOME_UNKNOWN)", "pass"),
 )
 @closed_by(
     "queued requests are failed",
-    line(PysyncobjGroup._settle_leadership, "for _, done in queued:", "for _, done in []:"),
+    line(Window.fail, "for _, done in queued:", "for _, done in []:"),
 )
 def test_d29_d30_what_was_pending_when_leadership_is_lost_is_told_so_once() -> None:
     member = Scripted()
@@ -121,7 +122,7 @@ def test_d29_d30_what_was_pending_when_leadership_is_lost_is_told_so_once() -> N
         "False",
         "not self.ready()",
         "False",
-        "not self._window_open()",
+        "not self._window.open",
         "False",
     ),
 )
@@ -187,16 +188,14 @@ def test_d28_large_entries_are_applied_in_smaller_slices() -> None:
     assert len(member.applied) - before == 1
 
 
-@closed_by(
-    "the term in a proposal's place", line(PysyncobjGroup._settle, "(index, term) == applied[1:]", "True")
-)
+@closed_by("the term in a proposal's place", line(Window.settle, "(index, term) == applied[1:]", "True"))
 def test_d29_an_entry_of_another_term_in_a_proposals_place_is_not_its_success() -> None:
     """Leadership that ended fails what waits before anything else is applied; this is the second lock."""
     member = Scripted()
     term = member.lead_ready()
     member.group.propose(b"x", outcome := Outcome())
     member.turn()
-    member.group._settle(Record(ENTRY + b"another", member.store.last_index, term + 1))
+    member.group._window.settle(Record(ENTRY + b"another", member.store.last_index, term + 1))
     assert outcome.calls == [Failure.OUTCOME_UNKNOWN]
 
 
