@@ -67,6 +67,7 @@ class LocalGroup:
         profile: Profile = "shared",
         snapshot_entries: int = 20_000,
         map_size_bytes: int = 1 << 30,
+        log_keep_entries: int = 2_000_000,
         usual_ports: bool = False,
     ) -> "LocalGroup":
         """Found a group in a new or empty directory: free ports, an operator's key, three empty logs.
@@ -91,6 +92,7 @@ class LocalGroup:
                 profile=profile,
                 snapshot_entries=snapshot_entries,
                 map_size_bytes=map_size_bytes,
+                log_keep_entries=log_keep_entries,
             )
             keys = directory / "keys"
             keys.mkdir(mode=0o700, exist_ok=True)

@@ -37,6 +37,7 @@ def scratch_group(
     profile: Profile = "shared",
     snapshot_entries: int = 20_000,
     map_size_bytes: int = 1 << 30,
+    log_keep_entries: int = 2_000_000,
     start: bool = True,
 ) -> Iterator[Scratch]:
     """Found and start a group of three for the length of a block.
@@ -48,6 +49,7 @@ def scratch_group(
         profile: The timeouts.
         snapshot_entries: How often replicas take snapshots.
         map_size_bytes: How large a log may grow.
+        log_keep_entries: How many entries behind its newest it keeps for members that were away.
         start: Whether to start it; otherwise whoever asks does, when all is prepared.
 
     Raises:
@@ -60,7 +62,11 @@ def scratch_group(
     scratch: Scratch | None = None
     try:
         group = LocalGroup.found(
-            home, profile=profile, snapshot_entries=snapshot_entries, map_size_bytes=map_size_bytes
+            home,
+            profile=profile,
+            snapshot_entries=snapshot_entries,
+            map_size_bytes=map_size_bytes,
+            log_keep_entries=log_keep_entries,
         )
         group.leashed = True
         scratch = Scratch(group)

@@ -225,3 +225,28 @@ def test_a_member_whose_log_is_gone_is_a_fault_however_well_the_others_agree(tmp
     assert not gone.digests_equal
     assert any("nowhere" in fault for fault in gone.faults)
     assert not judge(acknowledged(*REPLIES), gone).ok
+
+
+def test_an_archive_tells_of_what_members_have_forgotten_and_of_nothing_later() -> None:
+    evidence = evidence_of(audited((101, 101), (101, 101), (1, 0)), archives=1)
+    assert [node.until_index for node in evidence.nodes] == [None, None, 102]
+    later = {key: each for key, each in LOG.items() if each.log_index == 102}
+    earlier = {key: each for key, each in LOG.items() if each.log_index <= 101}
+    member, archive = NodeEvidence(1, later, from_index=101), NodeEvidence(1, earlier, until_index=101)
+    told = judge(acknowledged(*REPLIES), Evidence([member, archive], True, True))
+    assert (told.ok, told.lost, told.replicas_compared) == (True, 0, 1)
+    without_archive = judge(acknowledged(*REPLIES), Evidence([member], True, True))
+    assert without_archive.lost == 3
+    assert "acknowledged at 100, of which no log tells" in without_archive.findings[0]
+    short = judge(acknowledged(*REPLIES), Evidence([member, archive._replace(until_index=100)], True, True))
+    assert short.ok, "it holds more than it has to"
+
+
+def test_a_gap_between_archive_and_log_is_lost_and_an_archive_that_lacks_something_too() -> None:
+    member = NodeEvidence(1, {}, from_index=101)
+    gap = judge(
+        acknowledged(REPLIES[2]), Evidence([member, NodeEvidence(1, {}, until_index=100)], True, True)
+    )
+    assert (gap.lost, gap.ok) == (1, False)
+    lacking = NodeEvidence(2, without(1), until_index=101)
+    assert judge(acknowledged(REPLIES[0]), Evidence([member, lacking], True, True)).lost == 1

@@ -3,10 +3,12 @@
 import asyncio
 import math
 import os
+import shutil
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -42,6 +44,8 @@ class Setting(NamedTuple):
     snapshot_entries: int = 20_000
     #: Of each log; zero: as much as so many rounds need.
     map_size_bytes: int = 0
+    #: How many entries behind its newest a log keeps; fewer than a drill writes, and it must make archives.
+    log_keep_entries: int = 2_000_000
     #: Whether members reach each other through a mesh that can be tampered with.
     meshed: bool = False
     #: Around the whole life of the group, from before its start.
@@ -82,6 +86,8 @@ class Stage:
         self.recoveries_ms: list[int] = []
         #: What else the drill has to tell.
         self.facts: dict[str, Any] = {}
+        #: Copies of members' logs from before these forgot their beginning.
+        self.archives: list[Path] = []
         #: Claims of this drill alone that did not hold, in words.
         self.failures: list[str] = []
         #: What the setting's ``prepare`` has made.
@@ -130,6 +136,17 @@ class Stage:
             lambda: not self.group.run.nodes[member].alive(),
             seconds=GONE_S,
         )
+
+    async def archive(self, member: int) -> None:
+        """Keep a copy of a node's log as it is now, for the verdict; the node is away for a moment."""
+        node = node_paths(self.group.directory, member).node
+        copy = self.group.directory / f"archive-{len(self.archives) + 1}"
+        self.group.kill(member)
+        await self.gone(member)
+        shutil.copytree(node, copy, ignore=shutil.ignore_patterns("*.sock", "*.log"))
+        self.archives.append(copy)
+        self.group.start(member)
+        await self.level()
 
     @asynccontextmanager
     async def measured(self) -> AsyncIterator[None]:
@@ -182,6 +199,7 @@ async def perform(
     with scratch_group(
         profile=profile,
         snapshot_entries=setting.snapshot_entries,
+        log_keep_entries=setting.log_keep_entries,
         map_size_bytes=setting.map_size_bytes or MAP_SIZE_BYTES * math.ceil(count / drill.rounds),
         start=False,
     ) as scratch:
@@ -284,8 +302,8 @@ async def _meshed(group: LocalGroup, wanted: bool) -> AsyncIterator[Mesh | None]
 def _verdict(group: LocalGroup, stage: Stage) -> dict[str, Any]:
     """Judge what clients saw, acknowledgements and the whole history, by the logs of all members."""
     history = stage.traders.history
-    verdict = judge(stage.traders.acks, gather(group.node_directories))
-    log = read_logs(group.node_directories)
+    verdict = judge(stage.traders.acks, gather(group.node_directories, stage.archives))
+    log = read_logs([*group.node_directories, *stage.archives])
     lines = linearizable.check(history, log.entries)
     times_ns = [entry.time_ns for _, entry in log.entries]
     run = Drilled(
