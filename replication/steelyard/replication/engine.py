@@ -472,7 +472,7 @@ class PysyncobjGroup:
             answer(0)
 
     def _confirmed(self, read_round: int) -> bool:
-        return self.transport.rounds_confirmed(read_round) >= self._peers_needed
+        return self.transport.acks.rounds_confirmed(read_round) >= self._peers_needed
 
     def _conf(self) -> object:
         timeouts = self._settings.timeouts

@@ -13,11 +13,11 @@ from tests.helpers.scripted import (
     no_op,
 )
 
+from steelyard.replication.acks import AckBook
 from steelyard.replication.engine import PysyncobjGroup
 from steelyard.replication.frames import FrameError, FrameReader, FrameWriter
 from steelyard.replication.guards import Guards
 from steelyard.replication.joining import Joining
-from steelyard.replication.transport import Transport
 from steelyard.replication.wire import (
     PreVoteGrant,
     PreVoteRequest,
@@ -120,7 +120,7 @@ def test_d13_a_new_life_of_a_follower_clears_the_leaders_book() -> None:
     assert member.group.next_index(TWO) == 2
 
 
-@closed_by("acked entries must stay", line(Transport._on_ack, "ack.last_index < peer.matched", "False"))
+@closed_by("acked entries must stay", line(AckBook.on_ack, "ack.last_index < peer.matched", "False"))
 def test_d13_acked_entries_that_are_gone_end_the_connection() -> None:
     member = Scripted()
     member.lead_ready()
