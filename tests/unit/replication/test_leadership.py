@@ -12,6 +12,7 @@ from tests.helpers.scripted import (
 )
 
 from steelyard.replication.wire import (
+    Remembered,
     TimeoutNow,
     VoteRequest,
 )
@@ -66,3 +67,19 @@ def test_a_crash_before_the_flush_leaves_the_old_state() -> None:
     member.hear(TWO, append(1, (6, 1), entries(7, 9, 1), commit=6))
     again = Scripted(member.disk)
     assert again.store.last_index == 6
+
+
+def test_an_ack_beyond_our_log_costs_the_connection_and_counts_for_nothing() -> None:
+    member = Scripted()
+    member.lead_ready()
+    commit = member.store.commit_index
+    member.hear(TWO, member.ack(member.store.last_index + 1))
+    member.turn()
+    assert member.links.dropped == [(TWO, "ack beyond our log")]
+    assert member.store.commit_index == commit
+
+
+def test_a_member_that_gave_up_its_vote_greets_everybody_anew() -> None:
+    member = follower_with_six()
+    member.hear(TWO, Remembered(1, 1, 1, 7))
+    assert member.links.dropped == [(TWO, "we joined again"), (THREE, "we joined again")]
