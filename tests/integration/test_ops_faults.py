@@ -39,5 +39,10 @@ def test_a_fault_costs_time_and_nothing_else(name: str) -> None:
 
 
 def test_verdicts_are_shown_as_a_table_too() -> None:
-    result = {"drills": [{"drill": "a", "skipped": "no compiler", "ok": True}, {"drill": "b", "ok": False}]}
+    result = {
+        "drills": [
+            {"drill": "a", "skipped": "no compiler", "ok": True},
+            {"drill": "b", "error": "no leader", "ok": False},
+        ]
+    }
     assert table(result).row_count == 2
