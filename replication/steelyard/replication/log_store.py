@@ -208,7 +208,7 @@ class LogStore:
         assert self._head.first_index <= first <= self.last_index, (first, self.first_index, self.last_index)
         if first < self._cache_first:
             count = min(count_max, self._cache_first - first)
-            raw = self._disk.read(first, count, bytes_max)
+            raw = self._read_disk(first, count, bytes_max)
             return [self._parse(first + n, index, value)[0] for n, (index, value) in enumerate(raw)]
         out: list[Record] = []
         size = 0
@@ -228,7 +228,7 @@ class LogStore:
         if chain is not None:
             return chain
         assert self._head.first_index <= index <= self.last_index, index
-        found_index, value = self._disk.read(index, 1, 1)[0]
+        found_index, value = self._read_disk(index, 1, 1)[0]
         return self._parse(index, found_index, value)[1]
 
     def snapshots(self) -> list[SnapshotRef]:
@@ -447,6 +447,15 @@ class LogStore:
             self._cache_bytes -= _weight(self._cache.pop(self._cache_first))
             del self._chains[self._cache_first]
             self._cache_first += 1
+
+    def _read_disk(self, first: int, count_max: int, bytes_max: int) -> list[tuple[int, bytes]]:
+        try:
+            raw = self._disk.read(first, count_max, bytes_max)
+        except StoreDamaged as error:
+            fail_stop(EX_DISK, str(error))
+        if not raw:
+            fail_stop(EX_DISK, f"entry {first} is missing")
+        return raw
 
     def _parse(self, expected: int, index: int, value: bytes) -> tuple[Record, bytes]:
         """Return a record read while running: there is no going on with a damaged one."""
