@@ -46,11 +46,11 @@ def test_a_terminated_campaign_returns_what_it_has_and_says_that_it_is_partial()
 
 
 def test_a_fault_of_the_simulator_is_a_failure_of_its_seed(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(_: Cluster) -> NoReturn:
+    def broken(*_: object) -> NoReturn:
         raise RuntimeError("nobody leads here")
 
-    monkeypatch.setattr(Cluster, "leader", broken)
-    results = sim._run(range(2), frozenset({"leader", "old-leader"}))
+    monkeypatch.setattr(Cluster, "run_until", broken)
+    results = sim._run(range(2), None)
     assert [result.violations[0].checker for result in results] == ["simulator", "simulator"]
     assert "nobody leads here" in results[0].violations[0].what
 

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import NoReturn
 
+from steelyard.core import versions
 from steelyard.replication.errors import Ending
 from steelyard.simulation.trace import Trace
 
@@ -16,8 +17,10 @@ class Killed(BaseException):
 class Process:
     """One life of a member. Once it is over, every seam raises ``Killed``."""
 
-    def __init__(self, member: int, trace: Trace) -> None:
+    def __init__(self, member: int, trace: Trace, knows: int) -> None:
         self.member = member
+        self.knows = knows
+        """The newest version of the state machine that its build can carry out."""
         self.alive = True
         self.exit: tuple[int, str] | None = None
         """Code and reason, if it stopped itself."""
@@ -53,10 +56,12 @@ class Processor:
 
     def __init__(self) -> None:
         self._running: Process | None = None
+        self._known_outside = versions.KNOWN_MAX
 
     def run(self, process: Process) -> "Processor":
         """Return a context in which everything is the work of ``process``; its end ends only this."""
         self._running = process
+        self._known_outside, versions.KNOWN_MAX = versions.KNOWN_MAX, process.knows
         return self
 
     def __enter__(self) -> None:
@@ -67,6 +72,7 @@ class Processor:
     ) -> bool:
         """Bear the end of the process, and nothing else."""
         process, self._running = self._running, None
+        versions.KNOWN_MAX = self._known_outside
         if kind is not Killed:
             return False
         assert process is not None

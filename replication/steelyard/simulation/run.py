@@ -5,13 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from steelyard.core import versions
 from steelyard.replication import journal
 from steelyard.replication.group import DEDICATED, SHARED
 from steelyard.replication.guards import Guards
 from steelyard.replication.journal import APPLY_ENTRIES_MAX
 from steelyard.replication.wire import APPEND_ENTRIES_MAX
 from steelyard.simulation.checkers import Violation
-from steelyard.simulation.cluster import Cluster, Node, Tuning
+from steelyard.simulation.cluster import NEWEST, Cluster, Node, Tuning
 from steelyard.simulation.faults import Faults
 from steelyard.simulation.history import History
 from steelyard.simulation.patches import patched, quiet
@@ -22,6 +23,8 @@ SETUP_S: Final = 60.0
 FAULTS_S: Final = 25.0
 COMMIT_S: Final = 10.0
 CONVERGE_S: Final = 30.0
+UNLIMITED_SHARE: Final = 0.05
+"""Seeds in which damage has no budget: the group need not live, but it must not lie."""
 
 
 @dataclass
@@ -55,6 +58,8 @@ def tuning_of(rng: random.Random) -> Tuning:
         children=rng.random() < 0.3,
         loop_wait_s=0.010 if production else rng.choice((0.05, 0.15)),
         read_s=rng.choice((0.000_05, 0.000_25)),
+        old_builds=rng.random() < 0.3,
+        unlimited=rng.random() < UNLIMITED_SHARE,
     )
 
 
@@ -80,13 +85,16 @@ def simulate(
     """
     rng = random.Random(seed)
     tuning = tuning_of(rng)
-    tuning = replace(tuning, guards=guards or Guards(), worsen=worsen)
+    tuning = replace(
+        tuning, guards=guards or Guards(), worsen=worsen, unlimited=tuning.unlimited and faults is None
+    )
     cluster = Cluster(rng, tuning, say)
     history = History()
     result = Result(seed)
     smaller = patched(
         (journal, "APPEND_ENTRIES_MAX", tuning.append_entries),
         (journal, "APPLY_ENTRIES_MAX", tuning.apply_entries),
+        (versions, "KNOWN_MAX", NEWEST),
     )
     # The library catches a simulated kill in passing, and would tell of it with a traceback.
     with cluster.processor.in_charge(), smaller, quiet("pysyncobj"):
@@ -127,6 +135,9 @@ def _phases(cluster: Cluster, workload: Workload, rng: random.Random, kinds: fro
         return
     healed = faults.heal()
     cluster.trace.note(0, f"healed: {sorted(node.member for node in healed)}")
+    if cluster.tuning.unlimited:
+        cluster.run_until(agenda.now_s + COMMIT_S)
+        return
     before = checkers.frontier
     healed_s = agenda.now_s
     if not cluster.run_until(healed_s + COMMIT_S, lambda: checkers.frontier > before):
