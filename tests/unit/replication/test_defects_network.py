@@ -25,6 +25,7 @@ from steelyard.replication.frames import FrameError, FrameReader, FrameWriter
 from steelyard.replication.group import ENTRY_BYTES_MAX, GroupSettings, MemberId
 from steelyard.replication.journal import Journal, Tail
 from steelyard.replication.links import TcpLinks, listen
+from steelyard.replication.log_memory import LogMemory
 from steelyard.replication.log_record import ENTRY
 from steelyard.replication.log_store import LogStore
 from steelyard.replication.outbox import Outbox
@@ -240,13 +241,13 @@ def test_d42_a_message_reads_no_more_of_the_log_than_it_takes() -> None:
     assert len(tail._read) <= 256
 
 
-@closed_by("bounded memory", line(LogStore._evict, "self._cache_bytes > self._cache_bytes_max", "False"))
+@closed_by("bounded memory", line(LogMemory.evict, "self._bytes > self.bytes_max", "False"))
 def test_d42_old_entries_leave_memory() -> None:
     store = LogStore(founded(), GROUP, US, cache_bytes_max=10_000)
     for index in range(1, 1_001):
         store.append(index, 1, ENTRY + b"body")
         store.flush()
-    assert len(store._cache) < 50
+    assert len(store._memory.records) < 50
     assert store.entry(1).body == ENTRY + b"body"
 
 

@@ -285,10 +285,7 @@ def test_a_read_that_fails_stops_the_process_as_a_failed_disk(
     filled(tmp_path).close()
 
     def fail() -> None:
-        store = open_store(tmp_path, "group", ONE, map_bytes=MAP_BYTES)
-        store._cache.clear()
-        store._chains.clear()
-        store._cache_first = store.last_index + 1
+        store = LogStore(LmdbDisk(tmp_path, MAP_BYTES), "group", ONE, cache_bytes_max=0)
         crash(store)  # whatever LMDB answers from now on is an error
         read(store)
 
