@@ -47,10 +47,14 @@ class _Seams:
     clock: Clock = SystemClock()
     rng: Rng = SystemRandom()
     building: "PysyncobjGroup"
+    tick_s: float | None = None
+    """The moment of the running tick. Whether an election is due is asked twice in it, by us and by the
+    library: were it due only for the library, a member would campaign that must not."""
 
     @staticmethod
     def monotonic() -> float:
-        return _Seams.clock.monotonic_s()
+        tick_s = _Seams.tick_s
+        return _Seams.clock.monotonic_s() if tick_s is None else tick_s
 
     @staticmethod
     def random() -> float:
@@ -84,8 +88,11 @@ class _Core(_syncobj.SyncObj):  # type: ignore[misc]
         """Compact nothing: snapshots and what may be trimmed are decided by our own retention rule."""
 
     def _onTick(self, timeToWait: float = 0.0) -> None:  # noqa: N802, N803 - the library's names
-        self._owner.before_tick()
-        super()._onTick(timeToWait)
+        _Seams.tick_s = self._owner.before_tick()
+        try:
+            super()._onTick(timeToWait)
+        finally:
+            _Seams.tick_s = None
 
     def _checkCommandsToApply(self) -> None:  # noqa: N802 - the library's name
         self._owner.drain()
@@ -335,21 +342,22 @@ class PysyncobjGroup:
 
     # --- what the library asks and tells ---------------------------------------------------------------
 
-    def before_tick(self) -> None:
-        """Instead of an election that is due, ask first whether it could be won."""
+    def before_tick(self) -> float:
+        """Instead of an election that is due, ask first whether it could be won; return the tick's time."""
         now_s = self._clock.monotonic_s()
         if self.leads() or self._core._SyncObj__raftElectionDeadline >= now_s:
             self._campaign_agreed = False
-            return
+            return now_s
         if self._campaign_agreed and not self.joining:
             self._campaign_agreed = False
-            return  # the library campaigns in this tick
+            return now_s  # the library campaigns in this tick
         timeouts, store = self._settings.timeouts, self._store
         span_s = timeouts.max_s - timeouts.min_s
         self._core._SyncObj__raftElectionDeadline = now_s + timeouts.min_s + span_s * self._rng.random()
         if not self.joining:
             self._pre_votes.ask(self.term + 1)
             self.transport.broadcast(PreVoteRequest(self.term + 1, store.last_index, store.last_term))
+        return now_s
 
     def drain(self) -> None:
         """Put what was proposed into the log and send it at once, before our own disk has it."""
