@@ -18,6 +18,8 @@ from steelyard.simulation.disk import Platter
 
 BOUND_FRAMES_PER_TURN: Final = 400
 """More than this in one turn is a flood: four entries to two members, heartbeats, answers, pieces."""
+BOUND_REJECTIONS: Final = 1_000
+"""By one member in one term: a burst of all that is in flight, for each link that is made anew."""
 BOUND_PENDING_BYTES: Final = 32 << 20
 INVARIANTS_EVERY: Final = 64
 _APPEND: Final = 3
@@ -72,6 +74,8 @@ class Checkers:
         self.applied = 0
         self.unsettled = False
         """Whether a disk or the frontier has changed since C4 was looked at."""
+        self.rejections: dict[tuple[int, int, int], int] = {}
+        """How often a member rejected a leader's appends, by (member, leader, term)."""
         self.counts_entries = False
         self.sent = 0
         """How many entries left in appends; only counted when asked for, for every append must be read."""
@@ -140,12 +144,21 @@ class Checkers:
         hard = platter.hard
         if isinstance(message, Ack):
             kept = not message.success or platter.has(message.next_index - 1)
+            if not message.success:
+                self._rejected(sender, receiver, message.term)
         elif isinstance(message, VoteGrant):
             kept = hard.term > message.term or (hard.term, hard.vote) == (message.term, receiver)
         else:
             kept = hard.term >= message.term if isinstance(message, VoteRequest) else True
         if not kept:
             self.violate("C4", f"n{sender} promises {message} to n{receiver}, and its disk does not")
+
+    def _rejected(self, sender: int, receiver: int, term: int) -> None:
+        """C12: a leader finds where a log agrees with its own in a few attempts, not in one per entry."""
+        election = (sender, receiver, term)
+        count = self.rejections[election] = self.rejections.get(election, 0) + 1
+        if count == BOUND_REJECTIONS:
+            self.violate("C12", f"n{sender} rejected {count} appends of n{receiver} in term {term}")
 
     def kept(self, member: int, platter: Platter) -> None:
         """C10: what a disk says of itself never moves back, whatever process uses it."""
