@@ -55,8 +55,9 @@ fuzz: setup ## The long proof: the fast exchange against its naive twin, a milli
 sim: setup ## The long proof of replication: thousands of simulated groups with every fault there is.
 	@$(BIN)/steelyard sim --seeds 10000 --faults all
 
-bench: setup ## The figures: the core alone, and a whole group end to end.
+bench: setup ## The figures: the core alone, replication alone, and a whole group end to end.
 	@$(BIN)/steelyard bench core
+	@$(BIN)/python loadtests/micro/bench_replication.py --seconds 2 --rounds 3
 	@$(BIN)/steelyard bench e2e
 
 clean: ## Remove .venv and every cache.

@@ -9,7 +9,7 @@ from steelyard.replication.group import SHARED, GroupSettings, MemberId
 from steelyard.replication.guards import Guards
 from steelyard.replication.links import LinkHandler
 from steelyard.replication.log_record import ENTRY, FORMAT, NO_OP, Identity, Record, first_meta
-from steelyard.replication.log_store import LogStore
+from steelyard.replication.log_store import LogStore, SnapshotRef
 from steelyard.replication.poller import FdCallback
 from steelyard.replication.snapshot_pieces import SnapshotPieces
 from steelyard.replication.snapshot_store import SnapshotStore
@@ -36,9 +36,12 @@ class ManualClock:
 
     def __init__(self) -> None:
         self.now_s = 100.0
+        self.creep_s = 0.0
+        """How much later it is each time somebody looks, for what would wait for time to pass."""
 
     def monotonic_s(self) -> float:
         """Return the time."""
+        self.now_s += self.creep_s
         return self.now_s
 
     def wall_ns(self) -> int:
@@ -285,3 +288,23 @@ def append(
 ) -> Append:
     """Return an append behind ``prev`` (index, term)."""
     return Append(term, commit, prev[0], prev[1], round_, records)
+
+
+def follower_with_six(guards: Guards | None = None, *, commit: int = 3) -> Scripted:
+    """Return a follower of member 2 in term 1 that holds and acked entries up to 6."""
+    member = Scripted(guards=guards)
+    member.append(TWO, append(1, (1, 0), [no_op(2, 1), *entries(3, 6, 1)], commit=commit))
+    assert member.store.last_index == 6
+    return member
+
+
+def trimmed_leader() -> Scripted:
+    """Return a leader whose log begins at 5."""
+    member = follower_with_six()
+    member.append(TWO, append(1, (6, 1), [], commit=6))
+    member.store.add_snapshot(SnapshotRef(6, 1, "snap", bytes(32)))
+    member.store.trim(5)
+    member.turn(2)
+    assert member.store.first_index == 5
+    member.lead_ready()
+    return member

@@ -1,10 +1,15 @@
 """Snapshot files without an exchange: a folder in memory, and sound files of any state."""
 
+import zlib
+
+from tests.helpers.scripted import GROUP, TWO, Scripted, entries, founded, no_op
+
 from steelyard.replication.fetching import SnapshotFiles
-from steelyard.replication.log_record import SnapshotRef
+from steelyard.replication.log_record import Record, SnapshotRef
 from steelyard.replication.log_store import LogStore
 from steelyard.replication.snapshot_pieces import SnapshotPieces
 from steelyard.replication.snapshot_store import Header, LogEntry, Snapshot, SnapshotStore
+from steelyard.replication.wire import Beat, Offer, Piece, PieceRequest
 
 
 class MemoryFiles:
@@ -96,3 +101,28 @@ class Shelf:
         assert ref is not None
         self.store.add_snapshot(ref)
         return ref
+
+
+def shelf_of_a_leader(files: MemoryFiles | None = None) -> Shelf:
+    """Return a leader of term 1 with entries up to 20 and a snapshot at 15."""
+    store = LogStore(founded(TWO), GROUP, TWO)
+    for record in (Record(b"\x01", 1, 0), no_op(2, 1), *entries(3, 20, 1)):
+        store.append(record.index, record.term, record.body)
+    store.hard_state(1, 0, 20)
+    shelf = Shelf(store, GROUP, files)
+    shelf.take(15, b"state at 15")
+    return shelf
+
+
+def feed(member: Scripted, shelf: Shelf, *, term: int = 1) -> None:
+    """Let member 2 offer its snapshot and answer what is asked for."""
+    (ref,) = shelf.store.snapshots()
+    manifest = shelf.pieces.manifest(ref)
+    assert manifest is not None
+    member.hear(TWO, Beat(term, 20, 0), Offer(term, 15, *manifest))
+    member.turn()
+    for message in member.said(TWO):
+        if isinstance(message, PieceRequest):
+            data = shelf.pieces.piece(message.sha256, message.offset)
+            assert data is not None
+            member.hear(TWO, Piece(message.sha256, message.offset, zlib.crc32(data), data))

@@ -12,7 +12,18 @@ from steelyard.ops.terminal import Terminal
 pytestmark = pytest.mark.processes
 
 
-@pytest.mark.parametrize("name", ["kill-all", "partition-leader", "bit-flip-log", "fsync-error", "replace"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "kill-all",
+        "partition-leader",
+        "bit-flip-log",
+        "fsync-error",
+        "replace",
+        "little-memory",
+        "rolling-upgrade",
+    ],
+)
 def test_a_fault_costs_time_and_nothing_else(name: str) -> None:
     result: dict[str, Any] = asyncio.run(perform(Terminal(as_json=True), DRILLS[name], quick=True))
     if "skipped" in result:
@@ -28,5 +39,10 @@ def test_a_fault_costs_time_and_nothing_else(name: str) -> None:
 
 
 def test_verdicts_are_shown_as_a_table_too() -> None:
-    result = {"drills": [{"drill": "a", "skipped": "no compiler", "ok": True}, {"drill": "b", "ok": False}]}
+    result = {
+        "drills": [
+            {"drill": "a", "skipped": "no compiler", "ok": True},
+            {"drill": "b", "error": "no leader", "ok": False},
+        ]
+    }
     assert table(result).row_count == 2

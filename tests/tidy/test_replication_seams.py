@@ -11,8 +11,9 @@ from steelyard.replication import pinned
 ROOT = Path(__file__).parents[2]
 REPLICATION = ROOT / "replication" / "steelyard" / "replication"
 PURE = [
-    "elections", "engine", "frames", "guards", "handshake", "joining", "journal", "log_record", "log_store",
-    "outbox", "poller", "reads", "remote_reads", "fetching", "snapshot_pieces", "transport", "wire",
+    "acks", "consensus", "elections", "engine", "fetching", "frames", "guards", "handshake", "joining",
+    "journal", "log_memory", "log_record", "log_store", "outbox", "poller", "reads", "remote_reads",
+    "snapshot_pieces", "transport", "votes", "window", "wire",
 ]  # fmt: skip
 """Modules that a simulation runs as they are; adapters (clock, disk, links) do the real thing."""
 BANNED = {"time", "random", "socket", "uuid", "threading", "secrets", "asyncio"}

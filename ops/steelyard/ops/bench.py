@@ -6,7 +6,6 @@ import statistics
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -16,6 +15,7 @@ from steelyard.ops import bench_core, machine
 from steelyard.ops.bench_client import ClientPlan, ClientReport, KeyRow
 from steelyard.ops.cluster import MEMBERS, LocalGroup, child_environment
 from steelyard.ops.errors import OpsError
+from steelyard.ops.results import commit
 from steelyard.ops.scratch import scratch_group
 from steelyard.ops.terminal import Terminal
 from steelyard.ops.traders import open_load_market
@@ -109,9 +109,11 @@ async def end_to_end(terminal: Terminal, plan: Plan) -> dict[str, Any]:
                 )
                 for number in range(min(plan.clients, plan.sessions))
             ]
-            work = asyncio.gather(*(asyncio.to_thread(_run_client, client) for client in clients))
-            first, last = await _watch(terminal, group, operator, leader, from_s, until_s)
-            reports = await work
+            # A client that fails ends all of it at once, and none goes on without us.
+            async with asyncio.TaskGroup() as tasks:
+                work = [tasks.create_task(_run_client(client)) for client in clients]
+                first, last = await _watch(terminal, group, operator, leader, from_s, until_s)
+            reports = [task.result() for task in work]
             acks = AckBook()
             for report in reports:
                 acks.add_rows(report.acks)
@@ -129,22 +131,6 @@ async def end_to_end(terminal: Terminal, plan: Plan) -> dict[str, Any]:
             "commit": commit(),
             **msgspec.structs.asdict(verdict),
         }
-
-
-def commit() -> str:
-    """Return the commit this runs from, with a mark if files differ from it; empty outside a checkout."""
-    here = Path(__file__).parent
-    try:
-        done = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
-            cwd=here,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    except FileNotFoundError:
-        return ""
-    return done.stdout.strip()
 
 
 def _figures(plan: Plan, reports: list[ClientReport], first: Sample, last: Sample) -> dict[str, Any]:
@@ -183,17 +169,38 @@ def _percentile_ms(ordered_us: list[int], per_mille: int) -> float:
     return round(ordered_us[len(ordered_us) * per_mille // 1000] / 1000, 2)
 
 
-def _run_client(plan: ClientPlan) -> ClientReport:
-    done = subprocess.run(
-        [sys.executable, "-m", "steelyard.ops.bench_client"],
-        input=msgspec.msgpack.encode(plan),
+async def _run_client(plan: ClientPlan) -> ClientReport:
+    """Run a client process to its end and return its report; it is killed if this is cancelled.
+
+    Raises:
+        OpsError: It failed; the words are the last that it said.
+
+    """
+    child = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "steelyard.ops.bench_client"),
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         env=child_environment(),
-        check=False,
     )
-    if done.returncode:
-        raise OpsError(f"a client process failed with exit code {done.returncode}; its reason is above")
-    return msgspec.msgpack.decode(done.stdout, type=ClientReport)
+    try:
+        report, said = await child.communicate(msgspec.msgpack.encode(plan))
+    finally:
+        if child.returncode is None:
+            child.kill()
+            await child.wait()
+    words = said.decode(errors="replace")
+    sys.stderr.write(words)
+    if child.returncode:
+        reason = words.splitlines()[-1] if words else "it said nothing"
+        raise OpsError(f"a client process ended with exit code {child.returncode}: {reason}")
+    try:
+        return msgspec.msgpack.decode(report, type=ClientReport)
+    except msgspec.DecodeError as error:
+        raise OpsError(
+            f"the report of a client process, {len(report)} bytes, is not whole: {error}"
+        ) from error
 
 
 async def _watch(

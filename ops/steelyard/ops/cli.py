@@ -1,26 +1,26 @@
 """The command line: start a group, look at it, trade through it, break it on purpose, and judge it."""
 
 import asyncio
-import math
+import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 import msgspec
 import uvloop
 from rich.console import RenderableType
 
-from steelyard.client.errors import SteelyardError
+from steelyard.client import ReadMode
 from steelyard.ops import running
-from steelyard.ops.errors import OpsError
+from steelyard.ops.errors import EXPECTED, OpsError
+from steelyard.ops.options import Measure, as_json, data_directory, kept_results, profile, question, quick
 from steelyard.ops.results import write_results
 from steelyard.ops.terminal import Terminal
 from steelyard.replication.config import Profile
-from steelyard.replication.errors import ReplicationError
 
 if TYPE_CHECKING:
     from steelyard.ops.drills.stage import Drill
@@ -28,56 +28,10 @@ if TYPE_CHECKING:
 EXIT_FAILED: Final = 1
 EXIT_INTERRUPTED: Final = 130
 EXIT_TERMINATED: Final = 143
-#: Failures that are told in one sentence; anything else is a fault of ours and shows where it happened.
-EXPECTED: Final = (OpsError, SteelyardError, ReplicationError, OSError)
-
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def as_json(command: Command) -> Command:
-    """Add ``--json`` to a command."""
-    return click.option(
-        "--json", "as_json", is_flag=True, help="One JSON object on stdout; progress goes to stderr."
-    )(command)
-
-
-def kept_results(command: Command) -> Command:
-    """Add ``--write-results`` to a command."""
-    return click.option(
-        "--write-results", "keep", is_flag=True, help="Also keep the outcome, dated, in loadtests/results."
-    )(command)
-
-
-def data_directory(command: Command) -> Command:
-    """Add ``--data`` for a group that stays."""
-    return click.option(
-        "--data",
-        "directory",
-        type=click.Path(file_okay=False, path_type=Path),
-        default=Path(".steelyard"),
-        show_default=True,
-        help="The group's data directory.",
-    )(command)
-
-
-class Measure(click.FloatRange):
-    """A number within bounds; "nan" and "inf" are none."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - as click has it
-        """Return the number."""
-        found = super().convert(value, param, ctx)
-        if not math.isfinite(found):
-            self.fail(f"{value!r} is not a number.", param, ctx)
-        return found
-
-
-profile = click.option(
-    "--profile",
-    type=click.Choice(["shared", "dedicated"]),
-    default="shared",
-    show_default=True,
-    help="Timeouts for a machine that others use too, or for one that is ours alone.",
-)
+class Terminated(SystemExit):
+    """Somebody sent SIGTERM."""
 
 
 class Commands(click.Group):
@@ -94,6 +48,13 @@ class Commands(click.Group):
         from steelyard.ops.sim import sim_command
 
         return sim_command
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - as click has it
+        """Run a command; a pipe that breaks in it is told like any failure: click would end in silence."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise OpsError(str(error)) from error
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -134,6 +95,40 @@ def status(directory: Path, as_json: bool) -> None:
     """Show leader, term, indexes, digests and orders per second; exit status 1 unless a leader is ready."""
     if not running.show_status(Terminal(as_json=as_json), directory):
         raise SystemExit(EXIT_FAILED)
+
+
+@cli.command()
+@click.argument("symbol")
+@click.option("--depth", default=10, show_default=True, type=click.IntRange(1, 1000), help="Levels a side.")
+@question
+@data_directory
+@as_json
+def book(
+    symbol: str, depth: int, node: int | None, freshness: tuple[ReadMode, int], directory: Path, as_json: bool
+) -> None:
+    """Show the best levels of an instrument's book, such as BTC-USDT."""
+    from steelyard.ops import asking
+    from steelyard.ops.cluster import LocalGroup
+
+    asked = asking.Question(*freshness, node)
+    found = _run(asking.book(LocalGroup.open(directory), symbol, depth, asked))
+    Terminal(as_json=as_json).finish(found, asking.book_table(found))
+
+
+@cli.command()
+@click.argument("key", default="alice")
+@question
+@data_directory
+@as_json
+def balances(
+    key: str, node: int | None, freshness: tuple[ReadMode, int], directory: Path, as_json: bool
+) -> None:
+    """Show what the account of KEY owns, one of the keys in the group's folder; "alice" if none is named."""
+    from steelyard.ops import asking
+    from steelyard.ops.cluster import LocalGroup
+
+    found = _run(asking.balances(LocalGroup.open(directory), key, asking.Question(*freshness, node)))
+    Terminal(as_json=as_json).finish(found, asking.balances_table(found))
 
 
 @cli.command()
@@ -213,9 +208,6 @@ class Drills(click.Group):
 
         found = DRILLS.get(cmd_name)
         return super().get_command(ctx, cmd_name) if found is None else _drill_command(found)
-
-
-quick = click.option("--quick", is_flag=True, help="As few rounds as make sense.")
 
 
 @cli.group(cls=Drills)
@@ -319,33 +311,71 @@ def e2e(
 
 
 def main() -> NoReturn:
-    """Run the command line; every failure is one sentence on stderr and an exit status above zero."""
+    """Run the command line; every failure is one sentence on stderr and an exit status above zero.
+
+    With ``--json`` it is one object on stdout too, whatever became of stderr.
+    """
+    _open_missing_streams()
     signal.signal(signal.SIGTERM, _terminate)
     try:
         code = cli.main(standalone_mode=False)
+        sys.stdout.flush()
     except click.ClickException as error:
         error.show()
+        _as_object(error.format_message())
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        sys.stderr.write("interrupted\n")
-        sys.exit(EXIT_INTERRUPTED)
+        _fail("interrupted", EXIT_INTERRUPTED)
+    except Terminated:
+        _fail("terminated", EXIT_TERMINATED)
     except EXPECTED as error:
-        _fail(error)
+        _fail(f"error: {_words(error)}")
     except BaseExceptionGroup as group:
         # What several tasks had in hand: the first of their failures says it, unless one is a fault of ours.
         _, unexpected = group.split(EXPECTED)
         if unexpected is not None:
+            _as_object(f"a fault of ours: {_first(unexpected)!r}")
             raise
-        _fail(_first(group))
+        _fail(f"error: {_words(_first(group))}")
+    except Exception as error:
+        _as_object(f"a fault of ours: {error!r}")
+        raise
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _fail(error: BaseException) -> NoReturn:
-    words = str(error) or type(error).__name__
-    sys.stderr.write(f"error: {words}\n")
-    if "--json" in sys.argv:
-        sys.stdout.write(msgspec.json.encode({"ok": False, "error": words}).decode() + "\n")
-    sys.exit(EXIT_FAILED)
+def _open_missing_streams() -> None:
+    """Give what was started without stdin, stdout or stderr a place for its words.
+
+    Otherwise the next file that is opened, a log perhaps, would get the number, and the words.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number, which is this one
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115 - it is open until the end
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115 - the same
+
+
+def _fail(words: str, code: int = EXIT_FAILED) -> NoReturn:
+    sys.stderr.write(f"{words}\n")
+    _as_object(words.removeprefix("error: "))
+    sys.exit(code)
+
+
+def _as_object(words: str) -> None:
+    """Say what went wrong to whoever reads our stdout, if it is a program and still there."""
+    try:
+        if "--json" in sys.argv:
+            sys.stdout.write(msgspec.json.encode({"ok": False, "error": words}).decode() + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Nobody is left to be told; what is in the buffer must not fail once more when we end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _words(error: BaseException) -> str:
+    return str(error) or type(error).__name__
 
 
 def _first(error: BaseException) -> BaseException:
@@ -378,4 +408,4 @@ def _run(work: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
 
 def _terminate(_number: int, _frame: FrameType | None) -> None:
     """End like Ctrl-C does, so that whatever was started is stopped."""
-    raise SystemExit(EXIT_TERMINATED)
+    raise Terminated(EXIT_TERMINATED)

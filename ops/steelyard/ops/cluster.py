@@ -13,6 +13,7 @@ from typing import Final
 
 from steelyard.client import ApiKey, Client, NodeStatus
 from steelyard.ops.errors import GroupError, NotReady
+from steelyard.ops.log_files import bound_log
 from steelyard.ops.ports import USUAL_CLIENT, USUAL_PEER, free_ports
 from steelyard.ops.processes import Process, wait_gone
 from steelyard.ops.runfile import PARTS, RUN_FILE, NodeRun, Part, Run, read_run, remove_run, write_run
@@ -66,6 +67,7 @@ class LocalGroup:
         profile: Profile = "shared",
         snapshot_entries: int = 20_000,
         map_size_bytes: int = 1 << 30,
+        log_keep_entries: int = 2_000_000,
         usual_ports: bool = False,
     ) -> "LocalGroup":
         """Found a group in a new or empty directory: free ports, an operator's key, three empty logs.
@@ -90,6 +92,7 @@ class LocalGroup:
                 profile=profile,
                 snapshot_entries=snapshot_entries,
                 map_size_bytes=map_size_bytes,
+                log_keep_entries=log_keep_entries,
             )
             keys = directory / "keys"
             keys.mkdir(mode=0o700, exist_ok=True)
@@ -159,7 +162,8 @@ class LocalGroup:
             return
         paths = node_paths(self.directory, member)
         paths.node.mkdir(mode=0o700, parents=True, exist_ok=True)
-        log = paths.replica_log if part == "replica" else paths.gateway_log
+        log = self.log_path(member, part)
+        bound_log(log)
         leash = ["steelyard.ops.leash", str(os.getpid())] if self.leashed else []
         arguments = [_MODULES[part], "--data", str(self.directory), "--member", str(member)]
         with log.open("ab") as output:
@@ -386,10 +390,14 @@ class LocalGroup:
         leaders = [status for status in found.values() if status.role == "leader" and status.ready]
         return max(leaders, key=lambda status: status.term).member if leaders else None
 
+    def log_path(self, member: int, part: Part) -> Path:
+        """Return where a process's words go."""
+        paths = node_paths(self.directory, member)
+        return paths.replica_log if part == "replica" else paths.gateway_log
+
     def last_words(self, member: int, part: Part) -> str:
         """Return the last line of a process's log."""
-        paths = node_paths(self.directory, member)
-        log = paths.replica_log if part == "replica" else paths.gateway_log
+        log = self.log_path(member, part)
         if not log.exists():
             return "it has no log"
         with log.open("rb") as file:

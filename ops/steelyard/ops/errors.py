@@ -7,6 +7,10 @@
 """
 
 from pathlib import Path
+from typing import Final
+
+from steelyard.client.errors import SteelyardError
+from steelyard.replication.errors import ReplicationError
 
 
 class OpsError(Exception):
@@ -33,3 +37,7 @@ class NotReady(GroupError):
             f"the group in {directory} was not ready within {waited_s:.0f} s; "
             f"see replica.log and gateway.log in {directory}/n1, n2, n3"
         )
+
+
+#: Failures that are told in one sentence; anything else is a fault of ours and shows where it happened.
+EXPECTED: Final = (OpsError, SteelyardError, ReplicationError, OSError)

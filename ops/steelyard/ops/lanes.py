@@ -79,7 +79,7 @@ class Lane(Generic[Note]):
     def watch(self, outage: "Outage") -> None:
         """Tell ``outage`` of the first reply that comes over a new stream."""
         self._outage = outage
-        outage.begin(self.session)
+        outage.begin(self.session.id, self.session.reconnects)
 
     def _acked(self, request: int, reply: Reply) -> None:
         self._record(request, reply)
@@ -87,7 +87,7 @@ class Lane(Generic[Note]):
             self._history.returned(self.session.id, reply)
         self.acknowledged += 1
         self.last_index = reply.log_index
-        if self._outage is not None and self._outage.over(self.session):
+        if self._outage is not None and self._outage.over(self.session.id, self.session.reconnects):
             self._outage = None
         self._on_reply(reply, self._notes.pop(request))
 
@@ -101,13 +101,13 @@ class Outage:
         self.recovered_s: float | None = None
         self.ended = asyncio.Event()
 
-    def begin(self, session: Session) -> None:
-        """Note on which stream the session was when the leader died."""
-        self._reconnects[session.id] = session.reconnects
+    def begin(self, session: int, reconnects: int) -> None:
+        """Note on which of its streams a session was when the leader died."""
+        self._reconnects[session] = reconnects
 
-    def over(self, session: Session) -> bool:
-        """Note a reply; return whether this session has seen the end of the outage."""
-        if session.reconnects == self._reconnects[session.id]:
+    def over(self, session: int, reconnects: int) -> bool:
+        """Note a reply and the stream it came over; return whether the session has seen the outage's end."""
+        if reconnects == self._reconnects[session]:
             return False  # still from the old stream: it was on its way when the leader died
         if self.recovered_s is None:
             self.recovered_s = time.monotonic() - self._killed_s

@@ -20,17 +20,18 @@ class GroupLog(NamedTuple):
 def read_logs(nodes: Sequence[Path]) -> GroupLog:
     """Return the longest committed log that begins at its beginning, once all logs agree on every hash.
 
-    Equal hashes at one index mean equal logs up to there.
+    Equal hashes at one index mean equal logs up to there, so a log that has forgotten its beginning goes on
+    from a whole one that it shares an index with.
     """
     chains: dict[int, bytes] = {}
     entries: list[tuple[int, Entry]] = []
     faults: list[str] = []
     last_index = 0
-    for node in nodes:
+    for node in sorted(nodes, key=_first_index):
         own: list[tuple[int, Entry]] = []
         try:
             with LogReader(node / "store") as log:
-                whole = log.first_index == 1
+                whole = log.first_index == 1 or log.first_index <= last_index
                 for logged in log:
                     if logged.index > log.commit_index:
                         break
@@ -49,3 +50,12 @@ def read_logs(nodes: Sequence[Path]) -> GroupLog:
     if not entries:
         faults.append("no log reaches back to its beginning")
     return GroupLog(entries, last_index, faults)
+
+
+def _first_index(node: Path) -> int:
+    """Return where a log begins; zero for one that cannot be read, which is found out later."""
+    try:
+        with LogReader(node / "store") as log:
+            return log.first_index
+    except ReplicationError:
+        return 0

@@ -1,7 +1,8 @@
-"""A network of its own for each member, joined by a bridge, so that packets can vanish in silence."""
+"""A network of its own for each member, joined by a bridge: packets vanish in silence, or crawl."""
 
 import os
 import random
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import msgspec
 
 from steelyard.ops.cluster import MEMBERS, LocalGroup
 from steelyard.ops.errors import GroupError
+from steelyard.ops.packet_loss import PacketLoss
 from steelyard.replication.config import GROUP_FILE, split_endpoint
 
 #: Nobody's hardware address: what is sent there reaches nobody.
@@ -30,6 +32,8 @@ class Namespaces:
         self._spaces = {member: f"steelyard-{mark:06x}-{member}" for member in MEMBERS}
         self._subnet = ""
         self._blocked: list[tuple[int, int]] = []
+        self._slowed: list[int] = []
+        self._losses: list[PacketLoss] = []
 
     def make(self) -> None:
         """Make everything.
@@ -59,6 +63,7 @@ class Namespaces:
 
     def remove(self) -> None:
         """Remove what was made; links go with their namespaces."""
+        self._lose_no_more()
         spaces, links = _ip("netns", "list"), _ip("-o", "link")
         for space in self._spaces.values():
             if space in spaces.split():
@@ -83,13 +88,47 @@ class Namespaces:
         """Pull a member's plug: neither peers nor clients reach it."""
         _ip("link", "set", self._links[member], "down")
 
+    def lose(self, member: int, share_ppm: int) -> None:
+        """Let so many in a million of the packets that a member sends vanish, whomever they are for."""
+        self._losses.append(PacketLoss(self._links[member], share_ppm))
+
+    def slow(self, member: int, bits_per_s: int) -> None:
+        """Let a member send and receive no faster than this; what would wait for long vanishes."""
+        shape = ("root", "tbf", "rate", f"{bits_per_s}bit", "burst", "16kb", "latency", "200ms")
+        self._slowed.append(member)
+        _run("tc", "qdisc", "add", "dev", self._links[member], *shape)
+        _run("tc", "-n", self._spaces[member], "qdisc", "add", "dev", "eth0", *shape)
+
+    def held_back(self, member: int) -> int:
+        """Return how often a packet to or from a slowed member had to wait."""
+        said = _run("tc", "-s", "qdisc", "show", "dev", self._links[member]) + _run(
+            "tc", "-n", self._spaces[member], "-s", "qdisc", "show", "dev", "eth0"
+        )
+        return sum(map(int, re.findall(r"overlimits (\d+)", said)))
+
+    def repeated(self, member: int) -> int:
+        """Return how many segments a member's TCP has sent again so far."""
+        counters = _run(*self.prefix(member), "cat", "/proc/net/snmp").splitlines()
+        names, values = (line.split() for line in counters if line.startswith("Tcp:"))
+        return int(values[names.index("RetransSegs")])
+
     def heal(self) -> None:
-        """Make everything reachable again."""
+        """Make everything reachable again, without loss and at full speed."""
+        self._lose_no_more()
+        for member in self._slowed:
+            _run("tc", "qdisc", "delete", "dev", self._links[member], "root")
+            _run("tc", "-n", self._spaces[member], "qdisc", "delete", "dev", "eth0", "root")
+        self._slowed = []
         for source, target in self._blocked:
             self._neighbour(source, "delete", self.host(target))
         self._blocked = []
         for link in self._links.values():
             _ip("link", "set", link, "up")
+
+    def _lose_no_more(self) -> None:
+        for loss in self._losses:
+            loss.close()
+        self._losses = []
 
     def _neighbour(self, member: int, verb: str, *arguments: str) -> None:
         host, *rest = arguments
@@ -134,8 +173,30 @@ def needs_namespaces() -> str:
     return ""
 
 
+def needs_slow_links() -> str:
+    """Return why links cannot be slowed here, or an empty text."""
+    why = needs_namespaces()
+    if why:
+        return why
+    if shutil.which("tc") is None:
+        return "no tc command"
+    spaces = Namespaces()
+    try:
+        spaces.make()
+        spaces.slow(1, 1_000_000)
+    except GroupError as error:
+        return f"no slow links: {error}"
+    finally:
+        spaces.remove()
+    return ""
+
+
 def _ip(*arguments: str) -> str:
-    done = subprocess.run(["ip", *arguments], capture_output=True, text=True, check=False)
+    return _run("ip", *arguments)
+
+
+def _run(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise GroupError(f"ip {' '.join(arguments)}: {done.stderr.strip()}")
+        raise GroupError(f"{' '.join(command)}: {done.stderr.strip()}")
     return done.stdout

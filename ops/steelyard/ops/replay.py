@@ -33,6 +33,7 @@ from steelyard.client import (
 )
 from steelyard.ops import machine
 from steelyard.ops.capture import Best, Capture, Change, Event, Print, Survey
+from steelyard.ops.claims import Replayed, failures_of_replay
 from steelyard.ops.cluster import LocalGroup
 from steelyard.ops.errors import GroupError
 from steelyard.ops.kills import Kills
@@ -49,8 +50,6 @@ FINDINGS_MAX: Final = 5
 QUOTE: Final = "USDT"
 #: Commands per message.
 BATCH: Final = 100
-#: At least so much of the recorded best prices must be met.
-TOP_OF_BOOK_MIN: Final = 0.99
 
 
 class Expected(NamedTuple):
@@ -267,16 +266,26 @@ async def _replay(
         await group.wait_logged(acks.last_index)
     with terminal.busy("reading the logs of all replicas"):
         verdict = judge(acks, await asyncio.to_thread(gather, group.node_directories))
-    checked, equal = driver.top_of_book_checked, driver.top_of_book_equal
-    kills_ok = kills.count == len(kills.recoveries_ms) == (0 if kill_leader_at is None else 1)
-    top_ok = checked == len(survey.best) and equal >= TOP_OF_BOOK_MIN * checked
+    failures = failures_of_replay(
+        Replayed(
+            verdict,
+            commands=driver.commands,
+            unexpected=driver.unexpected,
+            kills_wanted=0 if kill_leader_at is None else 1,
+            kills=kills.count,
+            recovered=len(kills.recoveries_ms),
+            best_recorded=len(survey.best),
+            best_checked=driver.top_of_book_checked,
+            best_equal=driver.top_of_book_equal,
+        )
+    )
     return {
         "capture": capture.name,
         **msgspec.structs.asdict(verdict),
         "trades": driver.trades,
         "volume": str(opened.instrument.size(driver.volume_lots)),
-        "top_of_book_checked": checked,
-        "top_of_book_equal": equal,
+        "top_of_book_checked": driver.top_of_book_checked,
+        "top_of_book_equal": driver.top_of_book_equal,
         "leader_kills": kills.count,
         "recovery_ms": kills.recoveries_ms[0] if kills.recoveries_ms else None,
         "orders_per_second": round(verdict.acknowledged / seconds),
@@ -289,7 +298,8 @@ async def _replay(
         "tick": str(opened.instrument.tick),
         "lot": str(opened.instrument.lot),
         "machine": machine.describe(),
-        "ok": verdict.ok and top_ok and kills_ok and not driver.unexpected and acks.count == driver.commands,
+        "failures": failures,
+        "ok": not failures,
     }
 
 

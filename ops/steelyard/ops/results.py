@@ -1,6 +1,7 @@
 """Figures on disk: one dated JSON file a run, with the machine it ran on."""
 
 import datetime
+import subprocess
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,3 +28,19 @@ def write_results(name: str, result: dict[str, Any], *, folder: Path = FOLDER) -
     except OSError as error:
         raise OpsError(f"cannot write {path}: {error.strerror}") from error
     return path
+
+
+def commit() -> str:
+    """Return the commit this runs from, with a mark if files differ from it; empty outside a checkout."""
+    here = Path(__file__).parent
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            cwd=here,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except FileNotFoundError:
+        return ""
+    return done.stdout.strip()

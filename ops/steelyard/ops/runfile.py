@@ -16,7 +16,7 @@ PARTS: Final[tuple[Part, ...]] = ("replica", "gateway")
 
 
 class NodeRun(msgspec.Struct):
-    """One node: its two processes, how often they stopped, and why it stays down (empty: it does not)."""
+    """One node: its two processes, how often it stopped, and why it stays down (empty: it does not)."""
 
     replica: Process | None = None
     gateway: Process | None = None

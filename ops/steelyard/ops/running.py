@@ -20,11 +20,10 @@ from steelyard.ops.cluster import LocalGroup, child_environment
 from steelyard.ops.errors import GroupError
 from steelyard.ops.market import DEVELOPMENT_KEYS, open_development_market
 from steelyard.ops.status import Watch, group_status, status_table
-from steelyard.ops.supervisor import LOOK_S, Supervisor
+from steelyard.ops.supervisor import LOOK_S, SUPERVISOR_LOG, Supervisor
 from steelyard.ops.terminal import Terminal
 from steelyard.replication.config import GROUP_FILE, Profile
 
-SUPERVISOR_LOG: Final = "supervisor.log"
 READY_S: Final = 60.0
 SHOW_EVERY_S: Final = 0.5
 

@@ -21,8 +21,11 @@ class Scratch:
         self.kept = False
 
     def keep_unless(self, ok: bool, terminal: Terminal) -> None:
-        """Leave the group's data, and say where, for whoever wants to look at what went wrong."""
-        if not ok:
+        """Leave the group's data, and say where, for whoever wants to look at what went wrong.
+
+        Once kept, always kept: whatever happens later in the block, an interruption too.
+        """
+        if not ok and not self.kept:
             self.kept = True
             terminal.say(f"the group's data is left in {self.group.directory}")
 
@@ -34,6 +37,7 @@ def scratch_group(
     profile: Profile = "shared",
     snapshot_entries: int = 20_000,
     map_size_bytes: int = 1 << 30,
+    log_keep_entries: int = 2_000_000,
     start: bool = True,
 ) -> Iterator[Scratch]:
     """Found and start a group of three for the length of a block.
@@ -45,6 +49,7 @@ def scratch_group(
         profile: The timeouts.
         snapshot_entries: How often replicas take snapshots.
         map_size_bytes: How large a log may grow.
+        log_keep_entries: How many entries behind its newest it keeps for members that were away.
         start: Whether to start it; otherwise whoever asks does, when all is prepared.
 
     Raises:
@@ -55,10 +60,13 @@ def scratch_group(
         raise GroupError(f"{directory} already holds a group; name an empty folder")
     home = directory if directory is not None else Path(tempfile.mkdtemp(prefix="steelyard-"))
     scratch: Scratch | None = None
-    failed = False
     try:
         group = LocalGroup.found(
-            home, profile=profile, snapshot_entries=snapshot_entries, map_size_bytes=map_size_bytes
+            home,
+            profile=profile,
+            snapshot_entries=snapshot_entries,
+            map_size_bytes=map_size_bytes,
+            log_keep_entries=log_keep_entries,
         )
         group.leashed = True
         scratch = Scratch(group)
@@ -66,12 +74,21 @@ def scratch_group(
             group.start_all()
         yield scratch
     except Exception:
-        failed = scratch is not None
+        _keep(scratch, home)
         raise
     finally:
         if scratch is not None:
-            scratch.group.stop()
-        if directory is None and not failed and (scratch is None or not scratch.kept):
+            try:
+                scratch.group.stop()
+            except Exception:
+                _keep(scratch, home)
+                raise
+        if directory is None and (scratch is None or not scratch.kept):
             shutil.rmtree(home)
-        elif failed:
-            sys.stderr.write(f"the group's data is left in {home}\n")
+
+
+def _keep(scratch: Scratch | None, home: Path) -> None:
+    """Keep the data of a group that was founded, and say where unless that was said."""
+    if scratch is not None and not scratch.kept:
+        scratch.kept = True
+        sys.stderr.write(f"the group's data is left in {home}\n")

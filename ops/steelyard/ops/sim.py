@@ -2,18 +2,22 @@
 
 import logging
 import os
+import signal
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import get_context
-from typing import Any, Final
+from types import FrameType
+from typing import Any, Final, NoReturn
 
 import click
 from rich.table import Table
 
-from steelyard.ops.results import write_results
+from steelyard.ops.results import commit, write_results
 from steelyard.ops.terminal import Terminal, text_of
+from steelyard.simulation.checkers import Violation
 from steelyard.simulation.faults import every_kind
 from steelyard.simulation.mutants import HIDDEN, MUTANTS, Finding, Mutant, hunt
 from steelyard.simulation.run import Result, simulate
@@ -23,6 +27,8 @@ MUTANT_SEEDS: Final = 60
 """So many seeds a mutant may live."""
 HOUR_S: Final = 3600.0
 VIOLATIONS_SHOWN_MAX: Final = 20
+TOLD_EVERY_S: Final = 60.0
+"""How often a campaign that nobody watches writes a line of how far it is."""
 
 
 class Totals:
@@ -33,7 +39,9 @@ class Totals:
         self.simulated_s = 0.0
         self.counts = dict.fromkeys(("events", "frames", "crashes", "acknowledged", "applied", "reads"), 0)
         self.faults: dict[str, int] = {}
+        self.failed = self.holes = 0
         self.failures: list[dict[str, Any]] = []
+        """The first of them by their seed, and no more than are shown."""
 
     def add(self, result: Result) -> None:
         """Count a seed."""
@@ -45,22 +53,25 @@ class Totals:
             self.faults[kind] = self.faults.get(kind, 0) + count
         if result.violations:
             checker, time_s, what = result.violations[0]
+            self.failed += 1
+            self.holes += checker == "C4"
             self.failures.append({"seed": result.seed, "checker": checker, "time_s": time_s, "what": what})
+            self.failures.sort(key=lambda failure: failure["seed"])
+            del self.failures[VIOLATIONS_SHOWN_MAX:]
 
     def summary(self) -> dict[str, Any]:
         """Return it as one JSON object."""
-        failures = sorted(self.failures, key=lambda failure: failure["seed"])
         return {
-            "ok": not failures,
+            "ok": not self.failed,
             "seeds": self.seeds,
             "simulated_hours": round(self.simulated_s / HOUR_S, 3),
             **self.counts,
             "faults": dict(sorted(self.faults.items())),
             "faults_total": sum(self.faults.values()),
-            "holes": sum(failure["checker"] == "C4" for failure in failures),
-            "violations": len(failures),
-            "first_failing_seed": failures[0]["seed"] if failures else None,
-            "failures": failures[:VIOLATIONS_SHOWN_MAX],
+            "holes": self.holes,
+            "violations": self.failed,
+            "first_failing_seed": self.failures[0]["seed"] if self.failures else None,
+            "failures": self.failures,
         }
 
 
@@ -73,29 +84,62 @@ def campaign(
     jobs: int,
     cpu_s_max: float | None = None,
 ) -> dict[str, Any]:
-    """Run seeds ``first`` and following; stop early once ``cpu_s_max`` is spent, counted over all jobs."""
+    """Run seeds ``first`` and following; stop early once ``cpu_s_max`` is spent, counted over all jobs.
+
+    Ctrl-C, SIGTERM or a lost worker ends it early too. What was run until then is returned all the same,
+    with ``complete`` false and ``ended_by`` saying why.
+    """
     totals = Totals()
-    started_s = time.monotonic()
-    with terminal.progress("seeds", seeds) as advance, _workers(jobs) as pool:
-        chunks = (
-            range(at, min(at + CHUNK_SEEDS, first + seeds)) for at in range(first, first + seeds, CHUNK_SEEDS)
-        )
-        for results in _in_turn(pool, chunks, kinds, jobs):
-            for result in results:
-                totals.add(result)
-            advance(totals.seeds)
-            if cpu_s_max is not None and (time.monotonic() - started_s) * jobs > cpu_s_max:
-                break
+    started_s = told_s = time.monotonic()
+    ended_by = ""
+    try:
+        with _terminable(), terminal.progress("seeds", seeds) as advance, _workers(jobs) as pool:
+            chunks = (
+                range(at, min(at + CHUNK_SEEDS, first + seeds))
+                for at in range(first, first + seeds, CHUNK_SEEDS)
+            )
+            for results in _in_turn(pool, chunks, kinds, jobs):
+                for result in results:
+                    totals.add(result)
+                advance(totals.seeds)
+                now_s = time.monotonic()
+                if now_s - told_s > TOLD_EVERY_S and not terminal.progress_console.is_terminal:
+                    told_s = now_s
+                    terminal.say(_how_far(totals, seeds, now_s - started_s))
+                if cpu_s_max is not None and (now_s - started_s) * jobs > cpu_s_max:
+                    ended_by = "the limit on computing"
+                    break
+    except KeyboardInterrupt:
+        ended_by = "a signal"
+    except BrokenProcessPool as error:
+        ended_by = f"the loss of a worker: {error}"
     summary = totals.summary()
+    if totals.seeds < seeds:
+        terminal.say(f"only {totals.seeds} of {seeds} seeds were run: ended by {ended_by}")
     wall_s = time.monotonic() - started_s
     summary |= {
+        "complete": totals.seeds == seeds,
+        "ended_by": ended_by if totals.seeds < seeds else None,
+        "seeds_wanted": seeds,
+        "commit": commit(),
         "first": first,
         "kinds": sorted(kinds) if kinds is not None else "all",
         "jobs": jobs,
         "wall_s": round(wall_s, 1),
         "simulated_s_per_s": round(totals.simulated_s / wall_s, 1),
     }
+    if ended_by and ended_by != "the limit on computing" and totals.seeds < seeds:
+        summary["ok"] = False
     return summary
+
+
+def _how_far(totals: Totals, seeds: int, wall_s: float) -> str:
+    hours = totals.simulated_s / HOUR_S
+    left_s = wall_s * (seeds - totals.seeds) / max(1, totals.seeds)
+    return (
+        f"{totals.seeds} of {seeds} seeds, {hours:.1f} hours simulated, {totals.failed} failed, "
+        f"about {left_s / 60:.0f} minutes left"
+    )
 
 
 def hunt_mutants(terminal: Terminal, *, first: int, seeds_max: int, jobs: int) -> dict[str, Any]:
@@ -114,6 +158,7 @@ def hunt_mutants(terminal: Terminal, *, first: int, seeds_max: int, jobs: int) -
         "seeds_max": seeds_max,
         "missed": missed,
         "without_effect_here": HIDDEN,
+        "commit": commit(),
         "findings": [
             {
                 "guard": f.name,
@@ -192,6 +237,20 @@ def _kinds(text: str) -> frozenset[str] | None:
 
 
 @contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM end a campaign as Ctrl-C does: with its results."""
+
+    def interrupt(_: int, __: FrameType | None) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
 def _workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
     """Yield a pool of processes, which ends without waiting for what is left to do."""
     pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_quiet)
@@ -219,12 +278,21 @@ def _in_turn(
 
 
 def _quiet() -> None:
-    """Silence what replicas log: thousands of them say that they start."""
+    """Silence what replicas log, thousands of times the same; Ctrl-C is for whoever collects our results."""
     logging.disable(logging.CRITICAL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _run(seeds: range, kinds: frozenset[str] | None) -> list[Result]:
-    return [simulate(seed, faults=kinds) for seed in seeds]
+    return [_run_one(seed, kinds) for seed in seeds]
+
+
+def _run_one(seed: int, kinds: frozenset[str] | None) -> Result:
+    """Run a seed; a fault of the simulator's own is a failure of this seed, not the end of the others."""
+    try:
+        return simulate(seed, faults=kinds)
+    except Exception as error:
+        return Result(seed, violations=[Violation("simulator", 0.0, repr(error))])
 
 
 def _hunt(number: int, first: int, seeds_max: int) -> Finding:

@@ -11,6 +11,7 @@ from rich.table import Table
 from steelyard.client import Client, NodeStatus
 from steelyard.ops.cluster import LocalGroup
 from steelyard.ops.runfile import NodeRun
+from steelyard.ops.supervisor import STOPS_MAX, WINDOW_S
 
 SAMPLE_S: Final = 0.5
 
@@ -131,6 +132,9 @@ def status_table(status: dict[str, Any]) -> Table:
         table.add_column(f"node {node['member']}", justify="right")
     for name, text in _ROWS:
         table.add_row(name, *(text(node) for node in status["nodes"]))
+    if any(node["stops"] for node in status["nodes"]):
+        table.caption = f"a node that stops {STOPS_MAX} times in {WINDOW_S / 60:.0f} minutes stays down"
+        table.caption_justify = "left"
     if any(node["down_reason"] for node in status["nodes"]):
         table.add_row("stays down", *(escape(node["down_reason"]) for node in status["nodes"]))
     return table

@@ -11,13 +11,16 @@ from typing import Final
 
 from steelyard.ops.cluster import MEMBERS, LocalGroup
 from steelyard.ops.errors import OpsError
+from steelyard.ops.log_files import bound_log
 from steelyard.ops.processes import Process
 from steelyard.ops.runfile import PARTS, Part, write_run
 from steelyard.ops.wishes import read_wish, write_wish
 from steelyard.replication.errors import EX_DISK, ReplicationError
 
 LOOK_S: Final = 0.2
-#: A node that stops more often than this within the window stays down.
+#: Where it writes when it runs in the background.
+SUPERVISOR_LOG: Final = "supervisor.log"
+#: A node that stops so often within the window stays down, until somebody starts the group again.
 STOPS_MAX: Final = 3
 WINDOW_S: Final = 600.0
 FIRST_DELAY_S: Final = 1.0
@@ -47,7 +50,10 @@ class Restarts:
         while self._stops_s[0] <= now_s - WINDOW_S:
             self._stops_s.popleft()
         if len(self._stops_s) >= STOPS_MAX:
-            return now_s, f"{len(self._stops_s)} stops in ten minutes, the last with exit code {code}"
+            return now_s, (
+                f"{len(self._stops_s)} stops in ten minutes, the last with exit code {code}; "
+                "'steelyard down' and 'up' start it again"
+            )
         return now_s + min(DELAY_MAX_S, FIRST_DELAY_S * 2 ** (len(self._stops_s) - 1)), ""
 
 
@@ -73,6 +79,8 @@ class Supervisor:
         for member in MEMBERS:
             node = self.group.run.nodes[member]
             for part in PARTS:
+                if bound_log(self.group.log_path(member, part)):
+                    happened.append(f"node {member}: the {part}'s log was long; it begins anew")
                 process = node.part(part)
                 if node.down_reason or process is None or process.alive():
                     continue
@@ -105,12 +113,12 @@ class Supervisor:
     def _stopped(self, member: int, part: Part, process: Process, now_s: float) -> str:
         node = self.group.run.nodes[member]
         code = self.group.exit_code(process)
-        node.stops += 1
         others = [other for other in PARTS if (member, other) in self._due_s]
-        if others:
+        if others and code != EX_DISK:
             # Both processes of a node that was killed stop together: one stop, one delay.
             self._due_s[member, part] = self._due_s[member, others[0]]
         else:
+            node.stops += 1
             self._due_s[member, part], node.down_reason = self._restarts[member].stopped(now_s, code)
         said = f": {self.group.last_words(member, part)}" if code is not None and code > 0 else ""
         if node.down_reason:
@@ -140,6 +148,7 @@ def main(directory: Path) -> None:
     try:
         supervisor.start()
         while True:
+            bound_log(directory / SUPERVISOR_LOG)
             for line in supervisor.look(time.monotonic()):
                 sys.stderr.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S')} {line}\n")
                 sys.stderr.flush()

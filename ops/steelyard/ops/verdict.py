@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from steelyard import client, core
-from steelyard.replication.audit import Execution, RequestId, audit
+from steelyard.replication.audit import Audit, Execution, RequestId, audit
 
 FINDINGS_MAX: Final = 10
 
@@ -33,6 +33,8 @@ class NodeEvidence(NamedTuple):
     executions: Mapping[RequestId, Execution]
     #: Its log begins with a snapshot of this index, and says nothing of what was executed up to there.
     from_index: int = 0
+    #: An older copy of its log that ends there; None: it holds all that was acknowledged.
+    until_index: int | None = None
 
 
 class Evidence(NamedTuple):
@@ -102,21 +104,36 @@ class AckBook:
                 yield (session, reply.request), reply
 
 
-def gather(nodes: Sequence[Path]) -> Evidence:
+def gather(nodes: Sequence[Path], archives: Sequence[Path] = ()) -> Evidence:
     """Replay the committed logs of the member directories; their replicas may be running.
+
+    ``archives`` are copies of such directories from earlier, with what the members' logs have forgotten
+    since; like the members themselves they must agree with all others.
 
     A member that has taken over a snapshot has a log that begins there; its digests say that it agrees with
     the others on what was before.  If no log is whole, earlier requests cannot be checked: a fault.
     """
-    found = audit(nodes)
+    return evidence_of(audit([*nodes, *archives]), archives=len(archives))
+
+
+def evidence_of(found: Audit, *, archives: int = 0) -> Evidence:
+    """Return what an audit found, as far as a verdict needs it; its last nodes are so many archives."""
     faults = [*found.faults]
     if found.nodes and all(node.replayed_after for node in found.nodes):
         first_index = min(node.first_index for node in found.nodes)
         faults.append(f"no log begins before {first_index}: earlier requests cannot be checked")
     return Evidence(
-        [NodeEvidence(node.member, node.executions, node.replayed_after) for node in found.nodes],
+        [
+            NodeEvidence(
+                node.member,
+                node.executions,
+                node.replayed_after,
+                node.commit_index if place >= len(found.nodes) - archives else None,
+            )
+            for place, node in enumerate(found.nodes)
+        ],
         money_conserved=found.money_conserved,
-        digests_equal=found.digests_equal and len(found.nodes) == len(nodes),
+        digests_equal=found.digests_equal,
         faults=faults,
     )
 
@@ -164,10 +181,15 @@ def judge(acks: AckBook, evidence: Evidence) -> Verdict:
                 duplicated[request_id] = f"executed {execution.times} times on replica {node.member}"
     for request_id, reply in acks.items():
         sound: Execution | None = None  # replicas share what is equal: compared once is enough
+        told_of = not evidence.nodes
         for node in evidence.nodes:
             found = node.executions.get(request_id)
-            if found is None and reply.log_index <= node.from_index:
+            if found is None and (
+                reply.log_index <= node.from_index
+                or (node.until_index is not None and reply.log_index > node.until_index)
+            ):
                 continue
+            told_of = True
             if found is None:
                 lost[request_id] = (
                     f"acknowledged at {reply.log_index}, not in the log of replica {node.member}"
@@ -178,6 +200,8 @@ def judge(acks: AckBook, evidence: Evidence) -> Verdict:
                     sound = found
                 else:
                     changed[request_id] = f"acknowledged as {reply}, on replica {node.member} it is {found}"
+        if not told_of:
+            lost[request_id] = f"acknowledged at {reply.log_index}, of which no log tells"
     findings = [
         *_first(
             f"session {session}, request {request}: {fault}"
@@ -186,7 +210,7 @@ def judge(acks: AckBook, evidence: Evidence) -> Verdict:
         ),
         *evidence.faults,
     ]
-    compared = len(evidence.nodes)
+    compared = len({node.member for node in evidence.nodes})
     return Verdict(
         acknowledged=acks.count,
         lost=len(lost),

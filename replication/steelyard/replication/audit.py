@@ -248,17 +248,28 @@ def _totals(exchange: Exchange) -> list[AssetTotal]:
 
 
 def _compare(nodes: Sequence[NodeAudit]) -> tuple[int, list[str]]:
-    """Return how many digests were compared, and the first difference of each pair of members."""
+    """Return how many digests were compared, and the first difference of each pair of members.
+
+    Digests go on from one another: equal at one index means equal up to there, so two members that share no
+    index agree if others link them, and only if.
+    """
     compared = 0
     differences: list[str] = []
-    for one, other in combinations(nodes, 2):
+    telling = [node for node in nodes if node.digests]
+    linked = [{place} for place in range(len(telling))]
+    for one, other in combinations(range(len(telling)), 2):
         # Both hold committed entries only, so wherever both have an index they must agree.
-        shared = one.digests.keys() & other.digests.keys()
+        left, right = telling[one].digests, telling[other].digests
+        shared = left.keys() & right.keys()
         compared += len(shared)
-        different = [index for index in shared if one.digests[index] != other.digests[index]]
-        pair = f"members {one.member} and {other.member}"
+        different = [index for index in shared if left[index] != right[index]]
         if different:
+            pair = f"members {telling[one].member} and {telling[other].member}"
             differences.append(f"{pair} differ from index {min(different)} on")
-        elif not shared and one.digests and other.digests:
-            differences.append(f"{pair} share no index to compare")
+        if shared:
+            linked[one] |= linked[other]
+            for place in linked[one]:
+                linked[place] = linked[one]
+    alone = [node.member for place, node in enumerate(telling) if place not in linked[0]]
+    differences += (f"member {member} shares no index with member {telling[0].member}" for member in alone)
     return compared, differences

@@ -172,13 +172,16 @@ def _read(
 ) -> list[tuple[int, bytes]]:
     found: list[tuple[int, bytes]] = []
     size = 0
-    with env.begin(db=log) as txn, txn.cursor() as cursor:
-        more = cursor.set_range(_KEY.pack(first))
-        while more and len(found) < count_max and size < bytes_max:
-            key, value = cursor.item()
-            found.append((_KEY.unpack(key)[0], value))
-            size += len(value)
-            more = cursor.next()
+    try:
+        with env.begin(db=log) as txn, txn.cursor() as cursor:
+            more = cursor.set_range(_KEY.pack(first))
+            while more and len(found) < count_max and size < bytes_max:
+                key, value = cursor.item()
+                found.append((_KEY.unpack(key)[0], value))
+                size += len(value)
+                more = cursor.next()
+    except lmdb.Error as error:
+        raise StoreDamaged(f"reading entry {first} failed: {error}") from error
     return found
 
 

@@ -1,6 +1,5 @@
 """One member of a group over pysyncobj, which only this file imports."""
 
-from collections import deque
 from collections.abc import Callable
 from random import SystemRandom
 from traceback import format_exc
@@ -13,8 +12,6 @@ from steelyard.replication.errors import EX_INVARIANT, StartRefused, fail_stop
 from steelyard.replication.fetching import Fetched, SnapshotFiles
 from steelyard.replication.group import (
     ENTRY_BYTES_MAX,
-    WINDOW_BYTES_MAX,
-    WINDOW_ENTRIES_MAX,
     ApplyEntry,
     Done,
     Failure,
@@ -34,6 +31,7 @@ from steelyard.replication.snapshot_pieces import NoSnapshots
 from steelyard.replication.snapshot_store import Snapshot
 from steelyard.replication.tls import PeerTls
 from steelyard.replication.transport import DigestHandler, Transport
+from steelyard.replication.window import Window
 from steelyard.replication.wire import APPEND_BYTES_MAX, Digest, PreVoteRequest
 
 _syncobj: Final[Any] = pinned.load()
@@ -49,10 +47,14 @@ class _Seams:
     clock: Clock = SystemClock()
     rng: Rng = SystemRandom()
     building: "PysyncobjGroup"
+    tick_s: float | None = None
+    """The moment of the running tick. Whether an election is due is asked twice in it, by us and by the
+    library: were it due only for the library, a member would campaign that must not."""
 
     @staticmethod
     def monotonic() -> float:
-        return _Seams.clock.monotonic_s()
+        tick_s = _Seams.tick_s
+        return _Seams.clock.monotonic_s() if tick_s is None else tick_s
 
     @staticmethod
     def random() -> float:
@@ -82,9 +84,15 @@ class _Core(_syncobj.SyncObj):  # type: ignore[misc]
     def _SyncObj__doApplyCommand(self, command: bytes) -> None:  # noqa: N802 - the library's name
         self._owner.apply_command(command)
 
+    def _SyncObj__tryLogCompaction(self) -> None:  # noqa: N802 - the library's name
+        """Compact nothing: snapshots and what may be trimmed are decided by our own retention rule."""
+
     def _onTick(self, timeToWait: float = 0.0) -> None:  # noqa: N802, N803 - the library's names
-        self._owner.before_tick()
-        super()._onTick(timeToWait)
+        _Seams.tick_s = self._owner.before_tick()
+        try:
+            super()._onTick(timeToWait)
+        finally:
+            _Seams.tick_s = None
 
     def _checkCommandsToApply(self) -> None:  # noqa: N802 - the library's name
         self._owner.drain()
@@ -128,15 +136,14 @@ class PysyncobjGroup:
         self.journal = Journal(store, restored_index - 1 if self._aligned else None)
         self.transport = Transport(settings, store, self.journal, links, clock, guards, on_digest, snapshots)
         self.transport.engine = self
-        self.loop = Poller(waiter, self.transport.barrier, links.tick, self._busy)
+        self.loop = Poller(waiter, self.transport.barrier, links.tick)
         self._peers_needed = len(settings.peers) // 2
         self._pre_votes = PreVotes(self._peers_needed)
         self._campaign_agreed = False
         self._reads = ReadBarriers()
-        self._queued: list[tuple[bytes, Done]] = []
-        self._pending: deque[tuple[int, int, int, Done]] = deque()  # index, term, bytes, done
-        self._in_flight_bytes = 0
+        self._window = Window()
         self._worked = False
+        self._leading = False
         self._told_leading = False
         self._lost_leadership = False
         self._second_s = clock.monotonic_s()
@@ -191,15 +198,14 @@ class PysyncobjGroup:
             done(Failure.NOT_LEADER)
         elif not self.ready():
             done(Failure.NOT_READY)
-        elif not self._window_open():
+        elif not self._window.open:
             done(Failure.WINDOW_FULL)
         else:
-            self._queued.append((body, done))
-            self._in_flight_bytes += len(body)
+            self._window.add(body, done)
 
     def window_free(self) -> bool:
         """Whether ``propose`` would be taken now."""
-        return self.ready() and self._window_open()
+        return self.ready() and self._window.open
 
     def read_barrier(self, done: Done) -> None:
         """Call back once a read is linearizable; see ``Group``."""
@@ -233,22 +239,44 @@ class PysyncobjGroup:
 
     def turn(self, wait_s: float) -> None:
         """Run one loop turn."""
+        self.work()
+        self.wait(wait_s)
+
+    def work(self) -> None:
+        """Do what is due, flush, and send: the first half of a turn."""
         _Seams.clock, _Seams.rng = self._clock, self._rng
         self._worked = False
-        self._core.doTick(wait_s)
+        self._core.doTick()
         if self._aligned:
             self.journal.show_all()
             self._aligned = False
-        self._settle_leadership()
+
+    def wait(self, wait_s: float) -> None:
+        """Wait unless there is work, take what has arrived, and tell who wants to know: the second half."""
+        _Seams.clock, _Seams.rng = self._clock, self._rng
+        self.loop.wait(0 if self.busy() else wait_s)
+        if self._lost_leadership or (not self._told_leading and self.leads()):
+            self._settle_leadership()
         self._answer_reads()
         now_s = self._clock.monotonic_s()
         if now_s - self._second_s >= 1:
             self._second_s = now_s
             self.transport.each_second()
-        self._ask_for_reads()
-        fetched = self.transport.fetched()
-        if fetched is not None:
-            self._install(fetched)
+        if self.transport.remote_reads.waiting:
+            self._ask_for_reads()
+        if self.transport.fetching.busy:
+            fetched = self.transport.fetched()
+            if fetched is not None:
+                self._install(fetched)
+
+    def busy(self) -> bool:
+        """Whether the turn should not wait: the caller has something to see, or work is left."""
+        return (
+            self._worked
+            or bool(self._window.queued)
+            or self._applied < self._store.commit_index
+            or self._store.trim_pending
+        )
 
     def peers(self) -> list[PeerStatus]:
         """Return what we know of the other members."""
@@ -279,7 +307,7 @@ class PysyncobjGroup:
 
     def leads(self) -> bool:
         """Whether the library is in the leader's state."""
-        return bool(self._core._isLeader())
+        return self._leading
 
     def leader_id(self) -> MemberId | None:
         """Whom the library takes for the leader."""
@@ -314,33 +342,32 @@ class PysyncobjGroup:
 
     # --- what the library asks and tells ---------------------------------------------------------------
 
-    def before_tick(self) -> None:
-        """Instead of an election that is due, ask first whether it could be won."""
+    def before_tick(self) -> float:
+        """Instead of an election that is due, ask first whether it could be won; return the tick's time."""
         now_s = self._clock.monotonic_s()
         if self.leads() or self._core._SyncObj__raftElectionDeadline >= now_s:
             self._campaign_agreed = False
-            return
+            return now_s
         if self._campaign_agreed and not self.joining:
             self._campaign_agreed = False
-            return  # the library campaigns in this tick
+            return now_s  # the library campaigns in this tick
         timeouts, store = self._settings.timeouts, self._store
         span_s = timeouts.max_s - timeouts.min_s
         self._core._SyncObj__raftElectionDeadline = now_s + timeouts.min_s + span_s * self._rng.random()
         if not self.joining:
             self._pre_votes.ask(self.term + 1)
             self.transport.broadcast(PreVoteRequest(self.term + 1, store.last_index, store.last_term))
+        return now_s
 
     def drain(self) -> None:
         """Put what was proposed into the log and send it at once, before our own disk has it."""
         if not self.leads():
             return
-        for body, done in self._queued:
-            index = self._store.last_index + 1
-            self.journal.add(ENTRY + body, index, self.term)
-            self._pending.append((index, self.term, len(body), done))
+        bodies = self._window.take(self._store.last_index + 1, self.term)
+        for body in bodies:
+            self.journal.add(ENTRY + body, self._store.last_index + 1, self.term)
         new_round = self._reads.begin_round()
-        if self._queued or new_round:
-            self._queued = []
+        if bodies or new_round:
             self._core._SyncObj__sendAppendEntries()
 
     def apply_command(self, command: bytes) -> None:
@@ -358,7 +385,7 @@ class PysyncobjGroup:
                 fail_stop(EX_INVARIANT, f"entry {index} is of unknown kind {command[:1].hex()}")
             self._applied = index
             self._worked = True
-            self._settle(record)
+            self._window.settle(record)
         except BaseException:
             # The library would swallow it, and apply the entry again.
             fail_stop(EX_INVARIANT, f"applying entry {index} failed: {format_exc()}")
@@ -366,6 +393,7 @@ class PysyncobjGroup:
     def _state_changed(self, old: int, new: int) -> None:
         """Note it: in the middle of the library's own change nobody can be told."""
         self._worked = True
+        self._leading = new == _syncobj._RAFT_STATE.LEADER
         if old == _syncobj._RAFT_STATE.LEADER:
             self._lost_leadership = True
 
@@ -408,24 +436,11 @@ class PysyncobjGroup:
         position = index - slice_[0].index if slice_ else -1
         return slice_[position] if 0 <= position < len(slice_) else None
 
-    def _settle(self, applied: Record) -> None:
-        """Answer the proposal that this entry was, if it is still ours."""
-        while self._pending and self._pending[0][0] <= applied.index:
-            index, term, size, done = self._pending.popleft()
-            self._in_flight_bytes -= size
-            done(index if (index, term) == applied[1:] else Failure.OUTCOME_UNKNOWN)
-
     def _settle_leadership(self) -> None:
         """Fail what waited in a leadership that ended, then tell who wants to know."""
         if self._lost_leadership:
             self._lost_leadership = False
-            pending, self._pending = self._pending, deque()
-            queued, self._queued = self._queued, []
-            self._in_flight_bytes = 0
-            for _, _, _, done in pending:
-                done(Failure.OUTCOME_UNKNOWN)
-            for _, done in queued:
-                done(Failure.NOT_LEADER)
+            self._window.fail()
             self._reads.fail(Failure.NOT_LEADER)
             if self._told_leading:
                 self._told_leading = False
@@ -435,7 +450,13 @@ class PysyncobjGroup:
             self._leadership_changed(True)
 
     def _answer_reads(self) -> None:
-        if self.leads() and not self._lost_leadership and self._reads.answer(self._confirmed, self._applied):
+        reads = self._reads
+        if (
+            reads.waiting
+            and self.leads()
+            and not self._lost_leadership
+            and reads.answer(self._confirmed, self._applied)
+        ):
             self._worked = True
 
     def _ask_for_reads(self) -> None:
@@ -459,20 +480,7 @@ class PysyncobjGroup:
             answer(0)
 
     def _confirmed(self, read_round: int) -> bool:
-        return self.transport.rounds_confirmed(read_round) >= self._peers_needed
-
-    def _window_open(self) -> bool:
-        entries = len(self._pending) + len(self._queued)
-        return entries < WINDOW_ENTRIES_MAX and self._in_flight_bytes < WINDOW_BYTES_MAX
-
-    def _busy(self) -> bool:
-        """Whether the turn should not wait: the caller has something to see, or work is left."""
-        return (
-            self._worked
-            or bool(self._queued)
-            or self._applied < self._store.commit_index
-            or self._store.trim_pending
-        )
+        return self.transport.acks.rounds_confirmed(read_round) >= self._peers_needed
 
     def _conf(self) -> object:
         timeouts = self._settings.timeouts

@@ -24,6 +24,8 @@ ASKED_MAX: Final = 4
 """Pieces that may be under way at a time."""
 FETCH_BYTES_PER_S: Final = 48 << 20
 """Slow enough that the member that serves hardly notices."""
+ROOM_RETRY_S: Final = 5.0
+"""So long after a fetch that found no room offers are let be: a leader makes one at every heartbeat."""
 PATIENCE_S: Final = 1.0
 """Without a piece for so long, another member is asked."""
 PIN_S: Final = 30.0
@@ -105,6 +107,8 @@ class Fetching:
         self._budget_bytes = 0.0
         self._ticked_s = self._heard_s = clock.monotonic_s()
         self._done: Fetched | None = None
+        self._full = False
+        self._room_s = 0.0
 
     # --- what we serve ------------------------------------------------------------------------
 
@@ -154,9 +158,16 @@ class Fetching:
         """Whether a fetch is under way."""
         return self._wanted is not None
 
+    @property
+    def busy(self) -> bool:
+        """Whether a fetch is under way, or its outcome waits to be taken."""
+        return self._wanted is not None or self._done is not None
+
     def offered(self, member: MemberId, offer: Offer) -> None:
         """Begin to fetch, or go on with what an earlier fetch left if it is as good."""
         if self._wanted is not None or self._done is not None:
+            return
+        if self._full and self._clock.monotonic_s() < self._room_s:
             return
         manifest = Manifest(offer.index, offer.at_term, offer.sha256, offer.size_bytes)
         left = self._files.partial()
@@ -165,7 +176,7 @@ class Fetching:
         elif self._files.begin(manifest):
             self._arrived = 0
         else:
-            logger.error("no room to fetch a snapshot of %d bytes", manifest.size_bytes)
+            self._no_room(manifest)
             return
         logger.warning(
             "fetching the snapshot of index %d: %d of %d bytes are here",
@@ -189,7 +200,7 @@ class Fetching:
         if len(piece.data) != min(PIECE_BYTES, wanted.size_bytes - self._arrived):
             return False
         if not self._files.add(piece.data):
-            logger.error("no room for the rest of a snapshot of %d bytes", wanted.size_bytes)
+            self._no_room(wanted)
             self._give_up()
             return True
         self._arrived += len(piece.data)
@@ -245,6 +256,8 @@ class Fetching:
             self._done = self._files.finish()
             if self._done is None:
                 logger.error("the fetched snapshot of index %d is damaged: it is discarded", wanted.index)
+            else:
+                self._full = False
             return
         while (
             self._next < wanted.size_bytes
@@ -258,7 +271,7 @@ class Fetching:
     def _restart(self) -> None:
         """Ask again from what has arrived on."""
         self._next = self._arrived
-        self._heard_s = self._clock.monotonic_s()
+        self._ticked_s = self._heard_s = self._clock.monotonic_s()
         self._budget_bytes = float(ASKED_MAX * PIECE_BYTES)
 
     def _turn_to_another(self) -> None:
@@ -273,6 +286,13 @@ class Fetching:
         self._source = later[0] if later else able[0]
         self._restart()
         self._proceed()
+
+    def _no_room(self, manifest: Manifest) -> None:
+        """Look at offers again later; say it once, until a whole file finds room."""
+        self._room_s = self._clock.monotonic_s() + ROOM_RETRY_S
+        if not self._full:
+            self._full = True
+            logger.error("no room for a snapshot of %d bytes: it cannot be fetched", manifest.size_bytes)
 
     def _give_up(self) -> None:
         self._wanted = None

@@ -130,7 +130,7 @@ class Journal:
     def __getitem__(self, item: int | slice) -> Record | Sequence[Record]:
         """Return an entry; a bounded slice as a short list; an open slice as a lazy tail."""
         if isinstance(item, int):
-            return self._at(item)
+            return self._store.entry(self._store.last_index) if item == -1 else self._at(item)
         assert item.step is None, item
         assert item.start >= 0, item
         first = self.first_index + item.start

@@ -5,7 +5,6 @@ after the next ``flush``; until then the store is ``dirty`` and nobody may be pr
 anything that rests on it.
 """
 
-from bisect import bisect_right
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +14,7 @@ from steelyard.replication.clock import SystemClock
 from steelyard.replication.disk import MAP_BYTES_DEFAULT, Disk, LmdbDisk, Write, scan
 from steelyard.replication.errors import EX_DISK, EX_INVARIANT, StartRefused, StoreDamaged, fail_stop
 from steelyard.replication.group import MemberId
+from steelyard.replication.log_memory import LogMemory
 from steelyard.replication.log_record import (
     FORMAT,
     HardState,
@@ -37,8 +37,6 @@ __all__ = ["LogStore", "PeerMemory", "Record", "SnapshotRef", "found", "join", "
 FOUNDING_INCARNATION: Final = 1
 TRIM_PER_FLUSH_MAX: Final = 2000
 CACHE_BYTES_DEFAULT: Final = 64 << 20
-#: What a held entry takes beside its body: the record, its index and term, the chain, two dict slots.
-_HELD_BYTES: Final = 500
 
 
 def found(directory: Path, group_id: str, member: MemberId, *, map_bytes: int = MAP_BYTES_DEFAULT) -> None:
@@ -101,13 +99,7 @@ class LogStore:
     ) -> None:
         """Read and verify everything, count this boot, and make the count durable."""
         self._disk = disk
-        self._cache_bytes_max = cache_bytes_max
-        self._cache: dict[int, Record] = {}
-        self._chains: dict[int, bytes] = {}
-        self._cache_first = 1
-        self._cache_bytes = 0
-        self._run_firsts: list[int] = []  # the log as runs of equal terms: term(i) needs no disk
-        self._run_terms: list[int] = []
+        self._memory = LogMemory(cache_bytes_max)
         self._meta_changed: dict[bytes, bytes] = {}
         self.dirty = False
 
@@ -177,12 +169,12 @@ class LogStore:
         if index == self._head.first_index - 1:
             return self._head.term_before
         assert self._head.first_index <= index <= self.last_index, (index, self.first_index, self.last_index)
-        return self._run_terms[bisect_right(self._run_firsts, index) - 1]
+        return self._memory.term(index)
 
     def term_first_index(self, index: int) -> int:
         """Return the first held index of the run of equal terms that ``index`` is in."""
         assert self._head.first_index <= index <= self.last_index, index
-        return self._run_firsts[bisect_right(self._run_firsts, index) - 1]
+        return self._memory.term_first_index(index)
 
     def has(self, index: int, term: int) -> bool:
         """Whether the entry (index, term) is in this log; what was trimmed was committed, so it is."""
@@ -192,28 +184,28 @@ class LogStore:
 
     def entry(self, index: int) -> Record:
         """Return one entry that is held."""
-        record = self._cache.get(index)
+        record = self._memory.records.get(index)
         return record if record is not None else self.read(index, 1, 1)[0]
 
     def entries(self, first: int, last: int) -> list[Record]:
         """Return the entries ``first`` to ``last``, both included."""
         out: list[Record] = []
         while first <= last:
-            out += self.read(first, last - first + 1, self._cache_bytes_max)
+            out += self.read(first, last - first + 1, self._memory.bytes_max)
             first = out[-1].index + 1
         return out
 
     def read(self, first: int, count_max: int, bytes_max: int) -> list[Record]:
         """Return entries from ``first`` on: at least one, then while count and bytes allow."""
         assert self._head.first_index <= first <= self.last_index, (first, self.first_index, self.last_index)
-        if first < self._cache_first:
-            count = min(count_max, self._cache_first - first)
-            raw = self._disk.read(first, count, bytes_max)
+        if first < self._memory.first:
+            count = min(count_max, self._memory.first - first)
+            raw = self._read_disk(first, count, bytes_max)
             return [self._parse(first + n, index, value)[0] for n, (index, value) in enumerate(raw)]
         out: list[Record] = []
-        size = 0
+        size, records = 0, self._memory.records
         for index in range(first, min(first + count_max, self.last_index + 1)):
-            record = self._cache[index]
+            record = records[index]
             size += len(record.body)
             if size > bytes_max and out:
                 break
@@ -224,11 +216,11 @@ class LogStore:
         """Return the hash chain up to a held entry, or to the one just before the first."""
         if index == self._head.first_index - 1:
             return self._head.chain_before
-        chain = self._chains.get(index)
+        chain = self._memory.chains.get(index)
         if chain is not None:
             return chain
         assert self._head.first_index <= index <= self.last_index, index
-        found_index, value = self._disk.read(index, 1, 1)[0]
+        found_index, value = self._read_disk(index, 1, 1)[0]
         return self._parse(index, found_index, value)[1]
 
     def snapshots(self) -> list[SnapshotRef]:
@@ -252,8 +244,7 @@ class LogStore:
         if term < self.last_term:
             fail_stop(EX_INVARIANT, f"append of term {term} behind term {self.last_term}")
         self._last_chain = chain_next(self._last_chain, index, term, body)
-        self._remember_entry(Record(body, index, term), self._last_chain)
-        self._evict()
+        self._hold(Record(body, index, term), self._last_chain)
         self.dirty = True
 
     def truncate(self, first: int) -> None:
@@ -263,13 +254,7 @@ class LogStore:
         if first > self.last_index:
             return
         term, chain = self.term(first - 1), self.chain(first - 1)
-        for index in range(max(first, self._cache_first), self.last_index + 1):
-            self._cache_bytes -= _weight(self._cache.pop(index))
-            del self._chains[index]
-        self._cache_first = min(self._cache_first, first)
-        while self._run_firsts and self._run_firsts[-1] >= first:
-            self._run_firsts.pop()
-            self._run_terms.pop()
+        self._memory.cut(first, self.last_index)
         self.last_index, self.last_term, self._last_chain = first - 1, term, chain
         self._stable_last = min(self._stable_last, first - 1)
         self.dirty = True
@@ -315,11 +300,7 @@ class LogStore:
         if before.index + 1 != at.index or at.index != snapshot.index or at.index <= self._hard.commit:
             fail_stop(EX_INVARIANT, f"install of a snapshot at {snapshot.index} over {self._hard.commit}")
         deletes = range(self._head.first_index, self._durable_last + 1)
-        self._cache.clear()
-        self._chains.clear()
-        self._run_firsts.clear()
-        self._run_terms.clear()
-        self._cache_bytes, self._cache_first = 0, before.index
+        self._memory.clear(before.index)
         self._head = Head(before.index, chain_before, before.term)
         self._keep_from = before.index
         self.last_index, self.last_term, self._last_chain = before.index - 1, before.term, chain_before
@@ -371,7 +352,7 @@ class LogStore:
         if self._durable_last > self._stable_last:
             write.deletes.append(range(self._stable_last + 1, self._durable_last + 1))
         for index in range(self._stable_last + 1, self.last_index + 1):
-            write.puts.append((index, pack(self._cache[index], self._chains[index])))
+            write.puts.append((index, pack(self._memory.records[index], self._memory.chains[index])))
         if self.trim_pending:
             self._trim_some(write)
         write.meta = self._meta_changed
@@ -387,19 +368,13 @@ class LogStore:
         self.durable_term = self._hard.term
         self._meta_changed = {}
         self.dirty = False
-        self._evict()
+        self._memory.evict(self._stable_last)
 
     def _trim_some(self, write: Write) -> None:
         first = self._head.first_index
         keep_from = min(self._keep_from, first + TRIM_PER_FLUSH_MAX)
         head = Head(keep_from, self.chain(keep_from - 1), self.term(keep_from - 1))
-        for index in range(max(first, self._cache_first), keep_from):
-            self._cache_bytes -= _weight(self._cache.pop(index))
-            del self._chains[index]
-        self._cache_first = max(self._cache_first, keep_from)
-        run = bisect_right(self._run_firsts, keep_from) - 1
-        del self._run_firsts[:run], self._run_terms[:run]
-        self._run_firsts[0] = keep_from
+        self._memory.trim(first, keep_from)
         self._head = head
         write.deletes.append(range(first, keep_from))
         self._meta_changed[b"head"] = pack_meta(head)
@@ -424,29 +399,25 @@ class LogStore:
             if record.term < self.last_term:
                 raise StoreDamaged(f"the term falls at index {index}")
             self._last_chain = chain
-            self._remember_entry(record, chain)
             self._durable_last = self._stable_last = index
-            self._evict()
+            self._hold(record, chain)
         if self._hard.commit > self.last_index:
             raise StoreDamaged(f"committed up to {self._hard.commit}, but the log ends at {self.last_index}")
 
-    def _remember_entry(self, record: Record, chain: bytes) -> None:
-        if not self._cache:
-            self._cache_first = record.index
-        self._cache[record.index] = record
-        self._chains[record.index] = chain
-        self._cache_bytes += _weight(record)
-        if not self._run_terms or self._run_terms[-1] != record.term:
-            self._run_firsts.append(record.index)
-            self._run_terms.append(record.term)
+    def _hold(self, record: Record, chain: bytes) -> None:
+        """Note an entry behind the last; memory may let old ones go, but none that is not durable."""
+        self._memory.add(record, chain)
         self.last_index, self.last_term = record.index, record.term
+        self._memory.evict(self._stable_last)
 
-    def _evict(self) -> None:
-        """Drop the oldest entries from memory while too many bytes are held; all but the durable stay."""
-        while self._cache_bytes > self._cache_bytes_max and self._cache_first < self._stable_last:
-            self._cache_bytes -= _weight(self._cache.pop(self._cache_first))
-            del self._chains[self._cache_first]
-            self._cache_first += 1
+    def _read_disk(self, first: int, count_max: int, bytes_max: int) -> list[tuple[int, bytes]]:
+        try:
+            raw = self._disk.read(first, count_max, bytes_max)
+        except StoreDamaged as error:
+            fail_stop(EX_DISK, str(error))
+        if not raw:
+            fail_stop(EX_DISK, f"entry {first} is missing")
+        return raw
 
     def _parse(self, expected: int, index: int, value: bytes) -> tuple[Record, bytes]:
         """Return a record read while running: there is no going on with a damaged one."""
@@ -454,10 +425,6 @@ class LogStore:
             return parse(expected, index, value)
         except StoreDamaged as error:
             fail_stop(EX_DISK, str(error))
-
-
-def _weight(record: Record) -> int:
-    return len(record.body) + _HELD_BYTES
 
 
 def _make(disk: Disk, group_id: str, member: int, incarnation: int, *, joining: bool) -> None:

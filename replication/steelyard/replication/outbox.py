@@ -64,7 +64,7 @@ class Outbox:
     def barrier(self, resume: Callable[[Peer], None]) -> None:
         """Flush; then let go what was held for it, and resume paused peers that caught up."""
         self._store.flush()
-        for peer in self:
+        for peer in self.peers.values():
             while peer.held:
                 self._links.send(peer.member, peer.held.popleft())
             if peer.paused and self._links.backlog_bytes(peer.member) < BACKLOG_BYTES_MAX // 2:

@@ -46,6 +46,7 @@ SOURCES: Final = {
 
 PRIVATE_NAMES: Final = (
     "_SyncObj__doApplyCommand",
+    "_SyncObj__tryLogCompaction",
     "_SyncObj__sendAppendEntries",
     "_SyncObj__raftNextIndex",
     "_SyncObj__raftElectionDeadline",
@@ -54,6 +55,7 @@ PRIVATE_NAMES: Final = (
 
 OVERRIDES: Final = {
     "__doApplyCommand": ["self", "command"],
+    "__tryLogCompaction": ["self"],
     "_onTick": ["self", "timeToWait"],
     "_checkCommandsToApply": ["self"],
 }

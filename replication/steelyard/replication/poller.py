@@ -65,7 +65,7 @@ class EpollWaiter:
 
 
 class Poller:
-    """What the engine calls at the end of each tick.
+    """What the engine calls at the end of each tick, and where the loop waits after it.
 
     ``barrier`` flushes the store and lets held frames go; ``after_wait`` runs link timers.
     """
@@ -75,19 +75,20 @@ class Poller:
         waiter: Waiter,
         barrier: Callable[[], None],
         after_wait: Callable[[], None],
-        busy: Callable[[], bool],
     ) -> None:
         self._waiter = waiter
         self._barrier = barrier
         self._after_wait = after_wait
-        self._busy = busy
         self.register = waiter.register
         self.modify = waiter.modify
         self.unregister = waiter.unregister
 
-    def poll(self, timeout: float) -> None:
-        """Flush, wait unless there is work, dispatch, flush: what a commit counts is on disk by then."""
+    def poll(self, _: float) -> None:
+        """Flush, at the end of the engine's tick: what it did is on disk before anybody waits."""
         self._barrier()
-        self._waiter.wait(0 if self._busy() else timeout)
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait, dispatch and flush: what a commit counts is on disk by then."""
+        self._waiter.wait(timeout_s)
         self._after_wait()
         self._barrier()

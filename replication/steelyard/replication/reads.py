@@ -19,6 +19,11 @@ class ReadBarriers:
         self._fresh: list[tuple[int, Done]] = []
         self._waiting: deque[tuple[int, int, Done]] = deque()
 
+    @property
+    def waiting(self) -> bool:
+        """Whether anybody waits for a round that has begun."""
+        return bool(self._waiting)
+
     def add(self, read_index: int, done: Done) -> None:
         """Wait for the next round; ``read_index`` is the commit index at this moment."""
         self._fresh.append((read_index, done))

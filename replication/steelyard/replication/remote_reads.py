@@ -36,6 +36,11 @@ class RemoteReads:
         self._number = 0
         self._waiting: dict[int, _Waiting] = {}
 
+    @property
+    def waiting(self) -> bool:
+        """Whether anybody waits for an answer."""
+        return bool(self._waiting)
+
     def ask(self, leader: MemberId, done: Done) -> None:
         """Ask ``leader``; ``done`` hears the index, or ``NO_ANSWER`` when the time is up."""
         self._number += 1

@@ -165,7 +165,8 @@ class Replica:
         self._commands = 0
         self._founding = False
         self._stopping = False
-        self._role: tuple[str, bool, int, MemberId | None] = ("", False, 0, None)
+        self._role: tuple[bool, bool, bool, int, MemberId | None] | None = None
+        """Who leads and whether we may be asked, as the gateways were told."""
         self._clock_off = False
         self._housekeeping_s = self._state_s = self._slow_s = 0.0
 
@@ -188,13 +189,22 @@ class Replica:
 
     def turn(self, wait_s: float) -> None:
         """Propose what is pending, let the group work and wait, and do what falls due."""
+        self.work()
+        self.wait(wait_s)
+
+    def work(self) -> None:
+        """Propose what is pending, send, and let the group do what is due: what comes before the wait."""
         if not self._exchange.state.group and self._group.ready():
             self._found()
         self._sequencer.pump()
         self._questions.pump()
         self._tell_role()
         self._front.flush()
-        self._group.turn(wait_s)
+        self._group.work()
+
+    def wait(self, wait_s: float) -> None:
+        """Wait unless there is work, take what has arrived, and do what falls due."""
+        self._group.wait(wait_s)
         # Once too much waits, gateways are left alone until half of it is gone.
         bound_bytes = PENDING_BYTES_MAX // 2 if self._front.paused else PENDING_BYTES_MAX
         self._front.pause(self._sequencer.pending_bytes > bound_bytes)
@@ -212,10 +222,12 @@ class Replica:
                 self.turn(LOOP_WAIT_S)
 
     def _tell_role(self) -> None:
-        role = (self._role_name(), self._is_ready(), self._group.term, self._group.leader())
+        group = self._group
+        leads, joining, leader = group.is_leader(), group.joining, group.leader()
+        role = (leads, joining, self._is_ready(leads, joining, leader), group.term, leader)
         if role != self._role:
             self._role = role
-            _log.info("%s in term %d, leader %s", role[0], role[2], role[3])
+            _log.info("%s in term %d, leader %s", self._role_name(), role[3], leader)
             self._front.publish(self._state())
 
     def _housekeep(self, now_s: float) -> None:
@@ -377,11 +389,10 @@ class Replica:
             return "leader"
         return "joining" if self._group.joining else "follower"
 
-    def _is_ready(self) -> bool:
-        group = self._group
-        if group.is_leader():
-            return group.ready() and bool(self._exchange.state.group)
-        return group.leader() is not None and not group.joining
+    def _is_ready(self, leads: bool, joining: bool, leader: MemberId | None) -> bool:
+        if leads:
+            return self._group.ready() and bool(self._exchange.state.group)
+        return leader is not None and not joining
 
     def _state(self) -> State:
         group, store = self._group, self._store
@@ -392,7 +403,7 @@ class Replica:
             member=self._member,
             pid=self._process,
             role=self._role_name(),
-            ready=self._is_ready(),
+            ready=self._is_ready(group.is_leader(), group.joining, group.leader()),
             term=group.term,
             leader=leader,
             leader_endpoint=self._config.client_endpoint(leader),

@@ -33,6 +33,8 @@ BYTES_PER_S_FIRST: Final = 16e6
 MEASURED_FROM_BYTES: Final = 1 << 20
 #: How much larger than the log that made it a state can be, at most.
 STATE_PER_LOG_BYTE: Final = 2
+#: So long after a snapshot that could not be written the next one is tried: each costs a pause.
+RETRY_S: Final = 5.0
 #: A leader that pauses for longer is felt by everybody.
 LEADER_PAUSE_S_MAX: Final = 0.1
 
@@ -64,6 +66,8 @@ class Retention:
         self._clock = clock
         self._background = background
         self._in_child: Header | None = None
+        self._failing = False
+        self._retry_s = 0.0
         self._pause_s_max = TIMEOUTS[config.profile].min_s / 2
         self._bytes_per_s = BYTES_PER_S_FIRST
         references = store.snapshots()
@@ -87,8 +91,10 @@ class Retention:
             return False
         if leads:
             long = applied_index >= self._last_index + 2 * self._entries
-            return long or self._bytes >= 2 * self._bytes_each
-        return applied_index >= self._next_index or self._bytes >= self._bytes_each
+            wanted = long or self._bytes >= 2 * self._bytes_each
+        else:
+            wanted = applied_index >= self._next_index or self._bytes >= self._bytes_each
+        return wanted and (not self._failing or self._clock.monotonic_s() >= self._retry_s)
 
     def take(self, exchange: Exchange, checked_index: int, checked_digest: bytes, *, leads: bool) -> None:
         """Write a snapshot of the last applied entry: here and now, or in a child if that would take long."""
@@ -126,7 +132,7 @@ class Retention:
         encoded_s = self._clock.monotonic_s() - started_s
         reference = self._snapshots.write(made)
         if reference is None:
-            _log.error("no room for a snapshot of %d bytes: the log cannot be trimmed", len(made.state))
+            self._fail("no room for a snapshot of %d bytes: the log cannot be trimmed", len(made.state))
             return
         pause_s = self._tell_pause(index, f"encode {encoded_s * 1e3:.1f} ms, and write", started_s)
         if len(made.state) > MEASURED_FROM_BYTES:
@@ -149,7 +155,7 @@ class Retention:
             return
         self._in_child = None
         if not succeeded:
-            _log.error("the child that was to write the snapshot of index %d failed", header.index)
+            self._fail("the child that was to write the snapshot of index %d failed", header.index)
             self._snapshots.discard_prepared(header.index, header.term)
             return
         started_s = self._clock.monotonic_s()
@@ -166,7 +172,17 @@ class Retention:
             self._background.stop()
             self._in_child = None
 
+    def _fail(self, what: str, number: int) -> None:
+        """Try again later; say it once, for a disk can be full for hours."""
+        self._retry_s = self._clock.monotonic_s() + RETRY_S
+        if not self._failing:
+            self._failing = True
+            _log.error(what, number)
+
     def _add(self, reference: SnapshotRef) -> None:
+        if self._failing:
+            self._failing = False
+            _log.warning("snapshots can be written again: that of index %d was", reference.index)
         self._last_index = reference.index
         self._size_bytes = self._snapshots.size_bytes(reference)
         self._store.add_snapshot(reference)
@@ -183,6 +199,7 @@ class Retention:
         self._last_index = index
         self._size_bytes = size_bytes
         self._bytes = 0
+        self._failing = False
         self._unreferenced = True
         self._plan(index)
 

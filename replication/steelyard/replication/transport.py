@@ -2,11 +2,13 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
+from steelyard.replication.acks import AckBook
 from steelyard.replication.clock import Clock
+from steelyard.replication.consensus import Engine, Message, Node
 from steelyard.replication.errors import EX_INVARIANT, fail_stop
 from steelyard.replication.fetching import Fetched, Fetching, SnapshotFiles
 from steelyard.replication.group import GroupSettings, MemberId, PeerStatus
@@ -17,6 +19,7 @@ from steelyard.replication.links import Links
 from steelyard.replication.log_store import LogStore
 from steelyard.replication.outbox import Outbox, Peer
 from steelyard.replication.remote_reads import RemoteReads
+from steelyard.replication.votes import Votes
 from steelyard.replication.wire import (
     WIRE_VERSION,
     Ack,
@@ -46,49 +49,6 @@ from steelyard.replication.wire import (
 logger = logging.getLogger(__name__)
 
 DigestHandler = Callable[[MemberId, int, bytes, bytes], None]
-Message = dict[str, Any]
-Node = Any
-"""The engine's own object for a member; it has an ``id``."""
-
-
-class Engine(Protocol):
-    """What the transport needs of the engine."""
-
-    def leads(self) -> bool:
-        """Whether the engine is in the leader's state."""
-        ...
-
-    def leader_id(self) -> MemberId | None:
-        """Whom the engine takes for the leader."""
-        ...
-
-    def next_index(self, peer: MemberId) -> int:
-        """Return the next entry the engine will send to a peer."""
-        ...
-
-    def set_next_index(self, peer: MemberId, index: int) -> None:
-        """Correct the next entry to send."""
-        ...
-
-    def read_round(self) -> int:
-        """Return the round that outgoing appends carry."""
-        ...
-
-    def round_acked(self) -> None:
-        """Learn that a peer acked a later round."""
-        ...
-
-    def answer_read(self, answer: Callable[[int], None]) -> None:
-        """Tell another member's read the index to wait for, 0 if we do not lead."""
-        ...
-
-    def may_campaign(self) -> None:
-        """Let the next election pass without a pre-vote: the leader asked for it."""
-        ...
-
-    def pre_vote_granted(self, peer: MemberId, term: int) -> None:
-        """Learn that a peer would vote for us in ``term``."""
-        ...
 
 
 class Transport:
@@ -124,9 +84,8 @@ class Transport:
         self.remote_reads = RemoteReads(clock, self._tell)
         self._leader_heard_s = -settings.timeouts.max_s
         self._round_seen = (0, 0, 0)  # term, leader, its highest read round
-        self._book_term = 0
-        self._voters: set[MemberId] = set()
-        self._voters_term = 0
+        self._votes = Votes(settings, store, guards, self)
+        self.acks = AckBook(self._peers.values(), store, links, clock, guards, self._joining, self)
         self._encoded: tuple[Any, bytes] = (None, b"")
         self._used_permille = 0
 
@@ -185,21 +144,15 @@ class Transport:
 
     def barrier(self) -> None:
         """Flush, let go what was held for it, and give paused peers another chance."""
-        self._out.barrier(lambda peer: self._tell_connected(peer.member, True))
+        self._out.barrier(self._resume)
 
     def leader_heard_within(self, span_s: float) -> bool:
         """Whether a leader of our term or a later one spoke in the last ``span_s`` seconds."""
         return self._clock.monotonic_s() - self._leader_heard_s < span_s
 
-    def rounds_confirmed(self, read_round: int) -> int:
-        """Return how many peers acked ``read_round`` in this term."""
-        if self._book_term != self._store.current_term:
-            return 0
-        return sum(self._guards.round_confirms(p.acked_round, read_round) for p in self._peers.values())
-
     def status(self) -> list[PeerStatus]:
         """Return what we know of the others."""
-        leads = self.engine.leads() and self._book_term == self._store.current_term
+        leads = self.engine.leads() and self.acks.current
         return [
             PeerStatus(
                 member=p.member,
@@ -224,8 +177,13 @@ class Transport:
         """Close the links."""
         self._links.close()
 
-    def _deliver(self, member: MemberId, message: Message) -> None:
+    def deliver(self, member: MemberId, message: Message) -> None:
+        """Hand a message to the engine."""
         self._take_message(self.nodes[member], message)
+
+    def post(self, peer: Peer, message: PeerMessage) -> None:
+        """Send a message that promises something: not before what it rests on is durable."""
+        self._out.post(peer, message)
 
     def _tell(self, member: MemberId, message: PeerMessage) -> None:
         """Send something that promises nothing."""
@@ -242,6 +200,9 @@ class Transport:
 
     def _linked(self) -> list[MemberId]:
         return [peer.member for peer in self._peers.values() if peer.linked]
+
+    def _resume(self, peer: Peer) -> None:
+        self._tell_connected(peer.member, True)
 
     def _tell_connected(self, member: MemberId, up: bool) -> None:
         (self._node_connected if up else self._node_disconnected)(self.nodes[member])
@@ -356,21 +317,21 @@ class Transport:
             case Append():
                 self._on_append(peer, message)
             case Ack():
-                self._on_ack(peer, message)
+                self.acks.on_ack(peer, message)
             case Beat():
                 self._on_beat(peer, message)
             case VoteRequest():
-                self._on_vote_request(peer, message)
+                self._votes.on_request(peer, message)
             case VoteGrant():
-                self._on_vote_grant(peer, message)
+                self._votes.on_grant(peer, message)
             case PreVoteRequest():
-                self._on_pre_vote_request(peer, message)
+                self._votes.on_pre_vote_request(peer, message)
             case PreVoteGrant():
                 self.engine.pre_vote_granted(member, message.term)
             case TermInfo():
                 self.learn_term(member, message.term)
             case TimeoutNow():
-                self._on_timeout_now(peer, message)
+                self._votes.on_timeout_now(peer, message)
             case Digest():
                 self._on_digest(member, message.index, message.digest, message.chain)
             case Remembered():
@@ -397,11 +358,12 @@ class Transport:
     def learn_term(self, member: MemberId, term: int) -> None:
         """Step down to a follower of a higher term: a vote request that nobody can grant says so."""
         if term > self._store.current_term:
-            self._deliver(
+            self.deliver(
                 member, {"type": "request_vote", "term": term, "last_log_index": -1, "last_log_term": -1}
             )
 
-    def _tells_term(self, peer: Peer, term: int) -> bool:
+    def tells_term(self, peer: Peer, term: int) -> bool:
+        """Tell ours to whoever is in a lower term; return whether it was."""
         if not self._guards.tells_term(term, self._store.current_term):
             return False
         self._out.post(peer, TermInfo(self._store.current_term))
@@ -414,7 +376,7 @@ class Transport:
         self._round_seen = (message.term, peer.member, message.round)
 
     def _on_append(self, peer: Peer, message: Append) -> None:
-        if self._tells_term(peer, message.term):
+        if self.tells_term(peer, message.term):
             return
         if not self._guards.sound(message):
             self._links.drop(peer.member, "unsound entries")
@@ -422,7 +384,7 @@ class Transport:
         self._heard_leader(peer, message)
         message, may_cut = self._guards.strip(message, self._store)
         self.journal.begin_delivery(may_cut)
-        self._deliver(
+        self.deliver(
             peer.member,
             {
                 "type": "append_entries",
@@ -437,11 +399,11 @@ class Transport:
         self._joining.try_to_vote_again()
 
     def _on_beat(self, peer: Peer, message: Beat) -> None:
-        if self._tells_term(peer, message.term):
+        if self.tells_term(peer, message.term):
             return
         self._heard_leader(peer, message)
         commit = self._guards.beat_commit(message.commit, max(1, self._store.commit_index))
-        self._deliver(
+        self.deliver(
             peer.member,
             {"type": "append_entries", "term": message.term, "commit_index": commit, "serialized": None},
         )
@@ -473,106 +435,6 @@ class Transport:
             peer.paused = False
             if peer.linked:
                 self._tell_connected(peer.member, True)
-
-    def _on_ack(self, peer: Peer, ack: Ack) -> None:
-        if not self._guards.ack_counts(ack.term, self._store.current_term):
-            self.learn_term(peer.member, ack.term)
-            return
-        if not self.engine.leads():
-            return
-        self._open_book()
-        if ack.last_index < peer.matched:
-            self._out.post(peer, self._joining.remind(peer))
-            self._links.drop(peer.member, "acked entries are gone")
-            return
-        if ack.success and ack.next_index > self._store.last_index + 1:
-            self._links.drop(peer.member, "ack beyond our log")
-            return
-        peer.wall_ahead_ns = ack.wall_ns - self._clock.wall_ns()
-        peer.used_permille = ack.used_permille
-        before, next_index = self.engine.next_index(peer.member), ack.next_index
-        if ack.reset and not ack.success:
-            next_index = self._guards.retry_at(peer.matched, before, next_index)
-        self._deliver(
-            peer.member,
-            {
-                "type": "next_node_idx",
-                "next_node_idx": next_index,
-                "reset": ack.reset,
-                "success": ack.success,
-            },
-        )
-        if ack.success:
-            peer.matched = max(peer.matched, ack.next_index - 1)
-            after = self.engine.next_index(peer.member)
-            # A member that came back emptier than the engine remembers: its book of acks is ours.
-            after = max(after, ack.next_index)
-            kept = self._guards.next_after_ack(before, after, self._store.last_index)
-            self.engine.set_next_index(peer.member, kept)
-        if ack.round > peer.acked_round:
-            peer.acked_round = ack.round
-            self.engine.round_acked()
-
-    def _on_vote_request(self, peer: Peer, message: VoteRequest) -> None:
-        if self._tells_term(peer, message.term):
-            return
-        identity = self._store.identity
-        if not self._guards.may_vote(identity.joining, identity.vote_floor, message.term):
-            self.learn_term(peer.member, message.term)
-            return
-        self._deliver(
-            peer.member,
-            {
-                "type": "request_vote",
-                "term": message.term,
-                "last_log_index": message.last_index,
-                "last_log_term": message.last_term,
-            },
-        )
-
-    def _on_vote_grant(self, peer: Peer, message: VoteGrant) -> None:
-        if message.term != self._store.current_term:
-            return
-        if message.term != self._voters_term:
-            self._voters_term = message.term
-            self._voters = set()
-        if self._guards.vote_counts(self._voters, peer.member):
-            self._voters.add(peer.member)
-            self._deliver(peer.member, {"type": "response_vote", "term": message.term})
-
-    def _on_pre_vote_request(self, peer: Peer, message: PreVoteRequest) -> None:
-        if self._tells_term(peer, message.term - 1):  # it asks for the term after its own
-            return
-        store = self._store
-        granted = (
-            not self.engine.leads()
-            and self._guards.may_vote(store.identity.joining, store.identity.vote_floor, message.term)
-            and self._guards.grants_pre_vote(
-                message.term,
-                (message.last_term, message.last_index),
-                store.current_term,
-                (store.last_term, store.last_index),
-                self.leader_heard_within(self._settings.timeouts.min_s),
-            )
-        )
-        if granted:
-            self._out.post(peer, PreVoteGrant(message.term))
-
-    def _on_timeout_now(self, peer: Peer, message: TimeoutNow) -> None:
-        if (
-            message.term == self._store.current_term
-            and self.engine.leader_id() == peer.member
-            and not self._store.identity.joining
-        ):
-            self.engine.may_campaign()
-            self._deliver(peer.member, {"type": "timeout_now", "term": message.term})
-
-    def _open_book(self) -> None:
-        """Acks count for one term of ours: a new term begins with an empty book."""
-        if self._book_term != self._store.current_term:
-            self._book_term = self._store.current_term
-            for peer in self._peers.values():
-                peer.forget_acks()
 
     def _on_remembered(self, message: Remembered) -> None:
         if self._joining.hear(message):

@@ -171,7 +171,8 @@ def forgetter(cluster: Cluster, rng: random.Random, over: Callable[[], bool]) ->
         if over() or node.damaged or not cluster.may_lose(node):
             return
         copy = copies[node.member]
-        if rng.random() < 0.5 and copy.identity.incarnation == node.platter.identity.incarnation:
+        same_life = copy.identity.incarnation == node.platter.identity.incarnation
+        if same_life and cluster.may_restore(node, copy) and rng.random() < 0.5:
             cluster.count("older copy of a disk")
             node.replace_disk(copy.copy())
             cluster.restart_later(node, 0.05 + rng.random())

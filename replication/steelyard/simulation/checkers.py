@@ -13,13 +13,17 @@ from steelyard.core import Exchange
 from steelyard.replication.group import MemberId
 from steelyard.replication.log_store import LogStore
 from steelyard.replication.wire import Ack, Append, VoteGrant, VoteRequest, decode_message
+from steelyard.simulation.clock import Agenda
 from steelyard.simulation.disk import Platter
 
 BOUND_FRAMES_PER_TURN: Final = 400
 """More than this in one turn is a flood: four entries to two members, heartbeats, answers, pieces."""
+BOUND_REJECTIONS: Final = 1_000
+"""By one member in one term: a burst of all that is in flight, for each link that is made anew."""
 BOUND_PENDING_BYTES: Final = 32 << 20
 INVARIANTS_EVERY: Final = 64
-_PROMISES: Final = (3, 5, 6, 7)
+_APPEND: Final = 3
+_PROMISES: Final = (_APPEND, 5, 6, 7)
 """The tags of appends, which are counted, and of acks, vote requests and votes."""
 
 
@@ -57,9 +61,9 @@ class Machine(Protocol):
 class Checkers:
     """The claims about a running group."""
 
-    def __init__(self) -> None:
+    def __init__(self, agenda: Agenda) -> None:
         self.violations: list[Violation] = []
-        self.now_s = 0.0
+        self._agenda = agenda
         self.bodies: dict[int, Body] = {}
         self.digests: dict[int, bytes] = {}
         self.leaders: dict[int, int] = {}
@@ -70,12 +74,15 @@ class Checkers:
         self.applied = 0
         self.unsettled = False
         """Whether a disk or the frontier has changed since C4 was looked at."""
+        self.rejections: dict[tuple[int, int, int], int] = {}
+        """How often a member rejected a leader's appends, by (member, leader, term)."""
+        self.counts_entries = False
         self.sent = 0
-        """How many entries left in appends."""
+        """How many entries left in appends; only counted when asked for, for every append must be read."""
 
     def violate(self, checker: str, what: str) -> None:
         """Note a violation."""
-        self.violations.append(Violation(checker, self.now_s, what))
+        self.violations.append(Violation(checker, self._agenda.now_s, what))
 
     # --- while it runs -----------------------------------------------------------------------------
 
@@ -115,9 +122,7 @@ class Checkers:
             self.violate("C3", f"n{self.leaders[term]} and n{member} both lead in term {term}")
 
     def durable(self, machines: Mapping[Any, Machine]) -> None:
-        """C4: a majority of disks holds all that was applied anywhere; judged when either has changed."""
-        if not self.unsettled:
-            return
+        """C4: a majority of disks holds all that was applied anywhere; to be judged when ``unsettled``."""
         self.unsettled = False
         index, chain = self.frontier, self.frontier_chain
         holders = 0
@@ -129,7 +134,8 @@ class Checkers:
 
     def promised(self, sender: int, receiver: int, payload: bytes, platter: Platter) -> None:
         """C4: an ack, a vote or a wish to be voted for leaves only when the disk has what it rests on."""
-        if payload[1] not in _PROMISES:
+        tag = payload[1]
+        if tag not in _PROMISES or (tag == _APPEND and not self.counts_entries):
             return
         message = decode_message(payload)
         if isinstance(message, Append):
@@ -138,12 +144,21 @@ class Checkers:
         hard = platter.hard
         if isinstance(message, Ack):
             kept = not message.success or platter.has(message.next_index - 1)
+            if not message.success:
+                self._rejected(sender, receiver, message.term)
         elif isinstance(message, VoteGrant):
             kept = hard.term > message.term or (hard.term, hard.vote) == (message.term, receiver)
         else:
             kept = hard.term >= message.term if isinstance(message, VoteRequest) else True
         if not kept:
             self.violate("C4", f"n{sender} promises {message} to n{receiver}, and its disk does not")
+
+    def _rejected(self, sender: int, receiver: int, term: int) -> None:
+        """C12: a leader finds where a log agrees with its own in a few attempts, not in one per entry."""
+        election = (sender, receiver, term)
+        count = self.rejections[election] = self.rejections.get(election, 0) + 1
+        if count == BOUND_REJECTIONS:
+            self.violate("C12", f"n{sender} rejected {count} appends of n{receiver} in term {term}")
 
     def kept(self, member: int, platter: Platter) -> None:
         """C10: what a disk says of itself never moves back, whatever process uses it."""
@@ -186,9 +201,14 @@ class Checkers:
         if self.sent > bound:
             self.violate("C12", f"{self.frontier} entries went out {self.sent} times without any fault")
 
-    def bounded(self, member: int, frames: int, pending_bytes: int, held: int, *, per_frame: int) -> None:
-        """C12: no flood, no queue without end; the log may go out in one turn, ``per_frame`` entries each."""
-        if frames > BOUND_FRAMES_PER_TURN + 2 * self.frontier // per_frame:
-            self.violate("C12", f"n{member} sent {frames} frames in one turn")
+    def bounded(
+        self, member: int, frames: int, pending_bytes: int, held: int, *, taken: int, per_frame: int
+    ) -> None:
+        """C12: no flood, no queue without end.
+
+        In one turn the log may go out, ``per_frame`` entries each, and what was ``taken`` may be answered.
+        """
+        if frames > BOUND_FRAMES_PER_TURN + 2 * self.frontier // per_frame + 2 * taken:
+            self.violate("C12", f"n{member} sent {frames} frames in one turn, having taken {taken}")
         if pending_bytes > BOUND_PENDING_BYTES or held > BOUND_FRAMES_PER_TURN * 10:
             self.violate("C12", f"n{member} holds {pending_bytes} bytes pending, {held} frames back")

@@ -25,14 +25,16 @@ class Agenda:
 
     def after(self, span_s: float, action: Callable[[], None]) -> None:
         """Let ``action`` happen in ``span_s`` seconds."""
-        self.at(self.now_s + span_s, action)
+        self._made += 1
+        heappush(self._heap, (self.now_s + span_s, self._made, action))
 
     def next(self, until_s: float) -> bool:
         """Let the next event happen unless it is later than ``until_s``; return whether one did."""
-        if not self._heap or self._heap[0][0] > until_s:
+        heap = self._heap
+        if not heap or heap[0][0] > until_s:
             self.now_s = max(self.now_s, until_s)
             return False
-        self.now_s, _, action = heappop(self._heap)
+        self.now_s, _, action = heappop(heap)
         self.events += 1
         action()
         return True
@@ -58,8 +60,8 @@ class MachineClock:
 
     def monotonic_s(self) -> float:
         """Return seconds that only move forward, at this machine's own rate."""
-        self.spent_s += self._read_s
-        return self._offset_s + (self._agenda.now_s + self.spent_s - self._rate_from_s) * self._rate
+        self.spent_s = spent_s = self.spent_s + self._read_s
+        return self._offset_s + (self._agenda.now_s + spent_s - self._rate_from_s) * self._rate
 
     def wall_ns(self) -> int:
         """Return this machine's calendar."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from steelyard.core import Exchange
+from steelyard.core import Exchange, versions
 from steelyard.replication.config import GroupConfig, MemberConfig
 from steelyard.replication.errors import EX_DISK, EX_INVARIANT, EX_REFUSED, ReplicationError, fail_stop
 from steelyard.replication.gateway import FrontService
@@ -30,6 +30,8 @@ MEMBERS: Final = (MemberId(1), MemberId(2), MemberId(3))
 SECRET: Final = bytes(32)
 OPERATOR_PUBLIC_KEY: Final = bytes(range(32))
 MAP_BYTES: Final = 64 << 20
+NEWEST: Final = versions.KNOWN_MAX + 1
+"""What the newest build in a run can carry out; the one before it knows one version less."""
 OPERATOR_S: Final = 1.5
 """How long it takes until somebody replaces a disk that does not verify."""
 
@@ -48,6 +50,10 @@ class Tuning:
     """Whether every snapshot is written by a child."""
     loop_wait_s: float
     read_s: float
+    old_builds: bool = False
+    """Whether every member begins with the build before the newest."""
+    unlimited: bool = False
+    """Whether any number of disks may be damaged: then the group may halt, but not lie."""
     guards: Guards = field(default_factory=Guards)
     worsen: Callable[["Node"], None] | None = None
     """Called with each node before its process starts: where a test makes a part worse."""
@@ -94,6 +100,11 @@ class SimReplica(Replica):
         return self._group.applied_index
 
     @property
+    def busy(self) -> bool:
+        """Whether its loop would not wait now."""
+        return self._group.busy()
+
+    @property
     def pending_bytes(self) -> int:
         """What waits to be proposed."""
         return self._sequencer.pending_bytes
@@ -113,6 +124,7 @@ class SimReplica(Replica):
 
     def _watch_apply(self, index: int, term: int, body: bytes | None) -> None:
         node = self._node
+        node.cluster.version_in_force(node, self._exchange.state.version)
         node.cluster.trace.add(node.member, f"apply {index}", self._exchange.digest)
         node.cluster.checkers.entry_applied(node.member, index, term, body, self._exchange, self._store)
 
@@ -134,13 +146,11 @@ class SimReplica(Replica):
 
 
 class _Waiter:
-    """A process's waiting place: takes what has arrived and goes on; time passes between turns."""
+    """A process's waiting place: takes what has arrived; that time has passed is the agenda's doing."""
 
     def __init__(self, node: "Node", process: Process) -> None:
         self._node = node
         self._process = process
-        self.idle = False
-        """Whether the last turn would have slept."""
 
     def register(self, fd: int, mask: int, callback: FdCallback) -> None:
         """There are no descriptors."""
@@ -155,7 +165,6 @@ class _Waiter:
         """Take what has arrived."""
         self._process.call()
         inbox = self._node.inbox
-        self.idle = not inbox and timeout_s > 0
         for _ in range(len(inbox)):
             inbox.popleft()()
 
@@ -189,11 +198,16 @@ class Node:
         self.excused = False
         """Whether its disk was told to fail: then it may stop itself."""
         self.keep_down = False
+        self.knows = NEWEST - cluster.tuning.old_builds
+        """The newest version that the installed build can carry out; a running process may be of another."""
+        self.knew = 0
+        """The newest that any of its processes could."""
         self.lives = 0
-        self._waiter: _Waiter | None = None
         self._busy_until_s = 0.0
         self._due_s = -1.0
         self._commits = 0
+        self._waits = False
+        """Whether the process's loop is in its wait: then it goes on behind it."""
 
     @property
     def up(self) -> bool:
@@ -208,25 +222,24 @@ class Node:
             return
         cluster, tuning = self.cluster, self.cluster.tuning
         self.lives += 1
-        process = self.process = Process(self.member, cluster.trace)
+        process = self.process = Process(self.member, cluster.trace, self.knows)
+        self.knew = max(self.knew, self.knows)
         cluster.trace.note(self.member, "starts")
         clock, trace, platter = self.clock, cluster.trace, self.platter
         clock.spent_s = 0.0
         self.inbox.clear()
         if tuning.worsen is not None:
             tuning.worsen(self)
-        settings = GroupSettings(GROUP, self.member, _ADDRESSES, SECRET, tuning.timeouts)
+        settings = GroupSettings(GROUP, self.member, _ADDRESSES, SECRET, tuning.timeouts, self.knows)
 
         def open_front(_: FdRegistry, service: FrontService) -> SimFront:
-            front = SimFront(self.door, GROUP, service, process, clock)
-            self.door.connect(front)
-            return front
+            return SimFront(self.door, GROUP, service, process, clock)
 
         with cluster.processor.run(process):
             try:
                 disk = SimDisk(platter, process, clock, trace)
                 store = LogStore(disk, GROUP, self.member, cache_bytes_max=tuning.cache_bytes)
-                waiter = self._waiter = _Waiter(self, process)
+                waiter = _Waiter(self, process)
                 dice = random.Random(cluster.rng.getrandbits(64))
                 links = SimLinks(cluster.net, settings, process, clock, dice)
                 self.links = links
@@ -250,7 +263,7 @@ class Node:
                 )
             except ReplicationError as error:
                 fail_stop(error.exit_code, str(error))
-        self._after_turn(frames=0)
+        self._after_turn(frames=0, taken=0)
 
     def kill(self, *, power: bool = False) -> None:
         """End the process; with ``power`` the whole machine, and what was not synced."""
@@ -264,7 +277,7 @@ class Node:
             self.cluster.disk_changed(self)
 
     def turn(self) -> None:
-        """Run one turn of the loop, and plan the next."""
+        """End the wait that the process's loop is in, and let it go on to the next."""
         cluster = self.cluster
         self._due_s = -1.0
         process, replica = self.process, self.replica
@@ -275,13 +288,16 @@ class Node:
             self.wake(self.paused_until_s)
             return
         self.clock.spent_s = 0.0
-        frames = cluster.net.frames
+        frames, taken = cluster.net.frames, len(self.inbox)
         with cluster.processor.run(process):
             try:
-                replica.turn(cluster.tuning.loop_wait_s)
+                if self._waits:
+                    replica.wait(cluster.tuning.loop_wait_s)
+                self._waits = True
+                replica.work()
             except Exception as error:  # the process's own last line of defence does the same
                 fail_stop(EX_INVARIANT, f"the loop broke: {error!r}")
-        self._after_turn(cluster.net.frames - frames)
+        self._after_turn(cluster.net.frames - frames, taken)
 
     def arrive(self, action: Callable[[], None]) -> None:
         """Let the process do something when it waits the next time."""
@@ -316,13 +332,14 @@ class Node:
 
     # --- helpers -------------------------------------------------------------------------------------
 
-    def _after_turn(self, frames: int) -> None:
+    def _after_turn(self, frames: int, taken: int) -> None:
         cluster, process = self.cluster, self.process
         assert process is not None
         if self._commits != self.platter.commits:
             self._commits = self.platter.commits
             cluster.disk_changed(self)
-        cluster.checkers.durable(cluster.nodes)
+        if cluster.checkers.unsettled:
+            cluster.checkers.durable(cluster.nodes)
         if not process.alive:
             exit_ = process.exit
             self._ended(silently=False)
@@ -330,7 +347,7 @@ class Node:
                 cluster.count("crash at a seam")
                 cluster.restart_later(self)
             else:
-                cluster.stopped(self, *exit_)
+                cluster.stopped(self, process.knows, *exit_)
             return
         if self.replica is not None:
             cluster.checkers.bounded(
@@ -338,17 +355,18 @@ class Node:
                 frames,
                 self.replica.pending_bytes,
                 len(self.inbox),
+                taken=taken,
                 per_frame=cluster.tuning.append_entries,
             )
         now_s = cluster.agenda.now_s
         self._busy_until_s = now_s + self.clock.spent_s
         self.clock.spent_s = 0.0
-        assert self._waiter is not None
-        idle = self._waiter.idle and not self.inbox
+        idle = self._waits and not self.inbox and self.replica is not None and not self.replica.busy
         self.wake(self._busy_until_s + (cluster.tuning.loop_wait_s if idle else 0.0))
 
     def _ended(self, *, silently: bool) -> None:
-        self.process = self.replica = self._waiter = None
+        self.process = self.replica = None
+        self._waits = False
         self._due_s = -1.0
         links, self.links = self.links, None
         if links is not None:
@@ -370,7 +388,7 @@ class Cluster:
         self.trace = Trace(lambda: self.agenda.now_s, say)
         self.net = Net(self.agenda, random.Random(seed_rng.getrandbits(64)), self.trace)
         self.processor = Processor()
-        self.checkers = Checkers()
+        self.checkers = Checkers(self.agenda)
         self.config = GroupConfig(
             group=GROUP,
             operator_public_key=OPERATOR_PUBLIC_KEY.hex(),
@@ -389,6 +407,8 @@ class Cluster:
         """Told when a member begins to lead."""
         self.healed = False
         """Whether faults are over."""
+        self.version = versions.FIRST
+        """The newest version in force anywhere."""
 
     @property
     def doors(self) -> dict[int, Door]:
@@ -403,13 +423,11 @@ class Cluster:
 
     def run_until(self, time_s: float, until: Callable[[], bool] | None = None) -> bool:
         """Let time pass; return whether ``until`` became true before ``time_s``."""
-        checkers = self.checkers
+        agenda, checkers = self.agenda, self.checkers
         while not checkers.violations:
             if until is not None and until():
                 return True
-            happened = self.agenda.next(time_s)
-            checkers.now_s = self.agenda.now_s
-            if not happened:
+            if not agenda.next(time_s):
                 return until is not None and until()
         return False
 
@@ -438,16 +456,18 @@ class Cluster:
             span_s = self.rng.choice((0.01, 0.1, 0.5, 2.0, 6.0)) * self.rng.random()
         self.agenda.after(span_s, node.start)
 
-    def stopped(self, node: Node, code: int, reason: str) -> None:
-        """Judge a member that stopped itself, and send an operator if its disk is bad."""
-        excused = (code == EX_DISK and (node.excused or node.damaged)) or (
-            code == EX_REFUSED and node.damaged
-        )
-        self.checkers.stopped(node.member, code, reason, excused=excused)
+    def stopped(self, node: Node, knows: int, code: int, reason: str) -> None:
+        """Judge a member that stopped itself, and send an operator if its disk or its build is bad."""
+        excused = code in (EX_DISK, EX_REFUSED) and (node.excused or node.damaged)
+        outdated = knows < self.version
+        self.checkers.stopped(node.member, code, reason, excused=excused or outdated)
         self.count("stopped itself")
-        if node.excused and not node.damaged:
+        if outdated and not node.damaged:
+            node.knows = NEWEST
+            self.restart_later(node)
+        elif node.excused and not node.damaged:
             node.excused = False
-            node.platter.fail_commit, node.platter.fail_files = "", 0
+            node.platter.fail_commit, node.platter.fail_files, node.platter.fail_reads = "", 0, ""
             self.restart_later(node)
         else:
             self.agenda.after(OPERATOR_S, lambda: self.renew(node))
@@ -464,8 +484,36 @@ class Cluster:
         node.replace_disk(Platter.founded(GROUP, node.member, incarnation=incarnation, joining=True))
         node.start()
 
+    def version_in_force(self, node: Node, version: int) -> None:
+        """Judge what a member does with a version: its build knows it, and every member was told of it."""
+        assert node.process is not None
+        if version > node.process.knows:
+            self.checkers.violate("C1", f"n{node.member} goes on in version {version}, unknown to its build")
+        if version > self.version:
+            self.version = version
+            ignorant = [each.member for each in self.nodes.values() if each.knew < version]
+            if ignorant:
+                self.checkers.violate("C12", f"version {version} is active, and {ignorant} never knew it")
+
+    def may_restore(self, node: Node, copy: Platter) -> bool:
+        """Whether an older copy of a disk may be put back: what it forgets is whole elsewhere.
+
+        A vote that it forgets must be known to whomever it meets next, whichever of the others that is: a
+        copy whose only witness is down cannot be told from the disk itself, by anybody.
+        """
+        if self.tuning.unlimited or not self.may_lose(node):
+            return False
+        hard, old = node.platter.hard, copy.hard
+        return (hard.term, hard.vote) == (old.term, old.vote) or all(
+            copy.is_known_to_forget(node.member, other.platter)
+            for other in self.nodes.values()
+            if other is not node
+        )
+
     def may_lose(self, node: Node) -> bool:
         """Whether everything applied is whole on both other disks, and both of them may vote."""
+        if self.tuning.unlimited:
+            return True
         checkers = self.checkers
         return all(
             other.platter.holds(checkers.frontier, checkers.frontier_chain)

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from steelyard.replication.disk import Write
+from steelyard.replication.errors import StoreDamaged
+from steelyard.replication.guards import forgot
 from steelyard.replication.log_record import (
     FORMAT,
     HardState,
     Head,
     Identity,
+    PeerMemory,
     SnapshotRef,
     first_meta,
     parse_meta,
@@ -51,9 +54,13 @@ class Platter:
         self.sync_s = SYNC_S
         self.fail_commit: str = ""
         self.fail_files: int = 0
+        self.fail_reads = ""
+        """Which reads fail: those of the ``log``, or of ``files``."""
         self.used_fraction = 0.0
         self.commits = 0
         self._undo: list[tuple[dict[int, bytes | None], dict[bytes, bytes]]] = []
+        self._hard = (b"", HardState(0, 0, 0))
+        """The hard state's bytes when somebody looked at it last, and what they say."""
 
     @staticmethod
     def founded(group: str, member: int, *, incarnation: int = 1, joining: bool = False) -> "Platter":
@@ -79,7 +86,10 @@ class Platter:
     @property
     def hard(self) -> HardState:
         """Term, vote and commit."""
-        return parse_meta(self.meta, b"hard", HardState)
+        content = self.meta.get(b"hard", b"")
+        if content != self._hard[0]:
+            self._hard = (content, parse_meta(self.meta, b"hard", HardState))
+        return self._hard[1]
 
     @property
     def first_index(self) -> int:
@@ -101,6 +111,14 @@ class Platter:
         if record is None:
             return index < self.first_index
         return record[_RECORD_CHAIN] == chain
+
+    def is_known_to_forget(self, member: int, other: "Platter") -> bool:
+        """Whether another member's disk shows that this one, started now, is older than it was seen."""
+        memory = parse_meta(other.meta, b"peers", dict[int, PeerMemory]).get(member)
+        identity = self.identity
+        return memory is not None and forgot(
+            memory, identity.incarnation, identity.boots + 1, self.hard.term, max(self.log, default=0)
+        )
 
     # --- accidents ---------------------------------------------------------------------------------
 
@@ -148,6 +166,27 @@ class Platter:
         self.log[index] = _flipped(self.log[index], rng)
         return f"entry {index}"
 
+    def misdirect(self, rng: random.Random, *, snapshot: bool) -> str:
+        """Let what was written to one place be found at another, too, or instead; return where.
+
+        Nothing, if there are not two places to confuse.
+        """
+        if snapshot:
+            names = sorted(name for name, file in self.files.items() if file.content)
+            if len(names) < 2:
+                return ""
+            meant, hit = rng.sample(names, 2)
+            self.files[hit].content = self.files[hit].synced = self.files[meant].content
+            return f"{hit} holds {meant}"
+        if len(self.log) < 2:
+            return ""
+        first = min(self.log)
+        meant_index, hit_index = rng.sample(range(first, first + len(self.log)), 2)
+        self.log[hit_index] = self.log[meant_index]
+        if rng.random() < 0.5:
+            del self.log[meant_index]
+        return f"entry {meant_index} at the place of {hit_index}"
+
     def commit(self, write: Write) -> None:
         """Apply a transaction at once."""
         old_log: dict[int, bytes | None] = {}
@@ -182,6 +221,8 @@ class SimDisk:
     def read(self, first: int, count_max: int, bytes_max: int) -> list[tuple[int, bytes]]:
         """Return records from index ``first`` on, in order, at least one if there is one."""
         self._process.call()
+        if self._platter.fail_reads == "log":
+            raise StoreDamaged(f"reading entry {first} failed: Input/output error")
         log = self._platter.log
         if first not in log:
             first = min((index for index in log if index >= first), default=first)
@@ -264,6 +305,8 @@ class SimFiles:
     def read(self, name: str, offset: int = 0, size: int = -1) -> bytes:
         """Return ``size`` bytes from ``offset`` on, or all that follow."""
         self._process.call()
+        if self._platter.fail_reads == "files":
+            raise OSError(errno.EIO, "Input/output error")
         inside = self.child is not None and name in self.child.contents
         content = self.child.contents[name] if self.child and inside else self._file(name).content
         return content[offset:] if size < 0 else content[offset : offset + size]

@@ -26,6 +26,7 @@ from steelyard.replication.gateway import FrontService, Gateway
 from steelyard.simulation.clock import Agenda, MachineClock
 from steelyard.simulation.process import Process
 
+RECONNECT_S: Final = 0.1
 HOP_S: Final = 0.0002
 """From a door to its replica, or back, through a socket of the same machine."""
 
@@ -88,8 +89,14 @@ class SimFront:
         self._process = process
         self._clock = clock
         self._held: list[bytes] = []
-        self.gateway = SimGateway(group, self)
+        self._group = group
+        self.connect()
+
+    def connect(self) -> None:
+        """Let the door in, for the first time or again."""
+        self.gateway = SimGateway(self._group, self)
         self.gateways: list[Gateway] = [self.gateway]
+        self._door.connect(self)
 
     def take(self, frame: bytes) -> None:
         """Take a frame of the door's, now or when the replica reads again."""
@@ -105,8 +112,13 @@ class SimFront:
         self._door.hear(self, frames, self._clock.spent_s)
 
     def lost(self) -> None:
-        """Let the door know that it is not connected any more."""
-        self._door.lost(self)
+        """Let the door know that it is not connected any more; it comes again soon."""
+        self._held = []
+        self._door.lost(self, again=self._again)
+
+    def _again(self) -> None:
+        if self._process.alive:
+            self.connect()
 
     def publish(self, state: State) -> None:
         """Send the state."""
@@ -149,10 +161,12 @@ class Door:
         self._front = front
         self._send(Open(PROTOCOL, self._group, f"door {self.member}"))
 
-    def lost(self, front: SimFront | None = None) -> None:
-        """Tell all who wait that the replica is gone."""
+    def lost(self, front: SimFront | None = None, again: Callable[[], None] | None = None) -> None:
+        """Tell all who wait that the replica is gone; call ``again`` when it may be tried again."""
         if front not in (None, self._front):
             return
+        if again is not None:
+            self._agenda.after(RECONNECT_S, again)
         self._front = None
         self.state = None
         refs, self._refs = self._refs, {}
@@ -172,6 +186,11 @@ class Door:
         """Hand a request on that is none; nobody waits for what becomes of it."""
         if self._front is not None:
             self._send(Submit([0], [msgspec.Raw(body)]))
+
+    def send_bytes(self, content: bytes) -> None:
+        """Send bytes that may be no frame at all, as no door of ours would."""
+        if self._front is not None:
+            self._send_content(content)
 
     def ask(
         self, caller: Caller, question: int, key: int, mode: ReadMode, min_index: int, query: AnyQuery
@@ -215,9 +234,11 @@ class Door:
         return ref
 
     def _send(self, frame: Frame) -> None:
+        self._send_content(msgspec.msgpack.encode(frame))
+
+    def _send_content(self, content: bytes) -> None:
         front = self._front
         assert front is not None
-        content = msgspec.msgpack.encode(frame)
 
         def arrive() -> None:
             if self._front is front:

@@ -1,12 +1,15 @@
 """What goes wrong: each seed draws which kinds of faults there are, how often, perhaps an adversary."""
 
-import errno
 import random
 from collections.abc import Callable
 from typing import Final
 
+import msgspec
+
+from steelyard.core.limits import SESSION_IDLE_NS
+from steelyard.simulation import damage
 from steelyard.simulation.adversaries import ADVERSARIES
-from steelyard.simulation.cluster import Cluster, Node
+from steelyard.simulation.cluster import NEWEST, Cluster, Node
 from steelyard.simulation.disk import SYNC_S
 
 _HALF: Final = 0.5
@@ -52,7 +55,7 @@ class Faults:
         weather = cluster.net.weather
         weather.blocked.clear()
         weather.stalled.clear()
-        weather.spike_rate = 0.0
+        weather.spike_rate = weather.bytes_per_s = 0.0
         weather.drop_rate = weather.repeat_rate = weather.reorder_rate = weather.damage_rate = 0.0
         healed = [node for node in cluster.nodes.values() if node is not left_out]
         if left_out is not None:
@@ -78,9 +81,10 @@ class Faults:
         if node.process is not None:
             node.process.calls_left = 0
         node.paused_until_s = 0.0
-        platter.fail_commit, platter.fail_files = "", 0
+        platter.fail_commit, platter.fail_files, platter.fail_reads = "", 0, ""
         platter.sync_s, platter.used_fraction = SYNC_S, 0.0
         node.excused = False
+        node.knows = NEWEST  # from its next start on
         node.clock.set_rate(1.0)
         node.wake(node.cluster.agenda.now_s)
 
@@ -234,49 +238,15 @@ def _slow_network(cluster: Cluster, rng: random.Random) -> None:
     weather.spike_s = rng.choice((0.05, 0.3, 1.0))
 
 
-def _failing_sync(cluster: Cluster, rng: random.Random) -> None:
-    node = _any(cluster, rng)
-    if node.process is not None:
-        cluster.count("failing sync")
-        node.platter.fail_commit = rng.choice(("EIO", "MDB_MAP_FULL", "MDB_PANIC"))
-        node.excused = True
+def _narrow_network(cluster: Cluster, rng: random.Random) -> None:
+    cluster.count("narrow network")
+    weather = cluster.net.weather
+    weather.bytes_per_s = rng.choice((10e3, 50e3, 500e3))
 
+    def wide() -> None:
+        weather.bytes_per_s = 0.0
 
-def _failing_files(cluster: Cluster, rng: random.Random) -> None:
-    node = _any(cluster, rng)
-    full = rng.random() < _HALF
-    cluster.count("no room for files" if full else "failing file sync")
-    node.platter.fail_files = errno.ENOSPC if full else errno.EIO
-    node.excused = node.excused or not full
-    platter = node.platter
-
-    def room() -> None:
-        if full:
-            platter.fail_files = 0
-
-    cluster.agenda.after(rng.random() * 3, room)
-
-
-def _slow_sync(cluster: Cluster, rng: random.Random) -> None:
-    cluster.count("slow sync")
-    platter = _any(cluster, rng).platter
-    platter.sync_s = rng.choice((0.01, 0.1, 1.0, 3.0))
-
-    def quick() -> None:
-        platter.sync_s = SYNC_S
-
-    cluster.agenda.after(rng.random() * 2, quick)
-
-
-def _low_storage(cluster: Cluster, rng: random.Random) -> None:
-    cluster.count("log nearly full")
-    platter = _any(cluster, rng).platter
-    platter.used_fraction = rng.choice((0.91, 0.98))
-
-    def room() -> None:
-        platter.used_fraction = 0.0
-
-    cluster.agenda.after(rng.random() * 4, room)
+    cluster.agenda.after(rng.random() * 4, wide)
 
 
 def _clock_jump(cluster: Cluster, rng: random.Random) -> None:
@@ -284,58 +254,65 @@ def _clock_jump(cluster: Cluster, rng: random.Random) -> None:
     _any(cluster, rng).clock.wall_offset_ns = int(rng.choice((-3600, -2, 0.5, 2, 3600)) * 1e9 * rng.random())
 
 
+def _week_passes(cluster: Cluster, _: random.Random) -> None:
+    """Let the leader's calendar jump so far that every session of log time has expired."""
+    leader = cluster.leader()
+    if leader is not None and leader.replica is not None:
+        cluster.count("sessions expire")
+        ahead_ns = leader.replica.exchange.time_ns - leader.clock.wall_ns()
+        leader.clock.wall_offset_ns += max(0, ahead_ns) + SESSION_IDLE_NS
+
+
+def _upgrade(cluster: Cluster, rng: random.Random) -> None:
+    """Restart a member with the newest build."""
+    node = _any(cluster, rng)
+    if node.knows < NEWEST:
+        cluster.count("upgrade")
+        _rebuild(cluster, node, NEWEST)
+
+
+def _old_build(cluster: Cluster, rng: random.Random) -> None:
+    """Restart a member with the build before the newest."""
+    node = _any(cluster, rng)
+    if node.knows == NEWEST:
+        cluster.count("old build")
+        _rebuild(cluster, node, NEWEST - 1)
+
+
+def _rebuild(cluster: Cluster, node: Node, knows: int) -> None:
+    node.kill()
+    node.knows = knows
+    cluster.restart_later(node)
+
+
+def _garbage(cluster: Cluster, rng: random.Random) -> None:
+    """Send what no client would: bytes that are no frame, or requests that nobody can read."""
+    cluster.count("garbage at the front")
+    door = _any(cluster, rng).door
+    match rng.randrange(4):
+        case 0:
+            door.send_bytes(rng.randbytes(rng.randrange(1, 200)))
+        case 1:
+            door.submit_garbage(msgspec.msgpack.encode(_nested(rng, rng.randrange(1, 120))))
+        case 2:
+            numbers = [rng.choice((0, -1, 1, 2**31, 2**63 - 1, -(2**63))) for _ in range(6)]
+            door.submit_garbage(
+                msgspec.msgpack.encode([10**6, *numbers[1:], [rng.randrange(-3, 99), *numbers]])
+            )
+        case _:
+            door.submit_garbage(msgspec.msgpack.encode(rng.randbytes(rng.randrange(900))))
+
+
+def _nested(rng: random.Random, depth: int) -> object:
+    value: object = rng.choice((None, 0, "", b"", 1.5, True, {}, []))
+    for _ in range(depth):
+        value = [value] if rng.random() < 0.9 else {"a": value}
+    return value
+
+
 def _clock_rate(cluster: Cluster, rng: random.Random) -> None:
     cluster.count("clock rate")
     _any(cluster, rng).clock.set_rate(rng.uniform(0.9, 1.1))
-
-
-def _wipe(cluster: Cluster, rng: random.Random) -> None:
-    node = _any(cluster, rng)
-    if not node.keep_down and cluster.may_lose(node):
-        node.kill(power=True)
-        cluster.renew(node)
-
-
-def _restore_copy(cluster: Cluster, rng: random.Random) -> None:
-    """Take a copy of a disk, and put it back a while later."""
-    node = _any(cluster, rng)
-    copy, life = node.platter.copy(), node.platter.identity.incarnation
-
-    def restore() -> None:
-        if (
-            not cluster.healed
-            and cluster.may_lose(node)
-            and not node.damaged
-            and node.platter.identity.incarnation == life
-            and not copy.identity.joining
-        ):
-            cluster.count("older copy of a disk")
-            node.replace_disk(copy)
-            cluster.restart_later(node)
-
-    cluster.agenda.after(rng.random() * 8, restore)
-
-
-def _flip(cluster: Cluster, rng: random.Random, *, snapshot: bool) -> None:
-    node = _any(cluster, rng)
-    if cluster.may_lose(node) and not node.damaged:
-        where = node.platter.flip(rng, snapshot=snapshot)
-        if where:
-            cluster.count("bit flip in a snapshot" if snapshot else "bit flip in the log")
-            cluster.trace.note(node.member, f"bit flip: {where}")
-            node.damaged = True
-            cluster.checkers.lost(node.member, node.platter)
-            if rng.random() < _HALF:
-                node.kill()
-                cluster.restart_later(node)
-
-
-def _flip_log(cluster: Cluster, rng: random.Random) -> None:
-    _flip(cluster, rng, snapshot=False)
-
-
-def _flip_snapshot(cluster: Cluster, rng: random.Random) -> None:
-    _flip(cluster, rng, snapshot=True)
 
 
 KINDS: Final[dict[str, Callable[[Cluster, random.Random], None]]] = {
@@ -353,16 +330,23 @@ KINDS: Final[dict[str, Callable[[Cluster, random.Random], None]]] = {
     "stall": _stall,
     "frames": _bad_frames,
     "slow-network": _slow_network,
-    "sync": _failing_sync,
-    "files": _failing_files,
-    "slow-disk": _slow_sync,
-    "storage": _low_storage,
+    "narrow": _narrow_network,
+    "sync": damage.failing_sync,
+    "files": damage.failing_files,
+    "slow-disk": damage.slow_sync,
+    "storage": damage.low_storage,
     "clock": _clock_jump,
     "rate": _clock_rate,
-    "wipe": _wipe,
-    "copy": _restore_copy,
-    "flip-log": _flip_log,
-    "flip-snapshot": _flip_snapshot,
+    "expiry": _week_passes,
+    "upgrade": _upgrade,
+    "old-build": _old_build,
+    "garbage": _garbage,
+    "reads": damage.failing_reads,
+    "wipe": damage.wipe,
+    "copy": damage.restore_copy,
+    "flip-log": damage.flip_log,
+    "flip-snapshot": damage.flip_snapshot,
+    "misdirect": damage.misdirect,
 }
 """Every kind of fault by the name that chooses it."""
 

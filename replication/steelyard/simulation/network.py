@@ -40,6 +40,8 @@ class Weather:
         self.spread = 0.5
         self.spike_rate = 0.0
         self.spike_s = 0.5
+        self.bytes_per_s = 0.0
+        """What a direction of a connection carries; 0: anything at once."""
         self.drop_rate = self.repeat_rate = self.reorder_rate = self.damage_rate = 0.0
         self.blocked: set[Direction] = set()
         self.stalled: set[Direction] = set()
@@ -195,6 +197,8 @@ class Net:
                 self._count("delay")
                 delay_s += rng.random() * weather.spike_s
             due_s = self.agenda.now_s + spent_s + delay_s
+            if weather.bytes_per_s:
+                due_s = max(due_s, connection.latest_s.get(end.member, 0.0)) + len(data) / weather.bytes_per_s
             if not reorders:
                 due_s = max(due_s, connection.latest_s.get(end.member, 0.0))
                 connection.latest_s[end.member] = due_s

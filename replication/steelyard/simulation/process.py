@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import TracebackType
 from typing import NoReturn
 
+from steelyard.core import versions
 from steelyard.replication.errors import Ending
 from steelyard.simulation.trace import Trace
 
@@ -15,8 +17,10 @@ class Killed(BaseException):
 class Process:
     """One life of a member. Once it is over, every seam raises ``Killed``."""
 
-    def __init__(self, member: int, trace: Trace) -> None:
+    def __init__(self, member: int, trace: Trace, knows: int) -> None:
         self.member = member
+        self.knows = knows
+        """The newest version of the state machine that its build can carry out."""
         self.alive = True
         self.exit: tuple[int, str] | None = None
         """Code and reason, if it stopped itself."""
@@ -52,17 +56,28 @@ class Processor:
 
     def __init__(self) -> None:
         self._running: Process | None = None
+        self._known_outside = versions.KNOWN_MAX
 
-    @contextmanager
-    def run(self, process: Process) -> Iterator[None]:
-        """Let what happens inside be the work of ``process``; its end ends only this."""
+    def run(self, process: Process) -> "Processor":
+        """Return a context in which everything is the work of ``process``; its end ends only this."""
         self._running = process
-        try:
-            yield
-        except Killed:
-            assert not process.alive
-        finally:
-            self._running = None
+        self._known_outside, versions.KNOWN_MAX = versions.KNOWN_MAX, process.knows
+        return self
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        """Bear the end of the process, and nothing else."""
+        process, self._running = self._running, None
+        versions.KNOWN_MAX = self._known_outside
+        if kind is not Killed:
+            return False
+        assert process is not None
+        assert not process.alive
+        return True
 
     @contextmanager
     def in_charge(self) -> Iterator[None]:

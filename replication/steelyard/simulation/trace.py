@@ -2,6 +2,11 @@
 
 from collections.abc import Callable
 from hashlib import blake2b
+from struct import Struct
+from typing import Final
+
+_PLACE: Final = Struct("<Bd")
+"""Who and when."""
 
 
 class Trace:
@@ -25,7 +30,7 @@ class Trace:
 
     def add(self, member: int, what: str, content: bytes = b"") -> None:
         """Count something into the digest."""
-        self._digest.update(b"%d %.9f " % (member, self._now_s()))
+        self._digest.update(_PLACE.pack(member, self._now_s()))
         self._digest.update(what.encode())
         self._digest.update(content)
 

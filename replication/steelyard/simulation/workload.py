@@ -10,8 +10,8 @@ from steelyard.client import model
 from steelyard.client.errors import SteelyardError
 from steelyard.client.failover import Backoff, Line
 from steelyard.client.wire import delimited
-from steelyard.core import wire
-from steelyard.core.commands import AnyCommand, OpenSession
+from steelyard.core import versions, wire
+from steelyard.core.commands import ActivateVersion, AnyCommand, OpenSession
 from steelyard.core.entry import Accepted, AnyReply, Refused, Request, SessionReady
 from steelyard.core.queries import AnyAnswer, AnyQuery, GetSession, SessionInfo
 from steelyard.core.rejects import Reject
@@ -25,6 +25,8 @@ from steelyard.simulation.history import History
 _NO_SESSION: Final = SessionId(0)
 _COMMAND: Final = b"\x12"
 """The tag of a command in the line's messages, as in the protocol."""
+UPGRADE_S: Final = 10.0
+"""A time within which somebody wants the next version; until then, and after, ten times as often."""
 ANSWER_S: Final = 1.2
 """Without an answer for so long, a client asks elsewhere."""
 
@@ -35,12 +37,12 @@ class Habits:
     def __init__(self, rng: random.Random) -> None:
         self.traders = rng.randrange(2, 6)
         self.open_max = rng.choice((1, 4, 16, 64))
-        self.think_s = rng.choice((0.05, 0.15, 0.4))
+        self.think_s = rng.choice((0.05, 0.2, 0.4, 0.8, 0.8))
         self.hop_s = 0.0005
-        self.lost_rate = rng.choice((0.0, 0.01, 0.1))
+        self.lost_rate = rng.choice((0.0, 0.01, 0.05))
         self.twice_rate = rng.choice((0.0, 0.02, 0.2))
-        self.gap_rate = rng.choice((0.0, 0.02, 0.1))
-        self.read_s = rng.choice((0.1, 0.3, 1.0))
+        self.gap_rate = rng.choice((0.0, 0.02, 0.05))
+        self.read_s = rng.choice((0.2, 0.6, 2.0))
 
 
 class Client:
@@ -56,10 +58,14 @@ class Client:
         account: AccountId,
         key: KeyId,
         wish: Callable[[int], AnyCommand],
-        script: Iterable[AnyCommand] = (),
-        scripted: Callable[[model.Reply], None] | None = None,
+        script: Iterable[AnyCommand],
+        scripted: Callable[[model.Reply], None] | None,
+        renew: Callable[["Client"], None],
     ) -> None:
-        """``script`` comes first, one command at a time; ``scripted`` hears its replies."""
+        """``script`` comes first, one command at a time; ``scripted`` hears its replies.
+
+        ``renew`` is asked once, when the session has expired, for another client in place of this one.
+        """
         self._agenda = agenda
         self._rng = rng
         self._doors = doors
@@ -70,6 +76,7 @@ class Client:
         self._wish = wish
         self._script: Iterator[AnyCommand] | None = iter(script)
         self._scripted = scripted
+        self._renew = renew
         self._session = _NO_SESSION
         self._line = Line()
         self._backoff = Backoff(random.Random(rng.getrandbits(64)))
@@ -79,6 +86,7 @@ class Client:
         self._heard_s = 0.0
         self.stopped = False
         """Whether to begin nothing new; what is open is still resent."""
+        self._over = False
         self._attach()
         self._watch()
 
@@ -93,12 +101,18 @@ class Client:
 
     def failed(self, requests: list[int], reason: FailureReason | None) -> None:
         """Attach again, perhaps somewhere else."""
+        if self._over:
+            return
         if self._attached or self._session == _NO_SESSION or -self._attaching in requests:
             self._lost(elsewhere=reason is None)
 
     def answered(self, question: int, index: int, answer: AnyAnswer | Reject) -> None:
         """Learn where the session stands, and send again whatever has no reply."""
-        if question != -self._attaching or not isinstance(answer, SessionInfo):
+        if question != -self._attaching or self._over:
+            return
+        if not isinstance(answer, SessionInfo):
+            if answer is Reject.SESSION_EXPIRED:
+                self._expire()
             return
         self._attached = True
         self._heard_s = self._agenda.now_s
@@ -122,6 +136,11 @@ class Client:
 
     def _settle(self, index: int, reply: AnyReply) -> None:
         self._heard_s = self._agenda.now_s
+        if self._over:
+            return
+        if isinstance(reply, Refused) and reply.reason == Reject.SESSION_EXPIRED:
+            self._expire()
+            return
         if isinstance(reply, SessionReady):
             if self._session == _NO_SESSION:
                 self._session = reply.session
@@ -135,8 +154,16 @@ class Client:
         elif self._attached:
             self._send()  # the window has moved
 
+    def _expire(self) -> None:
+        """Leave what is open to its fate: nobody can be told any more what became of it."""
+        self._over = self.stopped = True
+        self._attached = False
+        self._renew(self)
+
     def _step(self) -> None:
         """Begin what comes next: the script, one by one; then wishes, as the habits say."""
+        if self._over:
+            return
         if self._script is not None:
             command = next(self._script, None)
             if command is not None:
@@ -205,13 +232,15 @@ class Client:
             self._target = self._rng.choice(list(self._doors))
 
         def again() -> None:
-            if self._attaching == mark:
+            if self._attaching == mark and not self._over:
                 self._attach()
 
         self._agenda.after(self._hop_s() + self._backoff.next_s(), again)
 
     def _watch(self) -> None:
         """Attach again when an answer is overdue."""
+        if self._over:
+            return
         waits = not self._attached or bool(self._line.open)
         if not waits:
             self._heard_s = self._agenda.now_s
@@ -310,6 +339,56 @@ class Reader:
         self._agenda.after(self._habits.hop_s, lambda: door.ask(self, number, key, mode, min_index, query))
 
 
+class Upgrader:
+    """An operator's tool that asks for the next version, again and again until the group takes it."""
+
+    def __init__(self, agenda: Agenda, rng: random.Random, doors: dict[int, Door], history: History) -> None:
+        self._agenda = agenda
+        self._rng = rng
+        self._doors = doors
+        self._history = history
+        self._session = _NO_SESSION
+        self.stopped = False
+
+    def begin(self) -> None:
+        """Begin some seconds from now."""
+        self._agenda.after(self._rng.random() * UPGRADE_S, self._ask)
+
+    def replied(self, request: int, index: int, reply: AnyReply) -> None:
+        """Go on with the session that was opened; or be done."""
+        if isinstance(reply, SessionReady):
+            self._session = reply.session
+            return
+        if request:
+            self._history.replied(self._session, request, self._agenda.now_s, index, reply)
+            if not isinstance(reply, Refused) or reply.reason == Reject.STATE_MOVE:
+                self.stopped = True
+            elif reply.reason == Reject.SESSION_EXPIRED:
+                self._session = _NO_SESSION
+
+    def failed(self, requests: list[int], reason: FailureReason | None) -> None:
+        """Let it be: whether it was a member that does not know the version or none at all, ask again."""
+
+    def answered(self, question: int, index: int, answer: AnyAnswer | Reject) -> None:
+        """There are no questions."""
+
+    def _ask(self) -> None:
+        if self.stopped:
+            return
+        if self._session == _NO_SESSION:
+            request = Request(
+                _NO_SESSION, 0, 0, OPERATOR_KEY, 0, 0, OpenSession(account=OPERATOR, name="upgrade")
+            )
+        else:
+            command = ActivateVersion(version=versions.FIRST + 1)
+            request = Request(self._session, 1, 0, OPERATOR_KEY, 1, 0, command)
+        body = wire.encode_request(request)
+        if request.request and (self._session, 1) not in self._history.writes:
+            self._history.called(self._session, 1, self._agenda.now_s, body)
+        self._rng.choice(list(self._doors.values())).submit(self, [(request.request, body)])
+        self._agenda.after(UPGRADE_S * self._rng.random() / 10, self._ask)
+
+
 class Workload:
     """An operator that sets a market up, and traders who come as soon as they have a key."""
 
@@ -322,20 +401,18 @@ class Workload:
         self._history = history
         self._habits = habits
         self._keys: dict[int, KeyId] = {}
-        self.clients = [
-            Client(
-                agenda,
-                rng,
-                doors,
-                history,
-                habits,
-                OPERATOR,
-                OPERATOR_KEY,
-                lambda _: wishes.operator_wish(rng, habits.traders),
-                wishes.setup(habits.traders),
-                self._set_up,
-            )
-        ]
+        self.expired = 0
+        """How many sessions had expired when their client came back."""
+        self._stopped = False
+        self.clients: list[Client] = []
+        self._come(
+            OPERATOR,
+            OPERATOR_KEY,
+            lambda _: wishes.operator_wish(rng, habits.traders),
+            wishes.setup(habits.traders),
+            self._set_up,
+        )
+        self._upgrader = Upgrader(agenda, rng, doors, history)
         self._reader = Reader(agenda, rng, doors, history, habits, self._keys)
 
     @property
@@ -345,7 +422,8 @@ class Workload:
 
     def stop(self) -> None:
         """Let nobody begin anything new."""
-        self._reader.stopped = True
+        self._stopped = True
+        self._reader.stopped = self._upgrader.stopped = True
         for client in self.clients:
             client.stopped = True
 
@@ -354,16 +432,38 @@ class Workload:
             return
         trader, key = len(self._keys), KeyId(reply.made)
         self._keys[trader] = key
-        rng = self._rng
+        self._come(
+            wishes.account_of(trader), key, lambda number: wishes.trader_wish(self._rng, trader, number)
+        )
+        if self.ready:
+            self._upgrader.begin()
+
+    def _come(
+        self,
+        account: AccountId,
+        key: KeyId,
+        wish: Callable[[int], AnyCommand],
+        script: Iterable[AnyCommand] = (),
+        scripted: Callable[[model.Reply], None] | None = None,
+    ) -> None:
+        def renew(client: Client) -> None:
+            self.expired += 1
+            self.clients.remove(client)
+            if not self._stopped:
+                self._come(account, key, wish)
+
         self.clients.append(
             Client(
                 self._agenda,
-                rng,
+                self._rng,
                 self._doors,
                 self._history,
                 self._habits,
-                wishes.account_of(trader),
+                account,
                 key,
-                lambda number: wishes.trader_wish(rng, trader, number),
+                wish,
+                script,
+                scripted,
+                renew,
             )
         )

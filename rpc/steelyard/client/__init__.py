@@ -52,6 +52,7 @@ from steelyard.client.model import (
     Refused,
     Reply,
     RestingOrder,
+    Rows,
     Side,
     TimeInForce,
 )
@@ -102,6 +103,7 @@ __all__ = [
     "Rejected",
     "Reply",
     "RestingOrder",
+    "Rows",
     "Session",
     "SessionExpired",
     "SessionTakenOver",

@@ -4,7 +4,7 @@ from decimal import Decimal
 from typing import Final
 
 from steelyard.client.errors import Rejected
-from steelyard.client.model import Accepted, AssetTotal, InstrumentState, ReadMode, Refused
+from steelyard.client.model import Accepted, AssetTotal, InstrumentState, ReadMode, Refused, Rows
 from steelyard.client.translate import totals_of
 from steelyard.client.unary import UnaryLine
 from steelyard.v1 import admin_pb2, common_pb2, trading_pb2
@@ -109,13 +109,16 @@ class Admin(UnaryLine):
         row = admin_pb2.ActivateVersion(version=version)
         return (await self._do(admin_pb2.AdministerRequest(activate_version=row))).log_index
 
-    async def totals(self, at: ReadMode = ReadMode.LINEARIZABLE) -> list[AssetTotal]:
-        """Return where all the atoms are, by asset."""
-        request = admin_pb2.GetTotalsRequest(at=read_at(at))
+    async def totals(
+        self, at: ReadMode = ReadMode.LINEARIZABLE, min_index: int = 0, *, node: str | None = None
+    ) -> Rows[AssetTotal]:
+        """Return where all the atoms are, by asset; reads are as those of ``Client``."""
+        request = admin_pb2.GetTotalsRequest(at=read_at(at, min_index))
         body = await self._nodes.call(
-            GET_TOTALS, request.SerializeToString(), at_leader=at is ReadMode.LINEARIZABLE
+            GET_TOTALS, request.SerializeToString(), at_leader=at is ReadMode.LINEARIZABLE, node=node
         )
-        return totals_of(admin_pb2.GetTotalsResponse.FromString(body))
+        response = admin_pb2.GetTotalsResponse.FromString(body)
+        return Rows(response.log_index, totals_of(response))
 
     async def _do(self, request: admin_pb2.AdministerRequest) -> Accepted:
         def build(once: trading_pb2.Once) -> bytes:

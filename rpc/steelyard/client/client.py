@@ -7,7 +7,7 @@ from steelyard.client.admin import Admin, read_at
 from steelyard.client.errors import NotFound
 from steelyard.client.failover import COMMANDS_MAX
 from steelyard.client.keys import ApiKey
-from steelyard.client.model import Asset, Balance, Book, Instrument, NodeStatus, ReadMode, RestingOrder
+from steelyard.client.model import Asset, Balance, Book, Instrument, NodeStatus, ReadMode, RestingOrder, Rows
 from steelyard.client.nodes import Nodes
 from steelyard.client.session import Session
 from steelyard.client.translate import assets_of, book_of, instruments_of, orders_of
@@ -23,8 +23,19 @@ LIST_ORDERS = "/steelyard.v1.TradingService/ListOrders"
 class Client:
     """A connection to a group of nodes, for one API key.
 
-    Use it as ``async with Client(["host:port", …], key) as client``.  Reads are linearizable unless told
-    otherwise; a failover in the middle of a call is a pause, up to ``retry_deadline_s``.
+    Use it as ``async with Client(["host:port", …], key) as client``.  A failover in the middle of a call is a
+    pause, up to ``retry_deadline_s``.
+
+    Every read takes how fresh its answer must be, and who is to give it:
+
+    * ``at=LINEARIZABLE``: it sees every write acknowledged before the call, whoever made it.
+    * ``at=AT_LEAST`` and ``min_index``: it sees that log index, such as a reply's ``log_index``.
+    * ``at=STALE``: what the node has applied, at once, with or without a leader.
+    * ``node``: one of the targets, asked alone for as long as the retry deadline allows, whether or not it
+      leads; a follower gives linearizable answers too, after asking the leader how far it must be.
+      None: the leader if linearizable, else the nodes in turn.
+
+    A ``node`` that is none of the targets is a ``ValueError``.
     """
 
     def __init__(self, targets: Sequence[str], key: ApiKey, *, retry_deadline_s: float = 30.0) -> None:
@@ -59,25 +70,37 @@ class Client:
 
     # Markets.
 
-    async def instruments(self, at: ReadMode = ReadMode.LINEARIZABLE) -> dict[str, Instrument]:
+    async def instruments(
+        self, at: ReadMode = ReadMode.LINEARIZABLE, min_index: int = 0, *, node: str | None = None
+    ) -> dict[str, Instrument]:
         """Return the listed instruments by symbol."""
-        return instruments_of(await self._markets(at))
+        return instruments_of(await self._markets(at, min_index, node))
 
-    async def instrument(self, symbol: str) -> Instrument:
+    async def instrument(
+        self,
+        symbol: str,
+        at: ReadMode = ReadMode.LINEARIZABLE,
+        min_index: int = 0,
+        *,
+        node: str | None = None,
+    ) -> Instrument:
         """Return one instrument.
 
         Raises:
             NotFound: It is not listed.
 
         """
-        instruments = await self.instruments()
+        instruments = await self.instruments(at, min_index, node=node)
         if symbol not in instruments:
             raise NotFound(f"no instrument {symbol}; listed: {', '.join(instruments) or 'none'}")
         return instruments[symbol]
 
-    async def assets(self, at: ReadMode = ReadMode.LINEARIZABLE) -> dict[str, Asset]:
+    async def assets(
+        self, at: ReadMode = ReadMode.LINEARIZABLE, min_index: int = 0, *, node: str | None = None
+    ) -> dict[str, Asset]:
         """Return the listed assets by symbol."""
-        return {asset.symbol: asset for asset in assets_of(await self._markets(at)).values()}
+        assets = assets_of(await self._markets(at, min_index, node))
+        return {asset.symbol: asset for asset in assets.values()}
 
     async def book(
         self,
@@ -85,26 +108,38 @@ class Client:
         depth: int = 10,
         at: ReadMode = ReadMode.LINEARIZABLE,
         min_index: int = 0,
+        *,
+        node: str | None = None,
     ) -> Book:
         """Return the best levels of a book."""
         request = market_data_pb2.GetBookRequest(
             at=read_at(at, min_index), instrument=_id_of(instrument), depth=depth
         )
-        body = await self._read(GET_BOOK, request.SerializeToString(), at)
+        body = await self._read(GET_BOOK, request.SerializeToString(), at, node)
         return book_of(market_data_pb2.GetBookResponse.FromString(body))
 
     # The account.
 
     async def balances(
-        self, account: int | None = None, at: ReadMode = ReadMode.LINEARIZABLE, min_index: int = 0
-    ) -> list[Balance]:
+        self,
+        account: int | None = None,
+        at: ReadMode = ReadMode.LINEARIZABLE,
+        min_index: int = 0,
+        *,
+        node: str | None = None,
+    ) -> Rows[Balance]:
         """Return what an account owns, by asset; the key's own account unless told otherwise."""
         request = account_pb2.GetBalancesRequest(at=read_at(at, min_index), account=account or 0)
-        body = await self._read(GET_BALANCES, request.SerializeToString(), at)
-        rows = account_pb2.GetBalancesResponse.FromString(body).balances
+        body = await self._read(GET_BALANCES, request.SerializeToString(), at, node)
+        response = account_pb2.GetBalancesResponse.FromString(body)
+        rows = response.balances
         if any(row.asset not in self._assets for row in rows):
-            self._assets = assets_of(await self._markets(ReadMode.LINEARIZABLE))
-        return [Balance(self._assets[row.asset], row.free_atoms, row.held_atoms) for row in rows]
+            # Assets are never taken back: a node that has applied the answer's index knows these.
+            self._assets = assets_of(await self._markets(ReadMode.AT_LEAST, response.log_index, node))
+        return Rows(
+            response.log_index,
+            [Balance(self._assets[row.asset], row.free_atoms, row.held_atoms) for row in rows],
+        )
 
     async def open_orders(
         self,
@@ -112,15 +147,18 @@ class Client:
         instrument: Instrument | int | None = None,
         at: ReadMode = ReadMode.LINEARIZABLE,
         min_index: int = 0,
-    ) -> list[RestingOrder]:
+        *,
+        node: str | None = None,
+    ) -> Rows[RestingOrder]:
         """Return an account's resting orders by number, of one instrument or of all."""
         request = trading_pb2.ListOrdersRequest(
             at=read_at(at, min_index),
             account=account or 0,
             instrument=0 if instrument is None else _id_of(instrument),
         )
-        body = await self._read(LIST_ORDERS, request.SerializeToString(), at)
-        return orders_of(trading_pb2.ListOrdersResponse.FromString(body))
+        body = await self._read(LIST_ORDERS, request.SerializeToString(), at, node)
+        response = trading_pb2.ListOrdersResponse.FromString(body)
+        return Rows(response.log_index, orders_of(response))
 
     # Writing.
 
@@ -152,13 +190,15 @@ class Client:
         opened = await open_session(self._nodes, name)
         return Admin(self._nodes, name, opened.session, opened.last_request)
 
-    async def _markets(self, at: ReadMode) -> market_data_pb2.ListInstrumentsResponse:
-        request = market_data_pb2.ListInstrumentsRequest(at=read_at(at))
-        body = await self._read(LIST_INSTRUMENTS, request.SerializeToString(), at)
+    async def _markets(
+        self, at: ReadMode, min_index: int, node: str | None
+    ) -> market_data_pb2.ListInstrumentsResponse:
+        request = market_data_pb2.ListInstrumentsRequest(at=read_at(at, min_index))
+        body = await self._read(LIST_INSTRUMENTS, request.SerializeToString(), at, node)
         return market_data_pb2.ListInstrumentsResponse.FromString(body)
 
-    async def _read(self, method: str, body: bytes, at: ReadMode) -> bytes:
-        return await self._nodes.call(method, body, at_leader=at is ReadMode.LINEARIZABLE)
+    async def _read(self, method: str, body: bytes, at: ReadMode, node: str | None) -> bytes:
+        return await self._nodes.call(method, body, at_leader=at is ReadMode.LINEARIZABLE, node=node)
 
 
 def _id_of(instrument: Instrument | int) -> int:

@@ -1,11 +1,14 @@
 """What a trader handles: instruments, orders, replies, events, balances and books."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import IntEnum
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from steelyard.client.errors import PriceOffStep, SizeOffStep, SteelyardError
+
+R = TypeVar("R")
 
 
 class Side(IntEnum):
@@ -320,6 +323,14 @@ class RestingOrder:
     price_ticks: int
     size_lots: int
     open_lots: int
+
+
+class Rows(list[R]):
+    """The rows of an answer, and the state that they are of: all that was applied up to ``log_index``."""
+
+    def __init__(self, log_index: int, rows: Iterable[R] = ()) -> None:
+        super().__init__(rows)
+        self.log_index = log_index
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,17 +133,28 @@ class Nodes:
         elif not isinstance(error, ClockSkewed | WrongNode) and target is not None and self.leader == target:
             self.leader = None
 
-    async def call(self, method: str, body: bytes, *, at_leader: bool = True) -> bytes:
+    async def call(
+        self, method: str, body: bytes, *, at_leader: bool = True, node: str | None = None
+    ) -> bytes:
         """Make a signed call, again and again while its outcome is unknown, up to the retry deadline.
 
-        A write must carry its number in ``body``, so that a second copy is answered, not executed.
+        It goes to ``node`` if one is named, one of the targets, and to no other; else to the leader, or to
+        any node in turn.  A write must carry its number in ``body``, so that a second copy is answered, not
+        executed.
+
+        Raises:
+            ValueError: ``node`` is none of the targets.
+            SteelyardError: It failed; see ``errors``.
+
         """
+        if node is not None and node not in self.targets:
+            raise ValueError(f"{node} is none of the nodes {', '.join(self.targets)}")
         deadline_s = time.monotonic() + self.retry_deadline_s
         backoff = Backoff()
         while True:
             target: str | None = None
             try:
-                target = await self.leading() if at_leader else self._any()
+                target = node or (await self.leading() if at_leader else self._any())
                 return await self.call_at(target, method, body)
             except OutcomeUnknown as error:
                 self.learn(target, error)

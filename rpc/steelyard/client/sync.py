@@ -23,6 +23,7 @@ from steelyard.client.model import (
     ReadMode,
     Reply,
     RestingOrder,
+    Rows,
     Side,
     TimeInForce,
 )
@@ -52,7 +53,10 @@ class _Loop:
 
 
 class SyncClient:
-    """``Client``, blocking; use it as ``with SyncClient(["host:port", …], key) as client``."""
+    """``Client``, blocking; use it as ``with SyncClient(["host:port", …], key) as client``.
+
+    Reads take ``at``, ``min_index`` and ``node`` as those of ``Client`` do.
+    """
 
     def __init__(self, targets: Sequence[str], key: ApiKey, *, retry_deadline_s: float = 30.0) -> None:
         self._loop = _Loop()
@@ -87,29 +91,57 @@ class SyncClient:
         """Return what each node says it is; unreachable ones included."""
         return self._loop.run(self._client.statuses())
 
-    def instruments(self) -> dict[str, Instrument]:
+    def instruments(
+        self, at: ReadMode = ReadMode.LINEARIZABLE, min_index: int = 0, *, node: str | None = None
+    ) -> dict[str, Instrument]:
         """Return the listed instruments by symbol."""
-        return self._loop.run(self._client.instruments())
+        return self._loop.run(self._client.instruments(at, min_index, node=node))
 
-    def instrument(self, symbol: str) -> Instrument:
+    def instrument(
+        self,
+        symbol: str,
+        at: ReadMode = ReadMode.LINEARIZABLE,
+        min_index: int = 0,
+        *,
+        node: str | None = None,
+    ) -> Instrument:
         """Return one instrument."""
-        return self._loop.run(self._client.instrument(symbol))
+        return self._loop.run(self._client.instrument(symbol, at, min_index, node=node))
 
     def book(
-        self, instrument: Instrument | int, depth: int = 10, at: ReadMode = ReadMode.LINEARIZABLE
+        self,
+        instrument: Instrument | int,
+        depth: int = 10,
+        at: ReadMode = ReadMode.LINEARIZABLE,
+        min_index: int = 0,
+        *,
+        node: str | None = None,
     ) -> Book:
         """Return the best levels of a book."""
-        return self._loop.run(self._client.book(instrument, depth, at))
+        return self._loop.run(self._client.book(instrument, depth, at, min_index, node=node))
 
-    def balances(self, account: int | None = None, at: ReadMode = ReadMode.LINEARIZABLE) -> list[Balance]:
+    def balances(
+        self,
+        account: int | None = None,
+        at: ReadMode = ReadMode.LINEARIZABLE,
+        min_index: int = 0,
+        *,
+        node: str | None = None,
+    ) -> Rows[Balance]:
         """Return what an account owns, by asset."""
-        return self._loop.run(self._client.balances(account, at))
+        return self._loop.run(self._client.balances(account, at, min_index, node=node))
 
     def open_orders(
-        self, account: int | None = None, instrument: Instrument | int | None = None
-    ) -> list[RestingOrder]:
+        self,
+        account: int | None = None,
+        instrument: Instrument | int | None = None,
+        at: ReadMode = ReadMode.LINEARIZABLE,
+        min_index: int = 0,
+        *,
+        node: str | None = None,
+    ) -> Rows[RestingOrder]:
         """Return an account's resting orders by number."""
-        return self._loop.run(self._client.open_orders(account, instrument))
+        return self._loop.run(self._client.open_orders(account, instrument, at, min_index, node=node))
 
     def session(self, name: str, *, events: bool = False) -> "SyncSession":
         """Attach to the account's session of that name, and stay attached."""
@@ -271,9 +303,11 @@ class SyncAdmin:
         """Let the group do what the next version does, once every member runs a build that knows it."""
         return self._loop.run(self._admin.activate_version(version))
 
-    def totals(self) -> list[AssetTotal]:
+    def totals(
+        self, at: ReadMode = ReadMode.LINEARIZABLE, min_index: int = 0, *, node: str | None = None
+    ) -> Rows[AssetTotal]:
         """Return where all the atoms are, by asset."""
-        return self._loop.run(self._admin.totals())
+        return self._loop.run(self._admin.totals(at, min_index, node=node))
 
 
 async def _next(events: Any) -> Event:  # noqa: ANN401 - an async generator of events

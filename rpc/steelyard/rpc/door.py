@@ -7,6 +7,7 @@ from steelyard.core.entry import AnyReply, Request
 from steelyard.core.queries import AnyAnswer, AnyQuery
 from steelyard.replication.front import FailureReason, Happened, ReadMode, State
 from steelyard.rpc.auth import Verifier
+from steelyard.rpc.crowd import Crowd
 from steelyard.rpc.errors import DoorError, Reason
 from steelyard.rpc.private_events import PrivateEvents
 from steelyard.rpc.replica_link import ReplicaLink, no_replica
@@ -52,6 +53,7 @@ class Door:
         self.link = ReplicaLink(socket_path, group, name, self)
         self.verifier = Verifier(self.link, group, str(member))
         self.private_events = PrivateEvents(self.link)
+        self.crowd = Crowd()
         self.streams: dict[int, TradeStream] = {}
         """Attached streams by session."""
         self.draining = False

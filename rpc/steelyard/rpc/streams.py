@@ -72,10 +72,12 @@ class TradeStream:
 
     async def run(self) -> None:
         """Serve the stream until it ends; raises ``DoorError`` with the reason unless the client did."""
+        self._door.crowd.enter(self)
         try:
             await self._greet()
             ending = await self._serve()
         finally:
+            self._door.crowd.leave(self)
             self._door.private_events.forget(self)
             self._door.detach(self)
             self.over.set()
@@ -105,12 +107,7 @@ class TradeStream:
         first = trading_pb2.TradeResponse(
             log_index=0 if state is None else state.applied_index, challenge=challenge
         )
-        await self._context.write(first.SerializeToString())
-        try:
-            async with asyncio.timeout(HELLO_PATIENCE_S):
-                answer = await self._context.read()
-        except TimeoutError as error:
-            raise DoorError(Reason.DEADLINE, "no Hello") from error
+        answer = await self._challenged(first.SerializeToString())
         if answer is grpc.aio.EOF:
             raise DoorError(Reason.MALFORMED, "the first message must say Hello")
         message = parse(trading_pb2.TradeRequest, answer)
@@ -119,6 +116,7 @@ class TradeStream:
         hello = message.hello
         name = hello.session_name
         caller = await door.verifier.stream_caller(hello.key, hello.signature, nonce, name)
+        door.crowd.introduce(self, caller.key)
         if not name or not is_printable_ascii(name, SESSION_NAME_MAX) or hello.events_after > NUMBER_MAX:
             raise DoorError(Reason.MALFORMED, "a session needs a printable name")
         self._key, self.account = KeyId(caller.key), AccountId(caller.account)
@@ -130,6 +128,27 @@ class TradeStream:
         self._welcome(index, session, complete_after)
         door.attach(self)
         door.require_leader()
+
+    async def _challenged(self, challenge: bytes) -> Any:  # noqa: ANN401 - bytes, or the library's end of a stream
+        """Send the challenge and return what the client says to it, unless it is sent away meanwhile."""
+
+        async def ask() -> Any:  # noqa: ANN401 - the same
+            await self._context.write(challenge)
+            return await self._context.read()
+
+        asking = asyncio.ensure_future(ask())
+        try:
+            await asyncio.wait(
+                (asking, self._ended), timeout=HELLO_PATIENCE_S, return_when=asyncio.FIRST_COMPLETED
+            )
+            if self._ended.done():
+                raise self._ended.result() or DoorError(Reason.DEADLINE, "the stream was ended")
+            if not asking.done():
+                raise DoorError(Reason.DEADLINE, "no Hello")
+            return asking.result()
+        finally:
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
 
     def _welcome(self, index: int, session: SessionInfo, complete_after: int) -> None:
         welcome = trading_pb2.Welcome(

@@ -2,13 +2,21 @@
 
 import errno
 import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
 
+from steelyard.client import ReadMode
 from steelyard.ops import cli
+from steelyard.ops.cluster import child_environment
 from steelyard.ops.errors import GroupError
+from steelyard.ops.options import Freshness
 from steelyard.ops.terminal import Terminal, facts
 
 COMMANDS = [
@@ -23,6 +31,8 @@ COMMANDS = [
     ["drill", "all"],
     ["sim"],
     ["replace"],
+    ["book"],
+    ["balances"],
     ["bench"],
     ["bench", "core"],
     ["bench", "e2e"],
@@ -122,6 +132,7 @@ def test_words_and_paths_are_shown_as_they_are(capsys: pytest.CaptureFixture[str
     [
         GroupError("the group is gone"),
         OSError(errno.ENOSPC, "No space left on device"),
+        BrokenPipeError(errno.EPIPE, "Broken pipe"),
         ExceptionGroup("tasks", [ExceptionGroup("tasks", [GroupError("the group is gone")])]),
     ],
     ids=lambda failure: type(failure).__name__,
@@ -141,15 +152,119 @@ def test_whatever_a_command_may_meet_is_one_sentence(
     err = capsys.readouterr().err
     assert err.startswith("error: ")
     assert err.count("\n") == 1
-    assert "the group is gone" in err or "No space left" in err
+    assert any(words in err for words in ("the group is gone", "No space left", "Broken pipe"))
 
 
-def test_a_fault_of_ours_shows_where_it_happened(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "fault",
+    [
+        AssertionError("ours"),
+        ExceptionGroup("tasks", [GroupError("the group is gone"), AssertionError("ours")]),
+    ],
+    ids=lambda fault: type(fault).__name__,
+)
+def test_a_fault_of_ours_shows_where_it_happened_and_is_an_object_all_the_same(
+    fault: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def fail(**_: object) -> None:
-        raise ExceptionGroup("tasks", [GroupError("the group is gone"), AssertionError("ours")])
+        raise fault
 
-    monkeypatch.setattr("sys.argv", ["steelyard", "down"])
+    monkeypatch.setattr("sys.argv", ["steelyard", "down", "--json"])
     monkeypatch.setattr("signal.signal", lambda *_: None)
     monkeypatch.setattr(cli.cli.commands["down"], "callback", fail)
-    with pytest.raises(ExceptionGroup):
+    with pytest.raises(type(fault)):
         cli.main()
+    found = json.loads(capsys.readouterr().out)
+    assert found == {"ok": False, "error": "a fault of ours: AssertionError('ours')"}
+
+
+@pytest.mark.parametrize(
+    ("ending", "code", "words"),
+    [(KeyboardInterrupt(), 130, "interrupted"), (cli.Terminated(143), 143, "terminated")],
+    ids=["Ctrl-C", "SIGTERM"],
+)
+def test_whoever_is_stopped_says_so_too(
+    ending: BaseException,
+    code: int,
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def stop(**_: object) -> None:
+        raise ending
+
+    monkeypatch.setattr("sys.argv", ["steelyard", "down", "--json"])
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    monkeypatch.setattr(cli.cli.commands["down"], "callback", stop)
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    assert stopped.value.code == code
+    out, err = capsys.readouterr()
+    assert err.strip() == words
+    assert json.loads(out) == {"ok": False, "error": words}
+
+
+STEELYARD = f"exec {shlex.quote(sys.executable)} -m steelyard.ops"
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "words"),
+    [
+        ("down --data {} --json 2>/dev/null", 1, "holds no group"),
+        ("down --data {} --json 2>&-", 1, "holds no group"),
+        ("down --data {} --json <&- 2>&-", 1, "holds no group"),
+        ("bench core --commands 1 --json 2>/dev/null", 2, "not in the range"),
+    ],
+)
+def test_without_stderr_the_object_still_says_what_went_wrong(
+    command: str, code: int, words: str, tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f"{STEELYARD} {command.format(tmp_path)}"],
+        stdout=subprocess.PIPE,
+        check=False,
+        env=child_environment(),
+        timeout=60,
+    )
+    assert done.returncode == code
+    assert words in json.loads(done.stdout)["error"]
+
+
+def test_a_reader_that_has_gone_leaves_the_words_on_stderr(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "steelyard.ops", "down", "--data", str(tmp_path), "--json"],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        env=child_environment(),
+        timeout=60,
+    )
+    os.close(writing)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert "holds no group" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("linearizable", (ReadMode.LINEARIZABLE, 0)),
+        ("stale", (ReadMode.STALE, 0)),
+        ("at-least:0", (ReadMode.AT_LEAST, 0)),
+        ("at-least:17", (ReadMode.AT_LEAST, 17)),
+    ],
+)
+def test_how_fresh_an_answer_must_be_is_one_word(text: str, meant: tuple[ReadMode, int]) -> None:
+    assert Freshness().convert(text, None, None) == meant
+
+
+@pytest.mark.parametrize(
+    "text", ["", "fresh", "STALE", "stale:1", "at-least", "at-least:", "at-least:-1", "at-least:9" + 18 * "0"]
+)
+def test_any_other_word_for_how_fresh_is_wrong_usage(text: str) -> None:
+    with pytest.raises(click.BadParameter):
+        Freshness().convert(text, None, None)

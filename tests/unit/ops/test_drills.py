@@ -1,15 +1,20 @@
 """What the drills are made of: their catalogue, their figures, and what they do to files."""
 
 import asyncio
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from steelyard.client import Cancelled, CancelOrder
-from steelyard.ops.drills.catalogue import DRILLS
+from steelyard.ops.cluster import LocalGroup
+from steelyard.ops.drills.catalogue import DRILLS, run_all, table
 from steelyard.ops.drills.disks import flip
-from steelyard.ops.drills.stage import Drill, Stage, perform, recovery
+from steelyard.ops.drills.stage import Drill, Setting, Stage, perform, recovery, until
+from steelyard.ops.errors import GroupError
 from steelyard.ops.history import History
 from steelyard.ops.load import OrderFlow
 from steelyard.ops.terminal import Terminal
@@ -32,6 +37,48 @@ def test_a_drill_that_cannot_be_done_here_says_why() -> None:
     drill = Drill("impossible", "Cannot be.", nothing, missing=lambda: "no compiler")
     result = asyncio.run(perform(Terminal(as_json=True), drill))
     assert result == {"drill": "impossible", "skipped": "no compiler", "ok": True}
+
+
+def test_all_drills_run_whatever_becomes_of_those_before(capsys: pytest.CaptureFixture[str]) -> None:
+    def faulty() -> str:
+        raise ZeroDivisionError("a fault of ours")
+
+    @contextmanager
+    def unprepared(group: LocalGroup) -> Iterator[None]:
+        raise GroupError(f"no network for {group.directory}")
+        yield
+
+    drills = {
+        "faulty": Drill("faulty", "Has a fault.", nothing, missing=faulty),
+        "unprepared": Drill("unprepared", "Lacks something.", nothing, setting=Setting(prepare=unprepared)),
+        "impossible": Drill("impossible", "Cannot be.", nothing, missing=lambda: "no compiler"),
+    }
+    result = asyncio.run(run_all(Terminal(as_json=True), quick=True, profile="shared", drills=drills))
+    assert (result["ok"], result["failed"], result["skipped"]) == (
+        False,
+        ["faulty", "unprepared"],
+        ["impossible"],
+    )
+    assert table(result).row_count == 3
+    said = capsys.readouterr().err
+    for words in (
+        "drill 1 of 3: faulty FAILED: ZeroDivisionError('a fault of ours')",
+        "in faulty",
+        "drill 2 of 3: unprepared FAILED: no network for",
+        "drill 3 of 3: impossible was skipped: no compiler",
+    ):
+        assert words in said
+    (_, unprepared_verdict, _) = result["drills"]
+    kept = Path(unprepared_verdict["data"])
+    assert unprepared_verdict["error"] == f"no network for {kept}"
+    assert (kept / "group.json").exists()
+    assert f"the group's data is left in {kept}" in said
+    shutil.rmtree(kept)
+
+
+def test_what_is_waited_for_in_vain_is_said() -> None:
+    with pytest.raises(GroupError, match="in vain until pigs could fly"):
+        asyncio.run(until("pigs could fly", lambda: False, seconds=0.0))
 
 
 def test_recoveries_are_summed_up_by_their_order() -> None:

@@ -1,20 +1,24 @@
 """The verdict finds what was planted."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from steelyard import core
 from steelyard.client import Accepted, Cancelled, Placed, Refused, Reply
 from steelyard.core.units import OrderNumber
+from steelyard.ops.cluster import LocalGroup
 from steelyard.ops.verdict import (
     FINDINGS_MAX,
     AckBook,
     Evidence,
     NodeEvidence,
     Verdict,
+    evidence_of,
+    gather,
     judge,
     told_by,
 )
-from steelyard.replication.audit import Execution, RequestId
+from steelyard.replication.audit import Audit, Execution, NodeAudit, RequestId
 
 SESSION = 7
 NUMBER = OrderNumber(5)
@@ -164,3 +168,85 @@ def test_acknowledgements_travel_between_processes() -> None:
     other.add_rows(acks.rows())
     assert list(other.items()) == list(acks.items())
     assert (other.count, other.last_index) == (4, 102)
+
+
+def audited(*nodes: tuple[int, int], faults: Sequence[str] = (), equal: bool = True) -> Audit:
+    """Return an audit of members whose logs begin at an index, behind a snapshot of another."""
+    return Audit(
+        group="ab",
+        nodes=[
+            NodeAudit(
+                member=member,
+                replayed_after=after,
+                first_index=first,
+                last_index=102,
+                commit_index=102,
+                digests={},
+                executions=LOG,
+                totals=[],
+                faults=[],
+            )
+            for member, (first, after) in enumerate(nodes, 1)
+        ],
+        common_index=102,
+        compared=3,
+        digests_equal=equal,
+        money_conserved=True,
+        duplicates=[],
+        faults=list(faults),
+    )
+
+
+def test_one_whole_log_is_enough_and_trimmed_ones_say_nothing_of_what_they_have_forgotten() -> None:
+    evidence = evidence_of(audited((1, 0), (50, 60), (50, 60)))
+    assert [node.from_index for node in evidence.nodes] == [0, 60, 60]
+    assert evidence.faults == []
+    assert judge(acknowledged(*REPLIES), evidence).ok
+
+
+def test_no_whole_log_is_a_fault_even_if_every_claim_that_can_be_checked_holds() -> None:
+    evidence = evidence_of(audited((50, 60), (40, 45), (50, 60)))
+    assert evidence.faults == ["no log begins before 40: earlier requests cannot be checked"]
+    assert not judge(acknowledged(*REPLIES), evidence).ok
+
+
+def test_what_the_audit_finds_is_found_by_the_verdict() -> None:
+    faulty = evidence_of(audited((1, 0), faults=["n2: torn"]))
+    assert faulty.faults == ["n2: torn"]
+    assert not evidence_of(audited((1, 0), (1, 0), equal=False)).digests_equal
+
+
+def test_a_member_whose_log_is_gone_is_a_fault_however_well_the_others_agree(tmp_path: Path) -> None:
+    group = LocalGroup.found(tmp_path / "group", map_size_bytes=1 << 24)
+    whole = gather(group.node_directories)
+    assert (len(whole.nodes), whole.digests_equal, whole.faults) == (3, True, [])
+    gone = gather([*group.node_directories[:2], tmp_path / "nowhere"])
+    assert len(gone.nodes) == 2
+    assert not gone.digests_equal
+    assert any("nowhere" in fault for fault in gone.faults)
+    assert not judge(acknowledged(*REPLIES), gone).ok
+
+
+def test_an_archive_tells_of_what_members_have_forgotten_and_of_nothing_later() -> None:
+    evidence = evidence_of(audited((101, 101), (101, 101), (1, 0)), archives=1)
+    assert [node.until_index for node in evidence.nodes] == [None, None, 102]
+    later = {key: each for key, each in LOG.items() if each.log_index == 102}
+    earlier = {key: each for key, each in LOG.items() if each.log_index <= 101}
+    member, archive = NodeEvidence(1, later, from_index=101), NodeEvidence(1, earlier, until_index=101)
+    told = judge(acknowledged(*REPLIES), Evidence([member, archive], True, True))
+    assert (told.ok, told.lost, told.replicas_compared) == (True, 0, 1)
+    without_archive = judge(acknowledged(*REPLIES), Evidence([member], True, True))
+    assert without_archive.lost == 3
+    assert "acknowledged at 100, of which no log tells" in without_archive.findings[0]
+    short = judge(acknowledged(*REPLIES), Evidence([member, archive._replace(until_index=100)], True, True))
+    assert short.ok, "it holds more than it has to"
+
+
+def test_a_gap_between_archive_and_log_is_lost_and_an_archive_that_lacks_something_too() -> None:
+    member = NodeEvidence(1, {}, from_index=101)
+    gap = judge(
+        acknowledged(REPLIES[2]), Evidence([member, NodeEvidence(1, {}, until_index=100)], True, True)
+    )
+    assert (gap.lost, gap.ok) == (1, False)
+    lacking = NodeEvidence(2, without(1), until_index=101)
+    assert judge(acknowledged(REPLIES[0]), Evidence([member, lacking], True, True)).lost == 1

@@ -10,7 +10,7 @@ from steelyard.core import Exchange, snapshot, wire
 from steelyard.core.entry import Applied, Entry, Placed, Refused
 from steelyard.core.rejects import Reject
 from steelyard.replication import audit as audit_module
-from steelyard.replication.audit import Audit, Execution, audit, walk
+from steelyard.replication.audit import Audit, Execution, NodeAudit, audit, walk
 from steelyard.replication.files import FolderFiles
 from steelyard.replication.group import MemberId
 from steelyard.replication.log_record import ENTRY, NO_OP
@@ -236,3 +236,39 @@ def test_balances_that_no_event_has_moved_are_a_fault(
         True,
         True,
     ]
+
+
+def said(member: int, first: int, last: int, mark: int = 0) -> NodeAudit:
+    """Return the audit of a member that has the digests of some indexes."""
+    return NodeAudit(
+        member=member,
+        replayed_after=first - 1,
+        first_index=first,
+        last_index=last,
+        commit_index=last,
+        digests={index: bytes([index, mark]) for index in range(first, last + 1)},
+        executions={},
+        totals=[],
+        faults=[],
+    )
+
+
+def test_members_that_share_no_index_agree_if_others_link_them() -> None:
+    parts = [said(1, 1, 10), said(2, 21, 30), said(3, 10, 21)]
+    assert audit_module._compare(parts) == (2, [])
+    assert audit_module._compare([*parts[::-1], said(1, 1, 0)]) == (2, [])
+
+
+def test_members_that_nothing_links_differ_and_whoever_says_nothing_links_nobody() -> None:
+    nobody = said(4, 1, 0)
+    compared, differences = audit_module._compare([nobody, said(1, 1, 10), said(2, 11, 20), said(3, 15, 30)])
+    assert compared == 6
+    assert differences == [f"member {member} shares no index with member 1" for member in (2, 3)]
+    assert audit_module._compare([nobody]) == audit_module._compare([]) == (0, [])
+
+
+def test_a_difference_is_one_whatever_links_the_members() -> None:
+    assert audit_module._compare([said(1, 1, 10), said(2, 1, 10), said(3, 5, 10, mark=1)]) == (
+        22,
+        ["members 1 and 3 differ from index 5 on", "members 2 and 3 differ from index 5 on"],
+    )

@@ -8,9 +8,11 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.helpers.cuts import closed_by, line
 from tests.helpers.lone import ManualClock
 from tests.helpers.raft import exit_of
 
+from steelyard.replication import background
 from steelyard.replication.background import CHILD_S_MAX, Fork
 
 
@@ -46,6 +48,12 @@ def test_a_failure_is_told(capfd: pytest.CaptureFixture[str]) -> None:
     assert "no room for this" in capfd.readouterr().err
 
 
+@closed_by(
+    "a child closes every descriptor",
+    line(background._be_a_child, 'os.closerange(_FIRST_FD, os.sysconf("SC_OPEN_MAX"))', "pass"),
+    says="TimeoutError",
+    defect="D25",
+)
 def test_a_child_keeps_no_connection_of_ours_open(tmp_path: Path) -> None:
     ours, theirs = socket.socketpair()
     read_fd, write_fd = os.pipe()
@@ -58,7 +66,7 @@ def test_a_child_keeps_no_connection_of_ours_open(tmp_path: Path) -> None:
     fork = Fork(ManualClock())
     assert fork.start(work)
     ours.close()
-    theirs.settimeout(10)
+    theirs.settimeout(3)
     assert theirs.recv(1) == b"", "the other side sees the end although the child lives"
     assert fork.poll() is None
     release.touch()

@@ -8,7 +8,14 @@ import pytest
 from tests.helpers.scripted import GROUP, ManualClock, entries, founded
 from tests.helpers.snapshots import MemoryFiles, Shelf
 
-from steelyard.replication.fetching import ASKED_MAX, FETCH_BYTES_PER_S, PATIENCE_S, PIN_S, Fetching
+from steelyard.replication.fetching import (
+    ASKED_MAX,
+    FETCH_BYTES_PER_S,
+    PATIENCE_S,
+    PIN_S,
+    ROOM_RETRY_S,
+    Fetching,
+)
 from steelyard.replication.group import MemberId
 from steelyard.replication.log_record import Record
 from steelyard.replication.log_store import LogStore
@@ -288,9 +295,25 @@ def test_a_full_disk_ends_the_fetch_and_a_later_one_succeeds() -> None:
     assert scene.files.names() == []
     scene.files.room_bytes = 1 << 30
     scene.wire.clear()
+    scene.clock.now_s += ROOM_RETRY_S
     scene.offer()
     scene.run()
     scene.check_arrived()
+
+
+def test_a_disk_that_stays_full_is_not_tried_at_every_offer_and_said_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    scene = Scene()
+    scene.files.room_bytes = 3 * PIECE_BYTES
+    tries = 0
+    for _ in range(50):
+        scene.offer()
+        tries += scene.us.active
+        scene.run()
+        scene.clock.now_s += 0.1
+    assert 1 <= tries <= 2
+    assert caplog.text.count("no room") == 1
 
 
 def test_only_a_few_pieces_are_under_way_and_not_more_than_the_rate_allows() -> None:

@@ -4,6 +4,7 @@ import struct
 import subprocess
 import sys
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import lmdb
@@ -275,6 +276,21 @@ def test_a_full_map_stops_the_process(tmp_path: Path) -> None:
     code, said = exit_of(fill)
     assert code == 74
     assert "MapFullError" in said
+
+
+@pytest.mark.parametrize("read", [lambda store: store.entry(2), lambda store: store.chain(2)])
+def test_a_read_that_fails_stops_the_process_as_a_failed_disk(
+    tmp_path: Path, read: Callable[[LogStore], object]
+) -> None:
+    filled(tmp_path).close()
+
+    def fail() -> None:
+        store = LogStore(LmdbDisk(tmp_path, MAP_BYTES), "group", ONE, cache_bytes_max=0)
+        crash(store)  # whatever LMDB answers from now on is an error
+        read(store)
+
+    code, said = exit_of(fail)
+    assert (code, "reading entry 2 failed" in said) == (74, True), said
 
 
 READ_ALL = """

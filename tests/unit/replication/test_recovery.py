@@ -1,10 +1,12 @@
 """Snapshots taken, kept, trimmed behind and restored, over a real store and a real exchange."""
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import pytest
+from tests.helpers.cuts import closed_by, line
 from tests.helpers.lone import ManualClock
 from tests.helpers.raft import exit_of
 
@@ -13,6 +15,7 @@ from steelyard.core.commands import FoundGroup, Skip
 from steelyard.core.entry import ENTRY_VERSION, Entry, Request
 from steelyard.core.rejects import Reject
 from steelyard.core.units import KeyId, SessionId
+from steelyard.replication import recovery
 from steelyard.replication.background import Fork
 from steelyard.replication.config import GroupConfig, MemberConfig
 from steelyard.replication.errors import StartRefused
@@ -21,7 +24,7 @@ from steelyard.replication.group import MemberId
 from steelyard.replication.log_record import ENTRY, NO_OP
 from steelyard.replication.log_store import LogStore, found, open_store
 from steelyard.replication.recovery import recover
-from steelyard.replication.retention import BYTES_PER_S_FIRST, Retention
+from steelyard.replication.retention import BYTES_PER_S_FIRST, RETRY_S, Retention
 from steelyard.replication.snapshot_store import SnapshotStore
 
 GROUP = "ab" * 16
@@ -56,12 +59,13 @@ class Member:
         self.recovered = recover(self.store, self.snapshots)
         self.exchange: Exchange = self.recovered.exchange
         self.pinned: set[str] = set()
+        self.clock = ManualClock()
         self.retention = Retention(
             self.config,
             self.member,
             self.store,
             self.snapshots,
-            ManualClock(),
+            self.clock,
             lambda: self.pinned,
             self.background,
         )
@@ -173,8 +177,36 @@ def test_a_child_that_failed_leaves_nothing_and_the_next_snapshot_is_taken(tmp_p
     member.retention.poll()
     assert member.indexes() == []
     assert list((tmp_path / "snapshots").iterdir()) == []
+    member.clock.now_s += RETRY_S
     member.add(10)
     assert member.indexes() == [20]
+    member.store.close()
+
+
+def test_a_disk_without_room_is_not_tried_at_every_turn_and_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    member = Member(tmp_path, snapshot_entries=10)
+    tries = 0
+
+    def full(_: FolderFiles, name: str, content: bytes) -> None:
+        nonlocal tries
+        tries += 1
+        raise OSError(errno.ENOSPC, "No space left on device", name, len(content))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FolderFiles, "append", full)
+        member.add(60, leads=True)
+        assert tries == 1
+        member.clock.now_s += RETRY_S
+        member.add(10, leads=True)
+        assert tries == 2
+        assert caplog.text.count("no room for a snapshot") == 1
+        assert member.indexes() == []
+    member.clock.now_s += RETRY_S
+    member.add(10, leads=True)
+    assert member.indexes()
+    assert "can be written again" in caplog.text
     member.store.close()
 
 
@@ -311,6 +343,9 @@ def test_without_a_sound_snapshot_a_whole_log_is_enough(tmp_path: Path) -> None:
     member.store.close()
 
 
+@closed_by(
+    "no boot without a sound snapshot", line(recovery.recover, "store.first_index > 1", "False"), defect="D20"
+)
 def test_without_a_sound_snapshot_a_trimmed_log_refuses(tmp_path: Path) -> None:
     member = Member(tmp_path, snapshot_entries=10, log_keep_entries=1)
     member.add(38)
@@ -337,6 +372,15 @@ def test_a_snapshot_of_another_log_is_not_believed(tmp_path: Path) -> None:
     member.store.close()
 
 
+@closed_by(
+    "a load failure stops",
+    line(
+        recovery.load,
+        'fail_stop(EX_INVARIANT, f"{name} verifies but does not load: {error!r}")',
+        "exchange = Exchange()",
+    ),
+    defect="D18",
+)
 def test_a_snapshot_that_verifies_but_does_not_load_ends_the_process(tmp_path: Path) -> None:
     member = Member(tmp_path, snapshot_entries=10)
     member.add(15)

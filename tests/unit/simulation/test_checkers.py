@@ -13,7 +13,8 @@ from steelyard.core.units import OPERATOR, OPERATOR_KEY, AccountId, AssetId, Key
 from steelyard.replication.front import ReadMode
 from steelyard.replication.log_record import HardState, pack_meta
 from steelyard.replication.wire import Ack, VoteGrant, encode
-from steelyard.simulation.checkers import Body, Checkers, Promises
+from steelyard.simulation.checkers import BOUND_REJECTIONS, Body, Checkers, Promises
+from steelyard.simulation.clock import Agenda
 from steelyard.simulation.disk import Platter
 from steelyard.simulation.history import History
 from steelyard.simulation.verdict import judge, judge_member
@@ -32,7 +33,7 @@ class Scene:
 
 @pytest.fixture
 def scene() -> Scene:
-    exchange, checkers, history = Exchange(), Checkers(), History()
+    exchange, checkers, history = Exchange(), Checkers(Agenda()), History()
     commands: list[tuple[int, int, AnyCommand]] = [
         (0, 0, FoundGroup(group="g", operator_public_key=bytes(32))),
         (0, 0, OpenSession(account=OPERATOR, name="main")),
@@ -73,7 +74,7 @@ def test_c1_an_index_that_nobody_applied(scene: Scene) -> None:
 
 
 def test_c3_two_leaders_of_one_term() -> None:
-    checkers = Checkers()
+    checkers = Checkers(Agenda())
     checkers.leads(1, 7)
     checkers.leads(1, 7)
     assert fired(checkers) == set()
@@ -82,12 +83,12 @@ def test_c3_two_leaders_of_one_term() -> None:
 
 
 def test_c4_an_ack_or_a_vote_that_the_disk_does_not_have() -> None:
-    platter, checkers = Platter.founded("g", 1), Checkers()
+    platter, checkers = Platter.founded("g", 1), Checkers(Agenda())
     ack = Ack(1, 5, True, False, 4, 0, 0, 0)
     checkers.promised(1, 2, encode(ack), platter)
     assert fired(checkers) == {"C4"}
     platter.meta[b"hard"] = pack_meta(HardState(3, 2, 0))
-    again = Checkers()
+    again = Checkers(Agenda())
     again.promised(1, 2, encode(VoteGrant(3)), platter)
     assert fired(again) == set()
     again.promised(1, 3, encode(VoteGrant(3)), platter)
@@ -138,7 +139,7 @@ def test_c8_an_atom_from_nowhere(scene: Scene) -> None:
 
 
 def test_c10_a_disk_that_falls_back() -> None:
-    checkers, platter = Checkers(), Platter.founded("g", 1)
+    checkers, platter = Checkers(Agenda()), Platter.founded("g", 1)
     checkers.promises[1] = Promises()
     platter.meta[b"hard"] = pack_meta(HardState(5, 2, 9))
     checkers.kept(1, platter)
@@ -149,14 +150,15 @@ def test_c10_a_disk_that_falls_back() -> None:
 
 
 def test_c12_a_member_that_stops_itself_and_one_that_floods() -> None:
-    checkers = Checkers()
+    checkers = Checkers(Agenda())
     checkers.stopped(1, 74, "its disk failed as told", excused=True)
-    checkers.bounded(1, 10, 0, 0, per_frame=4096)
+    checkers.bounded(1, 10, 0, 0, taken=0, per_frame=4096)
+    checkers.bounded(1, 1_400, 0, 0, taken=500, per_frame=4096)
     assert fired(checkers) == set()
     checkers.stopped(1, 70, "a broken invariant", excused=False)
     assert fired(checkers) == {"C12"}
-    flooded = Checkers()
-    flooded.bounded(1, 5_000, 0, 0, per_frame=4096)
+    flooded = Checkers(Agenda())
+    flooded.bounded(1, 5_000, 0, 0, taken=500, per_frame=4096)
     assert fired(flooded) == {"C12"}
 
 
@@ -166,3 +168,12 @@ def test_c13_a_member_that_is_not_what_its_log_gives(scene: Scene) -> None:
     next(iter(other.state.sessions.values())).used_ns -= 1
     judge_member(scene.checkers, replayed, 2, other)
     assert fired(scene.checkers) == {"C13"}
+
+
+def test_c12_a_leader_that_asks_for_every_entry_of_a_conflict() -> None:
+    checkers, platter = Checkers(Agenda()), Platter.founded("g", 1)
+    for times in (BOUND_REJECTIONS - 1, 1):
+        assert fired(checkers) == set()
+        for _ in range(times):
+            checkers.promised(1, 2, encode(Ack(3, 9, False, True, 8, 0, 0, 0)), platter)
+    assert fired(checkers) == {"C12"}

@@ -5,6 +5,8 @@ import random
 import pytest
 
 from steelyard.replication.disk import Write
+from steelyard.replication.errors import StoreDamaged
+from steelyard.replication.log_record import PeerMemory, pack_meta
 from steelyard.simulation.clock import Agenda, MachineClock
 from steelyard.simulation.disk import PAGE_BYTES, DiskFailed, Platter, SimDisk, SimFiles
 from steelyard.simulation.process import Killed, Process
@@ -19,7 +21,7 @@ class Scene:
         trace = Trace(lambda: agenda.now_s)
         clock = MachineClock(agenda, read_s=0.0, offset_s=0.0, rate=1.0)
         self.platter = Platter.founded("g", 1)
-        self.process = Process(1, trace)
+        self.process = Process(1, trace, 1)
         self.disk = SimDisk(self.platter, self.process, clock, trace)
         self.files = SimFiles(self.platter, self.process, clock, trace)
 
@@ -94,3 +96,47 @@ def test_a_process_dies_before_or_after_a_commit_and_never_acts_again() -> None:
         with pytest.raises(Killed):
             scene.disk.commit(Write(puts=[(2, b"y")]))
     assert (before.platter.log, after.platter.log) == ({}, {1: b"x"})
+
+
+def test_a_misdirected_write_is_found_at_another_place_and_is_never_taken_for_what_was_there() -> None:
+    lost = 0
+    for seed in range(30):
+        scene = Scene()
+        scene.platter.log = {index: b"record %d" % index for index in range(5, 9)}
+        assert scene.platter.misdirect(random.Random(seed), snapshot=False)
+        log = scene.platter.log
+        wrong = [index for index in log if log[index] != b"record %d" % index]
+        assert len(wrong) == 1
+        assert log[wrong[0]] in {b"record %d" % index for index in range(5, 9)}
+        lost += len(log) == 3
+    assert 0 < lost < 30
+
+
+def test_nothing_is_misdirected_where_there_is_one_place_only() -> None:
+    scene = Scene()
+    scene.platter.log = {5: b"record"}
+    scene.write("a", b"file")
+    assert not scene.platter.misdirect(random.Random(0), snapshot=False)
+    assert not scene.platter.misdirect(random.Random(0), snapshot=True)
+    assert (scene.platter.log, scene.files.read("a")) == ({5: b"record"}, b"file")
+
+
+def test_reads_fail_where_they_are_told_to() -> None:
+    scene = Scene()
+    scene.write("a", b"file")
+    scene.platter.fail_reads = "files"
+    with pytest.raises(OSError, match="Input/output"):
+        scene.files.read("a")
+    assert scene.disk.read(1, 1, 1) == []
+    scene.platter.fail_reads = "log"
+    with pytest.raises(StoreDamaged, match="entry 1"):
+        scene.disk.read(1, 1, 1)
+    assert scene.files.read("a") == b"file"
+
+
+def test_an_older_copy_is_known_to_forget_only_to_those_who_saw_more_of_it() -> None:
+    copy, other = Platter.founded("g", 1), Platter.founded("g", 2)
+    assert not copy.is_known_to_forget(1, other)
+    for boots, known in ((1, False), (2, True)):  # it would count its next boot as the first
+        other.meta[b"peers"] = pack_meta({1: PeerMemory(1, boots, 0, 0)})
+        assert copy.is_known_to_forget(1, other) is known

@@ -1,34 +1,38 @@
 """Every drill there is, in the order in which ``steelyard drill all`` runs them."""
 
+import traceback
+from collections.abc import Mapping
 from typing import Any, Final
 
 from rich.table import Table
 
-from steelyard.client.errors import SteelyardError
-from steelyard.ops.drills import clocks, crashes, disks, operations, partitions, pauses
+from steelyard.ops.drills import clocks, crashes, disks, limits, networks, operations, partitions, pauses
 from steelyard.ops.drills.stage import Drill, perform
-from steelyard.ops.errors import OpsError
 from steelyard.ops.terminal import Terminal, text_of
 from steelyard.replication.config import Profile
-from steelyard.replication.errors import ReplicationError
 
-_PARTS: Final = (crashes, pauses, partitions, disks, clocks, operations)
+_PARTS: Final = (crashes, pauses, partitions, networks, disks, limits, clocks, operations)
 DRILLS: Final[dict[str, Drill]] = {drill.name: drill for part in _PARTS for drill in part.DRILLS}
 
 
-async def run_all(terminal: Terminal, *, quick: bool, profile: Profile) -> dict[str, Any]:
+async def run_all(
+    terminal: Terminal, *, quick: bool, profile: Profile, drills: Mapping[str, Drill] = DRILLS
+) -> dict[str, Any]:
     """Run every drill; return all verdicts and whether all are ok.
 
-    A drill that breaks off is not ok; the others are run all the same.
+    A drill that breaks off is not ok, and neither is one in which we have a fault, which shows where; the
+    others are run all the same.
     """
     verdicts: list[dict[str, Any]] = []
-    for number, drill in enumerate(DRILLS.values(), 1):
-        terminal.say(f"drill {number} of {len(DRILLS)}: {drill.name}")
+    for number, drill in enumerate(drills.values(), 1):
+        terminal.say(f"drill {number} of {len(drills)}: {drill.name}")
         try:
-            verdicts.append(await perform(terminal, drill, quick=quick, profile=profile))
-        except (OpsError, SteelyardError, ReplicationError, TimeoutError) as error:
-            terminal.say(f"{drill.name} broke off: {error!r}")
-            verdicts.append({"drill": drill.name, "error": repr(error), "ok": False})
+            verdict = await perform(terminal, drill, quick=quick, profile=profile)
+        except Exception as error:
+            terminal.say("".join(traceback.format_exception(error)))
+            verdict = {"drill": drill.name, "error": repr(error), "ok": False}
+        terminal.say(f"drill {number} of {len(drills)}: {drill.name} {told(verdict)}")
+        verdicts.append(verdict)
     return {
         "drills": verdicts,
         "skipped": [verdict["drill"] for verdict in verdicts if "skipped" in verdict],
@@ -42,6 +46,16 @@ async def run_all(terminal: Terminal, *, quick: bool, profile: Profile) -> dict[
         "profile": profile,
         "ok": all(verdict["ok"] for verdict in verdicts),
     }
+
+
+def told(verdict: dict[str, Any]) -> str:
+    """Return how a drill came out, in a line."""
+    if "skipped" in verdict:
+        return f"was skipped: {verdict['skipped']}"
+    if verdict["ok"]:
+        return f"is ok after {verdict['seconds']:.0f} s"
+    reasons = [verdict["error"]] if "error" in verdict else [*verdict["failures"], *verdict["findings"]]
+    return f"FAILED: {'; '.join(reasons) or 'see its verdict'}"
 
 
 _COLUMNS: Final = (
@@ -65,6 +79,6 @@ def table(result: dict[str, Any]) -> Table:
     shown.add_column("ok", justify="right")
     for verdict in result["drills"]:
         cells = [text_of(verdict[name]) if name in verdict else "-" for name in _COLUMNS]
-        note = f"skipped: {verdict['skipped']}" if "skipped" in verdict else text_of(verdict["ok"])
+        note = "yes" if verdict["ok"] and "skipped" not in verdict else told(verdict)
         shown.add_row(verdict["drill"], *cells, note)
     return shown

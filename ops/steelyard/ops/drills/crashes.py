@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from steelyard.ops.cluster import MEMBERS
-from steelyard.ops.drills.stage import Drill, Setting, Stage
+from steelyard.ops.drills.stage import Drill, Setting, Stage, until
+from steelyard.ops.errors import GroupError
 from steelyard.ops.kills import Kills
 from steelyard.replication.config import node_paths
 
@@ -21,6 +22,12 @@ SNAPSHOT_ENTRIES: Final = 100
 SNAPSHOT_WAIT_S: Final = 30.0
 SNAPSHOT_LOOK_S: Final = 0.0002
 SNAPSHOTS_MIN: Final = 2
+#: More than members write from one archive of their logs to the next, so that nothing falls in between.
+KEEP_ENTRIES: Final = 1000
+FORGETS_S: Final = 60.0
+FETCH_MAP_BYTES: Final = 24 << 20
+#: A fetch takes some of these, time enough to meet it.
+FETCH_DELAY_S: Final = 0.1
 
 
 async def kill_leader(stage: Stage, rounds: int) -> None:
@@ -82,6 +89,33 @@ async def kill_during_snapshot(stage: Stage, rounds: int) -> None:
     stage.facts["snapshots_left_half_written"] = halves
 
 
+async def kill_during_fetch(stage: Stage, rounds: int) -> None:
+    """Wipe a follower that must fetch a snapshot then; kill it, and in turn whoever leads, while it does."""
+    unfinished = 0
+    with stage.terminal.progress("killing members while a snapshot is fetched", rounds) as advance:
+        for number in range(rounds):
+            near, member = await stage.followers()
+            await _archived_and_forgotten(stage, near)
+            folder = node_paths(stage.group.directory, member).snapshots
+            async with stage.measured():
+                stage.group.kill(member)
+                stage.group.wipe(member)
+                stage.mesh.delay(member, FETCH_DELAY_S)
+                stage.group.restart(member)
+                for victim in (member, await stage.leader() if number % 2 else member):
+                    if not await asyncio.to_thread(_fetches, folder):
+                        stage.failures.append(f"node {member} fetched no snapshot")
+                    stage.group.kill(victim)
+                    unfinished += bool(_part_files(folder))
+                    # Whoever fetches has no vote: until a leader is back, there is no majority.
+                    stage.group.restart(victim)
+                stage.mesh.heal()
+                await stage.level()
+            advance(number + 1)
+    stage.facts["fetches_left_unfinished"] = unfinished
+    stage.expect(unfinished > 0, "no kill met a fetch")
+
+
 async def restart_loop(stage: Stage, rounds: int) -> None:
     """Kill a follower again and again, each time a little later in its start; then leave it alone."""
     with stage.terminal.progress("killing a node while it starts", rounds) as advance:
@@ -130,12 +164,16 @@ async def restore(stage: Stage, rounds: int) -> None:
 async def _snapshots(stage: Stage) -> int:
     """Wait until every member has taken some snapshots; return how many the poorest has."""
     folders = [node_paths(stage.group.directory, member).snapshots for member in MEMBERS]
-    async with asyncio.timeout(SNAPSHOT_WAIT_S):
-        while True:
-            poorest = min(len(list(folder.glob("*.sys"))) for folder in folders)
-            if poorest >= SNAPSHOTS_MIN:
-                return poorest
-            await asyncio.sleep(AWAY_S / 10)
+
+    def poorest() -> int:
+        return min(len(list(folder.glob("*.sys"))) for folder in folders)
+
+    await until(
+        f"every member had taken {SNAPSHOTS_MIN} snapshots",
+        lambda: poorest() >= SNAPSHOTS_MIN,
+        seconds=SNAPSHOT_WAIT_S,
+    )
+    return poorest()
 
 
 def _writes(folder: Path) -> bool:
@@ -146,6 +184,39 @@ def _writes(folder: Path) -> bool:
             return True
         time.sleep(SNAPSHOT_LOOK_S)
     return False
+
+
+def _fetches(folder: Path) -> bool:
+    """Wait until a snapshot is being fetched; return whether one was."""
+    deadline_s = time.monotonic() + SNAPSHOT_WAIT_S
+    while time.monotonic() < deadline_s:
+        if _part_files(folder):
+            return True
+        time.sleep(SNAPSHOT_LOOK_S)
+    return False
+
+
+def _part_files(folder: Path) -> list[Path]:
+    return list(folder.glob("*.part"))
+
+
+async def _archived_and_forgotten(stage: Stage, member: int) -> None:
+    """Wait until the leader can bring a member that has nothing up to date by a snapshot only.
+
+    What logs forget until then is in archives of one member's, each made before logs forget where the one
+    before it ends.
+    """
+    deadline_s = time.monotonic() + FORGETS_S
+    archived_index = 0
+    while time.monotonic() < deadline_s:
+        status = (await stage.group.statuses(stage.operator)).get(await stage.leader())
+        if status is not None and status.log_index >= archived_index + KEEP_ENTRIES // 2:
+            await stage.archive(member)
+            archived_index = status.log_index
+        if status is not None and archived_index and status.log_first_index > 1:
+            return
+        await asyncio.sleep(AWAY_S / 10)
+    raise GroupError(f"the leader had not trimmed its log after {FORGETS_S:.0f} s")
 
 
 def _unfinished(folder: Path) -> list[str]:
@@ -165,6 +236,19 @@ DRILLS: Final = (
         rounds=6,
         quick_rounds=2,
         setting=Setting(snapshot_entries=SNAPSHOT_ENTRIES),
+    ),
+    Drill(
+        "kill-during-fetch",
+        "Kill members while one fetches a snapshot.",
+        kill_during_fetch,
+        rounds=4,
+        quick_rounds=2,
+        setting=Setting(
+            snapshot_entries=SNAPSHOT_ENTRIES,
+            log_keep_entries=KEEP_ENTRIES,
+            map_size_bytes=FETCH_MAP_BYTES,  # each archive is as large
+            meshed=True,
+        ),
     ),
     Drill("restart-loop", "Kill a node while it starts.", restart_loop, rounds=2),
     Drill(

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from steelyard.ops.cluster import LocalGroup
 from steelyard.ops.drills.shims import Shims, needs_compiler, preloaded
-from steelyard.ops.drills.stage import Drill, Setting, Stage, needs_root
+from steelyard.ops.drills.stage import Drill, Setting, Stage, needs_root, until
 from steelyard.ops.errors import GroupError
 from steelyard.replication.config import node_paths
 from steelyard.replication.errors import EX_DISK
@@ -28,9 +28,8 @@ SMALL_MAP_BYTES: Final = 24 << 20
 SMALL_DISK_BYTES: Final = 40 << 20
 SNAPSHOT_ENTRIES: Final = 100
 SNAPSHOT_S: Final = 30.0
-LOOK_S: Final = 0.1
 
-_SHIMMED: Final = Setting(prepare=preloaded, map_size_bytes=64 << 20)
+_SHIMMED: Final = Setting(prepare=preloaded)
 
 
 async def fsync_error(stage: Stage, rounds: int) -> None:
@@ -128,13 +127,13 @@ async def old_disk(stage: Stage, rounds: int) -> None:
             kept = stage.group.directory / f"kept-{number}"
             async with stage.measured():
                 stage.group.kill(member)
-                await _gone(stage, member)
+                await stage.gone(member)
                 shutil.copytree(node, kept, ignore=shutil.ignore_patterns("*.sock", "*.log"))
                 stage.group.start(member)
                 await stage.level()
                 await stage.trade_on()
                 stage.group.kill(member)
-                await _gone(stage, member)
+                await stage.gone(member)
                 log = node_paths(stage.group.directory, member).replica_log
                 said_before = log.stat().st_size
                 shutil.rmtree(node / "store")
@@ -156,7 +155,7 @@ async def flip_in_log(stage: Stage, rounds: int) -> None:
             member = (await stage.followers())[number % 2]
             async with stage.measured():
                 stage.group.kill(member)
-                await _gone(stage, member)
+                await stage.gone(member)
                 _flip_entry(node_paths(stage.group.directory, member).store)
                 stage.group.start(member)
                 await _stops(stage, member)
@@ -175,9 +174,9 @@ async def flip_in_snapshot(stage: Stage, rounds: int) -> None:
             member = (await stage.followers())[number % 2]
             paths = node_paths(stage.group.directory, member)
             async with stage.measured():
-                await _has_snapshot(paths.snapshots)
+                await _has_snapshot(stage, member)
                 stage.group.kill(member)
-                await _gone(stage, member)
+                await stage.gone(member)
                 with LogReader(paths.store) as log:
                     newest = paths.snapshots / log.snapshots[-1].name
                 flip(newest, newest.stat().st_size // 2)
@@ -253,22 +252,18 @@ async def _snapshot_index(stage: Stage, member: int) -> int:
 
 
 async def _snapshots_again(stage: Stage, member: int) -> None:
-    stood_at = await _snapshot_index(stage, member)
-    async with asyncio.timeout(SNAPSHOT_S):
-        while await _snapshot_index(stage, member) == stood_at:
-            await asyncio.sleep(LOOK_S)
+    folder = node_paths(stage.group.directory, member).snapshots
+    before = set(folder.glob("*.sys"))
+    await until(
+        f"node {member} had taken another snapshot",
+        lambda: bool(set(folder.glob("*.sys")) - before),
+        seconds=SNAPSHOT_S,
+    )
 
 
-async def _gone(stage: Stage, member: int) -> None:
-    async with asyncio.timeout(STOP_S):
-        while stage.group.run.nodes[member].alive():
-            await asyncio.sleep(LOOK_S)
-
-
-async def _has_snapshot(folder: Path) -> None:
-    async with asyncio.timeout(SNAPSHOT_S):
-        while not list(folder.glob("*.sys")):
-            await asyncio.sleep(LOOK_S)
+async def _has_snapshot(stage: Stage, member: int) -> None:
+    folder = node_paths(stage.group.directory, member).snapshots
+    await until(f"node {member} had taken a snapshot", lambda: any(folder.glob("*.sys")), seconds=SNAPSHOT_S)
 
 
 def _flip_entry(store: Path) -> None:
@@ -306,14 +301,12 @@ DRILLS: Final = (
         "Restore an older copy of a disk.",
         old_disk,
         rounds=2,
-        setting=Setting(map_size_bytes=64 << 20),
     ),
     Drill(
         "bit-flip-log",
         "Change a bit in a log.",
         flip_in_log,
         rounds=2,
-        setting=Setting(map_size_bytes=64 << 20),
     ),
     Drill(
         "bit-flip-snapshot",

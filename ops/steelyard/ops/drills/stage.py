@@ -3,43 +3,49 @@
 import asyncio
 import math
 import os
+import shutil
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from steelyard.client import Client
 from steelyard.ops import linearizable, machine
+from steelyard.ops.claims import ACKNOWLEDGED_MIN, Drilled, failures_of_drill
 from steelyard.ops.cluster import MEMBERS, LocalGroup
-from steelyard.ops.errors import GroupError
-from steelyard.ops.history import History
+from steelyard.ops.errors import EXPECTED, GroupError
 from steelyard.ops.logs import read_logs
 from steelyard.ops.mesh import Mesh
 from steelyard.ops.readers import Readers
 from steelyard.ops.scratch import scratch_group
 from steelyard.ops.terminal import Terminal
 from steelyard.ops.traders import Traders, trading
-from steelyard.ops.verdict import AckBook, gather, judge
+from steelyard.ops.verdict import gather, judge
 from steelyard.replication.config import DETOURS_FILE, Profile, node_paths, split_endpoint
 
 #: Acknowledged between a group that is level again and the next fault.
 BETWEEN: Final = 300
-#: A drill that has seen fewer acknowledgements proves little.
-ACKNOWLEDGED_MIN: Final = 1000
-MAP_SIZE_BYTES: Final = 128 << 20
+#: Reserved on disk for each member at once, so a group of a drill takes three times as much; what is kept of
+#: the log, half of it, holds what four sessions do in some minutes.
+MAP_SIZE_BYTES: Final = 64 << 20
 LEADER_S: Final = 30.0
 LEVEL_S: Final = 60.0
 LOOK_S: Final = 0.05
+GONE_S: Final = 20.0
 
 
 class Setting(NamedTuple):
     """What kind of group a drill wants."""
 
     snapshot_entries: int = 20_000
-    map_size_bytes: int = MAP_SIZE_BYTES
+    #: Of each log; zero: as much as so many rounds need.
+    map_size_bytes: int = 0
+    #: How many entries behind its newest a log keeps; fewer than a drill writes, and it must make archives.
+    log_keep_entries: int = 2_000_000
     #: Whether members reach each other through a mesh that can be tampered with.
     meshed: bool = False
     #: Around the whole life of the group, from before its start.
@@ -80,6 +86,8 @@ class Stage:
         self.recoveries_ms: list[int] = []
         #: What else the drill has to tell.
         self.facts: dict[str, Any] = {}
+        #: Copies of members' logs from before these forgot their beginning.
+        self.archives: list[Path] = []
         #: Claims of this drill alone that did not hold, in words.
         self.failures: list[str] = []
         #: What the setting's ``prepare`` has made.
@@ -121,6 +129,25 @@ class Stage:
         await self.group.wait_ready(self.operator, seconds=LEVEL_S)
         await self.group.wait_level(self.operator, self.traders.acks.last_index, seconds=LEVEL_S)
 
+    async def gone(self, member: int) -> None:
+        """Return when both processes of a node that was killed have ended."""
+        await until(
+            f"the processes of node {member} had ended",
+            lambda: not self.group.run.nodes[member].alive(),
+            seconds=GONE_S,
+        )
+
+    async def archive(self, member: int) -> None:
+        """Keep a copy of a node's log as it is now, for the verdict; the node is away for a moment."""
+        node = node_paths(self.group.directory, member).node
+        copy = self.group.directory / f"archive-{len(self.archives) + 1}"
+        self.group.kill(member)
+        await self.gone(member)
+        shutil.copytree(node, copy, ignore=shutil.ignore_patterns("*.sock", "*.log"))
+        self.archives.append(copy)
+        self.group.start(member)
+        await self.level()
+
     @asynccontextmanager
     async def measured(self) -> AsyncIterator[None]:
         """Note the longest silence of all clients from now until they trade again after the block."""
@@ -136,6 +163,20 @@ class Stage:
             self.failures.append(otherwise)
 
 
+async def until(what: str, reached: Callable[[], bool], *, seconds: float) -> None:
+    """Return when ``reached`` says so.
+
+    Raises:
+        GroupError: It did not in time; the words say what was waited for.
+
+    """
+    deadline = time.monotonic() + seconds
+    while not reached():
+        if time.monotonic() >= deadline:
+            raise GroupError(f"waited {seconds:.0f} s in vain until {what}")
+        await asyncio.sleep(LOOK_S)
+
+
 async def perform(
     terminal: Terminal,
     drill: Drill,
@@ -146,9 +187,8 @@ async def perform(
 ) -> dict[str, Any]:
     """Run a drill on a group of its own; return its verdict as plain values.
 
-    Raises:
-        GroupError: The group did not come back.
-
+    The group's data is removed if the verdict is ok; if not it is kept, in the folder named by ``data``.  A
+    drill that broke off for a reason that a sentence can tell has the sentence as ``error``.
     """
     why = drill.missing()
     if why:
@@ -159,41 +199,43 @@ async def perform(
     with scratch_group(
         profile=profile,
         snapshot_entries=setting.snapshot_entries,
-        map_size_bytes=setting.map_size_bytes,
+        log_keep_entries=setting.log_keep_entries,
+        map_size_bytes=setting.map_size_bytes or MAP_SIZE_BYTES * math.ceil(count / drill.rounds),
         start=False,
     ) as scratch:
-        group = scratch.group
-        with setting.prepare(group) as prepared:
-            try:
-                stage, unread = await _act(terminal, drill, group, prepared, count)
-            except Exception as error:
-                terminal.say(f"the group's data is left in {group.directory}")
-                raise _cause(error) from None
-            else:
-                with terminal.busy("reading the logs of all replicas"):
-                    result = await asyncio.to_thread(_verdict, group, stage)
-            finally:
-                group.stop()  # while what was prepared is still there
-        ok = (
-            result.pop("sound")
-            and not stage.failures
-            and result["acknowledged"] >= ACKNOWLEDGED_MIN
-            and len(stage.recoveries_ms) >= min(count, 1)
-        )
-        scratch.keep_unless(ok, terminal)
-        return {
-            "drill": drill.name,
-            **result,
-            "reads_unanswered": unread,
-            "rounds": count,
-            "profile": profile,
-            **recovery(stage.recoveries_ms),
-            **stage.facts,
-            "failures": stage.failures,
-            "seconds": round(time.monotonic() - began_s, 1),
-            "machine": machine.describe(),
-            "ok": ok,
-        }
+        try:
+            result = await _perform(terminal, drill, scratch.group, count, profile)
+        except Exception as error:
+            scratch.keep_unless(False, terminal)
+            cause = _cause(error)
+            if not isinstance(cause, EXPECTED):
+                raise cause from None
+            result = {"drill": drill.name, "error": str(cause) or type(cause).__name__, "ok": False}
+        scratch.keep_unless(result["ok"], terminal)
+        kept = {} if result["ok"] else {"data": str(scratch.group.directory)}
+        return {**result, **kept, "seconds": round(time.monotonic() - began_s, 1)}
+
+
+async def _perform(
+    terminal: Terminal, drill: Drill, group: LocalGroup, rounds: int, profile: Profile
+) -> dict[str, Any]:
+    with drill.setting.prepare(group) as prepared:
+        try:
+            stage, unread = await _act(terminal, drill, group, prepared, rounds)
+            with terminal.busy("reading the logs of all replicas"):
+                result = await asyncio.to_thread(_verdict, group, stage)
+        finally:
+            group.stop()  # while what was prepared is still there
+    return {
+        "drill": drill.name,
+        **result,
+        "reads_unanswered": unread,
+        "rounds": rounds,
+        "profile": profile,
+        **recovery(stage.recoveries_ms),
+        **stage.facts,
+        "machine": machine.describe(),
+    }
 
 
 def _cause(error: Exception) -> Exception:
@@ -258,25 +300,30 @@ async def _meshed(group: LocalGroup, wanted: bool) -> AsyncIterator[Mesh | None]
 
 
 def _verdict(group: LocalGroup, stage: Stage) -> dict[str, Any]:
-    """Judge acknowledgements, money, digests and the whole history; ``sound`` is all of it."""
-    return judged(group, stage.traders.acks, stage.traders.history)
-
-
-def judged(group: LocalGroup, acks: AckBook, history: History) -> dict[str, Any]:
-    """Return the verdict on what clients saw, held against the logs of all members, as plain values."""
-    verdict = judge(acks, gather(group.node_directories))
-    log = read_logs(group.node_directories)
+    """Judge what clients saw, acknowledgements and the whole history, by the logs of all members."""
+    history = stage.traders.history
+    verdict = judge(stage.traders.acks, gather(group.node_directories, stage.archives))
+    log = read_logs([*group.node_directories, *stage.archives])
     lines = linearizable.check(history, log.entries)
     times_ns = [entry.time_ns for _, entry in log.entries]
-    time_moves_on = all(later > earlier for earlier, later in pairwise(times_ns))
+    run = Drilled(
+        verdict,
+        linearizable=lines.ok,
+        log_time_moves_on=all(later > earlier for earlier, later in pairwise(times_ns)),
+        log_faults=log.faults,
+        recoveries=len(stage.recoveries_ms),
+        own_failures=stage.failures,
+    )
+    failures = failures_of_drill(run)
     return {
         **msgspec.structs.asdict(verdict),
-        "linearizable": lines.ok,
+        "linearizable": run.linearizable,
         "operations_checked": lines.writes + lines.reads,
         "reads": lines.reads,
-        "log_time_moves_on": time_moves_on,
+        "log_time_moves_on": run.log_time_moves_on,
         "findings": [*verdict.findings, *lines.findings, *log.faults],
-        "sound": verdict.ok and lines.ok and not log.faults and time_moves_on,
+        "failures": failures,
+        "ok": not failures,
     }
 
 

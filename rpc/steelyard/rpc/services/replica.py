@@ -90,13 +90,14 @@ class HealthService:
         """Tell whether the service asked for is served, now and whenever that changes."""
         told = b""
         try:
-            while True:
-                changed = self._door.changed
-                answer = self._answer(body)
-                if answer != told:
-                    told = answer
-                    await context.write(answer)
-                await changed.wait()
+            with self._door.crowd.watching():
+                while True:
+                    changed = self._door.changed
+                    answer = self._answer(body)
+                    if answer != told:
+                        told = answer
+                        await context.write(answer)
+                    await changed.wait()
         except DoorError as error:
             ending = error
         await abort(context, ending)
