@@ -186,7 +186,7 @@ def _common_fields(exchange: Exchange) -> dict[str, Any]:
 
 def _image(exchange: Exchange) -> Image:
     state = exchange.state
-    orders = sorted(state.orders.items())
+    orders = state.orders.values()
     accounts = sorted(state.accounts.items())
     return Image(
         **_common_fields(exchange),
@@ -198,8 +198,11 @@ def _image(exchange: Exchange) -> Image:
         markets=[market_row(instrument) for _, instrument in sorted(state.markets.instruments.items())],
         recent=[(account_id, list(account.recent)) for account_id, account in accounts if account.recent],
         rules=[rules_row(account, account.rules) for _, account in accounts if account.rules is not None],
-        post_only=[number for number, order in orders if order.post_only],
-        specials=[special_row(order, order.special) for _, order in orders if order.special is not None],
+        post_only=sorted(order.number for order in orders if order.post_only),
+        specials=sorted(
+            (special_row(order, order.special) for order in orders if order.special is not None),
+            key=lambda row: row.number,
+        ),
         lists=[
             (each.number, each.account, each.instrument, each.kind, list(each.legs), each.holder)
             for _, each in sorted(state.lists.items())
