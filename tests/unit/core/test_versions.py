@@ -2,14 +2,70 @@
 
 import msgspec
 import pytest
-from tests.helpers.builders import founded, refusal
+from tests.helpers.builders import (
+    ALICE,
+    BOB,
+    BTC_USD,
+    PUBLIC_KEY,
+    USD,
+    Venue,
+    buy,
+    complete,
+    founded,
+    market,
+    refusal,
+)
 
 from steelyard.core import Exchange, snapshot, versions, wire
-from steelyard.core.commands import ActivateVersion
+from steelyard.core.commands import (
+    ActivateVersion,
+    AmendOrder,
+    AnyCommand,
+    ArmCountdown,
+    Batch,
+    CancelOrder,
+    CancelOrders,
+    CreateApiKey,
+    FoundGroupAt,
+    HoldFunds,
+    OpenSubAccount,
+    PayReferral,
+    PlaceOrderList,
+    PlaceOrderOnTerms,
+    ReleaseHold,
+    ReplaceOrder,
+    ScheduleState,
+    SetAccountRules,
+    SetAccountTier,
+    SetFeeTier,
+    SetFrozen,
+    SetInstrumentRules,
+    SetInstrumentState,
+    SetLegalHold,
+    SetMark,
+    SetOrderLimit,
+    SetReferrer,
+    SetSelfTrade,
+    Skip,
+    StartAuction,
+    Transfer,
+)
 from steelyard.core.entry import ENTRY_VERSION, Accepted, Entry
-from steelyard.core.events import VersionActivated
+from steelyard.core.events import GroupFounded, VersionActivated
+from steelyard.core.readable import SINCE
 from steelyard.core.rejects import Reject
-from steelyard.core.units import AccountId
+from steelyard.core.units import (
+    OPERATOR,
+    OPERATOR_KEY,
+    AccountId,
+    BatchMode,
+    HoldId,
+    InstrumentState,
+    ListKind,
+    OrderId,
+    Permission,
+    Side,
+)
 
 
 @pytest.fixture
@@ -90,3 +146,87 @@ def test_a_new_build_does_with_an_old_log_what_the_old_one_did(monkeypatch: pyte
     new = snapshot.dump(founded().exchange)
     monkeypatch.setattr(versions, "KNOWN_MAX", 1)
     assert snapshot.dump(founded().exchange) == new
+
+
+def test_a_group_can_be_founded_at_the_newest_version() -> None:
+    venue = Venue()
+    outcome = venue.sessionless(FoundGroupAt(group="test", operator_public_key=PUBLIC_KEY, version=2))
+    assert isinstance(outcome.reply, Accepted)
+    assert outcome.events == [GroupFounded(group="test", operator_key=OPERATOR_KEY)]
+    assert venue.exchange.state.version == 2
+
+
+@pytest.mark.parametrize("version", [0, -1, 2**62])
+def test_a_version_that_cannot_be_founds_nothing(version: int) -> None:
+    venue = Venue()
+    command = FoundGroupAt(group="test", operator_public_key=PUBLIC_KEY, version=version)
+    assert refusal(venue.sessionless(command)) == Reject.MALFORMED
+    assert venue.exchange.state.group == ""
+
+
+def test_a_build_that_does_not_know_the_version_does_not_found_the_group() -> None:
+    venue = Venue()
+    with pytest.raises(versions.UnknownVersion, match="founded at version 3, and this build knows 2"):
+        venue.sessionless(FoundGroupAt(group="test", operator_public_key=PUBLIC_KEY, version=3))
+
+
+NOT_KNOWN_TO_THE_FIRST: list[AnyCommand] = [
+    OpenSubAccount(master=ALICE, account=AccountId(1100), permissions=1),
+    SetAccountRules(account=ALICE, trade_group=1, permissions=1),
+    SetOrderLimit(account=ALICE, instrument=BTC_USD, size_max_lots=1),
+    SetSelfTrade(account=ALICE, mode=None),
+    SetFrozen(account=ALICE, frozen=True),
+    SetLegalHold(account=ALICE, on=True),
+    SetFeeTier(tier=1, instrument=BTC_USD, maker_ppm=0, taker_ppm=0),
+    SetAccountTier(account=ALICE, tier=0),
+    SetReferrer(account=ALICE, referrer=BOB, share_ppm=1),
+    Transfer(giver=ALICE, taker=BOB, asset=USD, amount_atoms=1),
+    HoldFunds(account=ALICE, hold=HoldId(1), asset=USD, amount_atoms=1),
+    ReleaseHold(account=ALICE, hold=HoldId(1)),
+    PayReferral(account=ALICE, asset=USD),
+    SetInstrumentRules(instrument=BTC_USD),
+    SetInstrumentState(instrument=BTC_USD, state=InstrumentState.AUCTION),
+    SetMark(instrument=BTC_USD, mark_ticks=1),
+    StartAuction(instrument=BTC_USD, auction_ns=1),
+    ScheduleState(instrument=BTC_USD, state=InstrumentState.HALTED, at_ns=2**60),
+    PlaceOrderOnTerms(
+        account=ALICE, instrument=BTC_USD, order=OrderId(1), side=Side.BUY, size_lots=1, limit_ticks=1
+    ),
+    PlaceOrderList(account=ALICE, instrument=BTC_USD, kind=ListKind.OCO, legs=[]),
+    AmendOrder(account=ALICE, order=OrderId(1), size_lots=1),
+    ReplaceOrder(
+        cancel=CancelOrder(account=ALICE, order=OrderId(1)),
+        place=PlaceOrderOnTerms(
+            account=ALICE, instrument=BTC_USD, order=OrderId(2), side=Side.BUY, size_lots=1, limit_ticks=1
+        ),
+    ),
+    Batch(account=ALICE, mode=BatchMode.EACH, legs=[]),
+    CancelOrders(account=ALICE),
+    ArmCountdown(account=ALICE, countdown_ns=1),
+    Skip(reason=Reject.ACCOUNT_FROZEN),
+]
+
+
+def test_every_command_that_came_later_is_among_those_tried_here() -> None:
+    tried = dict.fromkeys(type(command) for command in NOT_KNOWN_TO_THE_FIRST)
+    assert SINCE.keys() <= tried.keys()
+
+
+@pytest.mark.parametrize("command", NOT_KNOWN_TO_THE_FIRST, ids=lambda command: type(command).__name__)
+def test_below_its_version_a_command_is_bytes_that_cannot_be_read(command: AnyCommand) -> None:
+    venue = market()
+    venue.place(ALICE, buy(1, 10, 100))
+    before, number = venue.everything(), venue.last_request(OPERATOR)
+
+    outcome = venue.operate(command)
+
+    assert refusal(outcome) == Reject.MALFORMED
+    assert outcome.reply.request == 0
+    assert venue.last_request(OPERATOR) == number
+    assert venue.everything() == before
+
+
+def test_a_permission_that_came_later_is_not_known_to_the_first_version() -> None:
+    command = CreateApiKey(account=ALICE, public_key=PUBLIC_KEY, permissions=int(Permission.FEED))
+    assert refusal(market().operate(command)) == Reject.MALFORMED
+    assert isinstance(complete().operate(command).reply, Accepted)
