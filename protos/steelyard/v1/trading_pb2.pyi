@@ -113,9 +113,13 @@ class _AccountStepEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AccountSt
     ACCOUNT_STEP_SELF_TRADE: _AccountStep.ValueType  # 10
     """Its default for self-trade prevention changed."""
     ACCOUNT_STEP_RULES: _AccountStep.ValueType  # 11
-    """Rules of the account changed."""
+    """Its permissions, bounds or trade group changed (instrument, if of one only)."""
     ACCOUNT_STEP_REFERRAL_EARNED: _AccountStep.ValueType  # 12
     """It earned a referral share (asset, amount)."""
+    ACCOUNT_STEP_REFERRER: _AccountStep.ValueType  # 13
+    """It has another referrer, or none."""
+    ACCOUNT_STEP_SUB_ACCOUNT: _AccountStep.ValueType  # 14
+    """It has another sub-account (amount is its id)."""
 
 class AccountStep(_AccountStep, metaclass=_AccountStepEnumTypeWrapper):
     """What happened to the account itself."""
@@ -143,9 +147,13 @@ ACCOUNT_STEP_TIER: AccountStep.ValueType  # 9
 ACCOUNT_STEP_SELF_TRADE: AccountStep.ValueType  # 10
 """Its default for self-trade prevention changed."""
 ACCOUNT_STEP_RULES: AccountStep.ValueType  # 11
-"""Rules of the account changed."""
+"""Its permissions, bounds or trade group changed (instrument, if of one only)."""
 ACCOUNT_STEP_REFERRAL_EARNED: AccountStep.ValueType  # 12
 """It earned a referral share (asset, amount)."""
+ACCOUNT_STEP_REFERRER: AccountStep.ValueType  # 13
+"""It has another referrer, or none."""
+ACCOUNT_STEP_SUB_ACCOUNT: AccountStep.ValueType  # 14
+"""It has another sub-account (amount is its id)."""
 Global___AccountStep: _TypeAlias = AccountStep  # noqa: Y015
 
 class _FundsCause:
@@ -164,8 +172,6 @@ class _FundsCauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FundsCause
     """Between accounts of a family."""
     FUNDS_CAUSE_REFERRAL: _FundsCause.ValueType  # 4
     """A referral share was paid."""
-    FUNDS_CAUSE_SELF_TRADE: _FundsCause.ValueType  # 5
-    """Changed hands between two orders of one house."""
 
 class FundsCause(_FundsCause, metaclass=_FundsCauseEnumTypeWrapper):
     """Why money moved."""
@@ -180,8 +186,6 @@ FUNDS_CAUSE_TRANSFER: FundsCause.ValueType  # 3
 """Between accounts of a family."""
 FUNDS_CAUSE_REFERRAL: FundsCause.ValueType  # 4
 """A referral share was paid."""
-FUNDS_CAUSE_SELF_TRADE: FundsCause.ValueType  # 5
-"""Changed hands between two orders of one house."""
 Global___FundsCause: _TypeAlias = FundsCause  # noqa: Y015
 
 @_typing.final
@@ -1371,6 +1375,7 @@ class Event(_message.Message):
     FUNDS_FIELD_NUMBER: _builtins.int
     PREVENTED_FIELD_NUMBER: _builtins.int
     ACCOUNT_FIELD_NUMBER: _builtins.int
+    LOTS_FIELD_NUMBER: _builtins.int
     log_index: _builtins.int
     """Where in the log."""
     event_number: _builtins.int
@@ -1397,6 +1402,10 @@ class Event(_message.Message):
     def account(self) -> Global___AccountEvent:
         """Something else about the account."""
 
+    @_builtins.property
+    def lots(self) -> Global___LotsEvent:
+        """Lots and money changed hands between two accounts of one house, without a fee."""
+
     def __init__(
         self,
         *,
@@ -1408,12 +1417,13 @@ class Event(_message.Message):
         funds: Global___FundsEvent | None = ...,
         prevented: Global___PreventedEvent | None = ...,
         account: Global___AccountEvent | None = ...,
+        lots: Global___LotsEvent | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "fill", b"fill", "funds", b"funds", "kind", b"kind", "order", b"order", "prevented", b"prevented"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "fill", b"fill", "funds", b"funds", "kind", b"kind", "lots", b"lots", "order", b"order", "prevented", b"prevented"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "event_number", b"event_number", "fill", b"fill", "funds", b"funds", "kind", b"kind", "log_index", b"log_index", "log_time_ns", b"log_time_ns", "order", b"order", "prevented", b"prevented"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "event_number", b"event_number", "fill", b"fill", "funds", b"funds", "kind", b"kind", "log_index", b"log_index", "log_time_ns", b"log_time_ns", "lots", b"lots", "order", b"order", "prevented", b"prevented"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["fill", "order", "funds", "prevented", "account"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["fill", "order", "funds", "prevented", "account", "lots"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -1513,7 +1523,7 @@ class OrderEvent(_message.Message):
     side: _common_pb2.Side.ValueType
     """Which way; with ACCEPTED and RESTED."""
     price_ticks: _builtins.int
-    """Its price; with ACCEPTED and RESTED."""
+    """Its price; with ACCEPTED, RESTED, REPLENISHED and REPLACED.  With TRIGGERED and ACTIVATED the price that did it."""
     lots: _builtins.int
     """The whole size with ACCEPTED and REPLACED, else what was open at this step."""
     reason: _common_pb2.Reject.ValueType
@@ -1610,6 +1620,48 @@ class PreventedEvent(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PreventedEvent: _TypeAlias = PreventedEvent  # noqa: Y015
+
+@_typing.final
+class LotsEvent(_message.Message):
+    """Follows a prevention of mode TRANSFER: what would have been traded changed hands, and is no trade."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTRUMENT_FIELD_NUMBER: _builtins.int
+    SIDE_FIELD_NUMBER: _builtins.int
+    PRICE_TICKS_FIELD_NUMBER: _builtins.int
+    SIZE_LOTS_FIELD_NUMBER: _builtins.int
+    NOTIONAL_ATOMS_FIELD_NUMBER: _builtins.int
+    OTHER_FIELD_NUMBER: _builtins.int
+    instrument: _builtins.int
+    """What changed hands."""
+    side: _common_pb2.Side.ValueType
+    """Which way: a buyer got lots and paid."""
+    price_ticks: _builtins.int
+    """The resting order's price."""
+    size_lots: _builtins.int
+    """So much."""
+    notional_atoms: _builtins.int
+    """In atoms of the quote asset."""
+    other: _builtins.int
+    """The account on the other side."""
+    def __init__(
+        self,
+        *,
+        instrument: _builtins.int = ...,
+        side: _common_pb2.Side.ValueType = ...,
+        price_ticks: _builtins.int = ...,
+        size_lots: _builtins.int = ...,
+        notional_atoms: _builtins.int = ...,
+        other: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instrument", b"instrument", "notional_atoms", b"notional_atoms", "other", b"other", "price_ticks", b"price_ticks", "side", b"side", "size_lots", b"size_lots"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LotsEvent: _TypeAlias = LotsEvent  # noqa: Y015
 
 @_typing.final
 class AccountEvent(_message.Message):

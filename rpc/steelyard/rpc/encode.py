@@ -1,24 +1,35 @@
-"""Replies, events and answers to protobuf; replies by hand, since there are a hundred thousand a second."""
+"""Replies and answers to protobuf; replies by hand, since there are a hundred thousand a second."""
 
 from typing import Final
 
 from steelyard.client.wire import delimited, fixed32, varint, zigzag
-from steelyard.core import events, queries
-from steelyard.core.entry import Accepted, AnyReply, Cancelled, Placed, Refused, SessionReady
-from steelyard.core.units import AccountId, InstrumentState, Side
+from steelyard.core import queries
+from steelyard.core.commands import NO_TERMS
+from steelyard.core.entry import (
+    Accepted,
+    Amended,
+    AnyReply,
+    Cancelled,
+    LegReply,
+    Many,
+    Placed,
+    Refused,
+    SessionReady,
+    Swept,
+    Waiting,
+)
+from steelyard.core.units import InstrumentState
+from steelyard.rpc.words import order_kind, order_state, order_terms, reject, self_trade, side
 from steelyard.v1 import account_pb2, admin_pb2, common_pb2, market_data_pb2, trading_pb2
 
 #: Field tags of TradeResponse, and of Welcome for the replies it keeps.
 REPLIES: Final = b"\x22"
-EVENTS: Final = b"\x2a"
 WELCOME: Final = b"\x1a"
 WELCOME_REPLIES: Final = b"\x1a"
 GOODBYE: Final = b"\x32"
 _LOG_INDEX: Final = b"\x08"
-_SIDES: Final[dict[Side, "common_pb2.Side.ValueType"]] = {
-    Side.BUY: common_pb2.SIDE_BUY,
-    Side.SELL: common_pb2.SIDE_SELL,
-}
+#: Lengths below this take one byte.
+_ONE_BYTE: Final = 128
 _STATES: Final[dict[InstrumentState, "common_pb2.InstrumentState.ValueType"]] = {
     state: common_pb2.InstrumentState.Value(f"INSTRUMENT_STATE_{state.name}") for state in InstrumentState
 }
@@ -32,15 +43,7 @@ def made_at(index: int) -> bytes:
 def reply_body(made: bytes, reply: AnyReply) -> bytes:
     """Return the bytes of a ``Reply``; ``made`` is ``made_at`` the log index where it was made."""
     if type(reply) is Placed:
-        tag, result = b"\x2a", b"\x08" + varint(reply.number)
-        if reply.executed_lots:
-            result += b"\x10" + varint(reply.executed_lots)
-            if reply.executed_atoms:
-                result += b"\x18" + varint(reply.executed_atoms)
-            if reply.fee_atoms:
-                result += b"\x20" + varint(zigzag(reply.fee_atoms))
-        if reply.open_lots:
-            result += b"\x28" + varint(reply.open_lots)
+        tag, result = b"\x2a", _numbers(reply)
     elif type(reply) is Cancelled:
         tag, result = b"\x32", b"\x08" + varint(reply.number)
         if reply.open_lots:
@@ -49,26 +52,74 @@ def reply_body(made: bytes, reply: AnyReply) -> bytes:
         tag, result = b"\x22", b"\x08" + varint(reply.reason.value)
         if reply.expected:
             result += b"\x10" + varint(zigzag(reply.expected))
+    elif type(reply) is Many:
+        tag, result = b"\x5a", b"".join(_leg(leg) for leg in reply.legs)
     else:
-        tag, result = b"\x3a", b""
-        if type(reply) is Accepted and reply.made:
-            result = b"\x08" + varint(reply.made)
-    # A result has at most five numbers: its length takes one byte.
-    return b"\x08%b\x15%b%b%b%c%b" % (
-        varint(reply.request),
-        fixed32(reply.fingerprint),
-        made,
-        tag,
-        len(result),
-        result,
-    )
+        tag, result = _plain_result(reply)
+    if len(result) < _ONE_BYTE:
+        return b"\x08%b\x15%b%b%b%c%b" % (
+            varint(reply.request),
+            fixed32(reply.fingerprint),
+            made,
+            tag,
+            len(result),
+            result,
+        )
+    head = b"\x08%b\x15%b%b" % (varint(reply.request), fixed32(reply.fingerprint), made)
+    return head + delimited(tag, result)
+
+
+def _numbers(reply: Placed | Amended) -> bytes:
+    """Return the bytes of ``Placed`` and ``Amended``, which have the same fields."""
+    result = b"\x08" + varint(reply.number)
+    if reply.executed_lots:
+        result += b"\x10" + varint(reply.executed_lots)
+        if reply.executed_atoms:
+            result += b"\x18" + varint(reply.executed_atoms)
+        if reply.fee_atoms:
+            result += b"\x20" + varint(zigzag(reply.fee_atoms))
+    if reply.open_lots:
+        result += b"\x28" + varint(reply.open_lots)
+    return result
+
+
+def _plain_result(reply: AnyReply) -> tuple[bytes, bytes]:
+    """Return tag and bytes of a result that is not on the hot path."""
+    if type(reply) is Waiting:
+        return b"\x42", b"\x08" + varint(reply.number)
+    if type(reply) is Amended:
+        return b"\x4a", _numbers(reply)
+    if type(reply) is Swept:
+        return b"\x52", b"\x08" + varint(reply.count) if reply.count else b""
+    return b"\x3a", b"\x08" + varint(reply.made) if type(reply) is Accepted and reply.made else b""
+
+
+def _leg(reply: LegReply) -> bytes:
+    """Return a ``legs`` field of ``Many``."""
+    match reply:
+        case Refused():
+            leg = trading_pb2.LegReply(
+                refused=trading_pb2.Refused(
+                    reason=common_pb2.Reject.Value(f"REJECT_{reply.reason.name}"), expected=reply.expected
+                )
+            )
+        case Placed():
+            leg = trading_pb2.LegReply(placed=trading_pb2.Placed.FromString(_numbers(reply)))
+        case Waiting():
+            leg = trading_pb2.LegReply(waiting=trading_pb2.Waiting(number=reply.number))
+        case Cancelled():
+            leg = trading_pb2.LegReply(
+                cancelled=trading_pb2.Cancelled(number=reply.number, open_lots=reply.open_lots)
+            )
+        case Amended():
+            leg = trading_pb2.LegReply(amended=trading_pb2.Amended.FromString(_numbers(reply)))
+    return delimited(b"\x0a", leg.SerializeToString())
 
 
 def reply_field(made: bytes, reply: AnyReply) -> bytes:
     """Return a ``replies`` field of a ``TradeResponse``."""
     body = reply_body(made, reply)
-    # At most eight numbers of ten bytes with their tags: the length takes one byte.
-    return b"\x22%c%b" % (len(body), body)
+    return b"\x22%c%b" % (len(body), body) if len(body) < _ONE_BYTE else delimited(REPLIES, body)
 
 
 def log_index_field(index: int) -> bytes:
@@ -81,145 +132,6 @@ def reply_message(index: int, reply: AnyReply) -> trading_pb2.Reply:
     return trading_pb2.Reply.FromString(reply_body(made_at(index), reply))
 
 
-def accounts_of(event: events.AnyEvent) -> tuple[AccountId, ...]:
-    """Return whose private event this is; nobody's for most."""
-    match event:
-        case events.Traded():
-            return (event.maker,) if event.maker == event.taker else (event.maker, event.taker)
-        case (
-            events.OrderAccepted()
-            | events.OrderRested()
-            | events.OrderFilled()
-            | events.OrderCancelled()
-            | events.OrderExpired()
-            | events.Deposited()
-            | events.Withdrawn()
-        ):
-            return (event.account,)
-        case _:
-            return ()
-
-
-def event_fields(index: int, number: int, time_ns: int, event: events.AnyEvent, account: AccountId) -> bytes:
-    """Return the ``events`` fields of a ``TradeResponse`` that tell ``account`` of this event.
-
-    An account that traded with itself gets a fill for each of its orders.
-    """
-    head = trading_pb2.Event(log_index=index, event_number=number, log_time_ns=time_ns)
-    match event:
-        case events.Traded():
-            fills = []
-            if event.maker == account:
-                fills.append(_maker_fill(event))
-            if event.taker == account:
-                fills.append(_taker_fill(event))
-            return b"".join(_event(head, fill=fill) for fill in fills)
-        case events.Deposited() | events.Withdrawn():
-            paid_out = isinstance(event, events.Withdrawn)
-            funds = trading_pb2.FundsEvent(
-                asset=event.asset,
-                amount_atoms=-event.amount_atoms if paid_out else event.amount_atoms,
-                free_atoms=event.free_atoms,
-            )
-            return _event(head, funds=funds)
-        case _:
-            step = _order_event(event)
-            return _event(head, order=step) if step is not None else b""
-
-
-def _event(
-    head: trading_pb2.Event,
-    *,
-    fill: trading_pb2.Fill | None = None,
-    order: trading_pb2.OrderEvent | None = None,
-    funds: trading_pb2.FundsEvent | None = None,
-) -> bytes:
-    message = trading_pb2.Event(
-        log_index=head.log_index,
-        event_number=head.event_number,
-        log_time_ns=head.log_time_ns,
-        fill=fill,
-        order=order,
-        funds=funds,
-    )
-    return delimited(EVENTS, message.SerializeToString())
-
-
-def _maker_fill(event: events.Traded) -> trading_pb2.Fill:
-    bought = event.taker_side is Side.SELL
-    return trading_pb2.Fill(
-        trade=event.trade,
-        instrument=event.instrument,
-        order=event.maker_order,
-        number=event.maker_number,
-        side=common_pb2.SIDE_BUY if bought else common_pb2.SIDE_SELL,
-        maker=True,
-        price_ticks=event.price_ticks,
-        size_lots=event.size_lots,
-        notional_atoms=event.notional_atoms,
-        fee_atoms=event.maker_fee_atoms,
-        open_lots=event.maker_open_lots,
-    )
-
-
-def _taker_fill(event: events.Traded) -> trading_pb2.Fill:
-    return trading_pb2.Fill(
-        trade=event.trade,
-        instrument=event.instrument,
-        order=event.taker_order,
-        number=event.taker_number,
-        side=_SIDES[event.taker_side],
-        maker=False,
-        price_ticks=event.price_ticks,
-        size_lots=event.size_lots,
-        notional_atoms=event.notional_atoms,
-        fee_atoms=event.taker_fee_atoms,
-        open_lots=event.taker_open_lots,
-    )
-
-
-def _order_event(event: events.AnyEvent) -> trading_pb2.OrderEvent | None:
-    match event:
-        case events.OrderAccepted():
-            return trading_pb2.OrderEvent(
-                step=trading_pb2.ORDER_STEP_ACCEPTED,
-                instrument=event.instrument,
-                order=event.order,
-                number=event.number,
-                side=_SIDES[event.side],
-                price_ticks=event.limit_ticks,
-                lots=event.size_lots,
-            )
-        case events.OrderRested():
-            return trading_pb2.OrderEvent(
-                step=trading_pb2.ORDER_STEP_RESTED,
-                instrument=event.instrument,
-                order=event.order,
-                number=event.number,
-                side=_SIDES[event.side],
-                price_ticks=event.price_ticks,
-                lots=event.open_lots,
-            )
-        case events.OrderFilled():
-            return _left(trading_pb2.ORDER_STEP_FILLED, event, 0)
-        case events.OrderCancelled():
-            return _left(trading_pb2.ORDER_STEP_CANCELLED, event, event.open_lots)
-        case events.OrderExpired():
-            return _left(trading_pb2.ORDER_STEP_EXPIRED, event, event.open_lots)
-        case _:
-            return None
-
-
-def _left(
-    step: "trading_pb2.OrderStep.ValueType",
-    event: events.OrderFilled | events.OrderCancelled | events.OrderExpired,
-    lots: int,
-) -> trading_pb2.OrderEvent:
-    return trading_pb2.OrderEvent(
-        step=step, instrument=event.instrument, order=event.order, number=event.number, lots=lots
-    )
-
-
 def balances(index: int, answer: queries.Balances) -> bytes:
     """Return a ``GetBalancesResponse``."""
     rows = [
@@ -229,7 +141,42 @@ def balances(index: int, answer: queries.Balances) -> bytes:
     return account_pb2.GetBalancesResponse(log_index=index, balances=rows).SerializeToString()
 
 
-def open_orders(index: int, answer: queries.OpenOrders) -> bytes:
+def account(index: int, answer: queries.AccountInfo) -> bytes:
+    """Return a ``GetAccountResponse``."""
+    return account_pb2.GetAccountResponse(
+        log_index=index,
+        account=answer.account,
+        master=answer.master,
+        sub_accounts=answer.sub_accounts,
+        permissions=answer.permissions,
+        trade_group=answer.trade_group,
+        self_trade=self_trade(answer.self_trade),
+        orders_max=answer.orders_max,
+        frozen=answer.frozen,
+        legal_hold=answer.legal_hold,
+        tier=answer.tier,
+        referrer=answer.referrer,
+        share_ppm=answer.share_ppm,
+        holds=[
+            account_pb2.Hold(hold=row.hold, asset=row.asset, amount_atoms=row.amount_atoms, legal=row.legal)
+            for row in answer.holds
+        ],
+        owed=[account_pb2.Owed(asset=asset, amount_atoms=atoms) for asset, atoms in answer.owed],
+        order_limits=[
+            account_pb2.OrderLimit(instrument=row[0], size_max_lots=row[1], notional_max_atoms=row[2])
+            for row in answer.order_limits
+        ],
+        rates=[
+            account_pb2.FeeRate(instrument=row[0], maker_ppm=row[1], taker_ppm=row[2]) for row in answer.rates
+        ],
+        countdowns=[
+            account_pb2.Countdown(instrument=instrument, due_ns=due_ns)
+            for instrument, due_ns in answer.countdowns
+        ],
+    ).SerializeToString()
+
+
+def orders(index: int, answer: queries.Orders) -> bytes:
     """Return a ``ListOrdersResponse``."""
     rows = [
         trading_pb2.RestingOrder(
@@ -237,14 +184,35 @@ def open_orders(index: int, answer: queries.OpenOrders) -> bytes:
             order=row.order,
             number=row.number,
             label=row.label,
-            side=_SIDES[row.side],
+            side=side(row.side),
             price_ticks=row.price_ticks,
             size_lots=row.size_lots,
             open_lots=row.open_lots,
+            state=order_state(row.state),
+            terms=None if row.terms == NO_TERMS else order_terms(row.terms),
+            list_number=row.list_number,
+            prevented_lots=row.prevented_lots,
+            shown_lots=row.shown_lots,
+            kind=order_kind(row.kind),
+            post_only=row.post_only,
         )
         for row in answer.orders
     ]
     return trading_pb2.ListOrdersResponse(log_index=index, orders=rows).SerializeToString()
+
+
+def trial(index: int, answer: queries.Trial) -> bytes:
+    """Return a ``TryOrderResponse``."""
+    return trading_pb2.TryOrderResponse(
+        log_index=index,
+        refused=reject(answer.refused),
+        executed_lots=answer.executed_lots,
+        executed_atoms=answer.executed_atoms,
+        fee_atoms=answer.fee_atoms,
+        open_lots=answer.open_lots,
+        waits=answer.waits,
+        expires=reject(answer.expired),
+    ).SerializeToString()
 
 
 def book(index: int, answer: queries.Book) -> bytes:
@@ -301,6 +269,7 @@ def totals(index: int, answer: queries.Totals) -> bytes:
             fees_atoms=row.fees_atoms,
             rounding_atoms=row.rounding_atoms,
             sum_atoms=row.sum_atoms,
+            referral_atoms=row.referral_atoms,
         )
         for row in answer.totals
     ]

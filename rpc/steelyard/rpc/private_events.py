@@ -4,7 +4,7 @@ from typing import Final, Protocol
 
 from steelyard.core.units import AccountId
 from steelyard.replication.front import Happened
-from steelyard.rpc.encode import accounts_of, event_fields
+from steelyard.rpc.encode_events import accounts_of, event_fields
 from steelyard.rpc.replica_link import ReplicaLink
 
 

@@ -43,11 +43,7 @@ UNSENT_BYTES_MAX: Final = 2 << 20
 
 
 class Submitting(Frame, frozen=True, tag=2):
-    """``front.Submit`` as we write it: the requests encoded with the frame, not one by one.
-
-    A request is at most about 300 bytes (two short texts and a public key), so a full frame stays far
-    below an entry's bound.
-    """
+    """``front.Submit`` as we write it: the requests encoded with the frame, not one by one."""
 
     refs: list[int]
     requests: list[Request]
@@ -210,16 +206,25 @@ class ReplicaLink(asyncio.BufferedProtocol):
         if not refs:
             return
         self._out_refs, self._out_requests = [], []
-        if len(refs) <= SUBMIT_REQUESTS_MAX:
-            self._send(Submitting(refs, requests))
-            return
         for start in range(0, len(refs), SUBMIT_REQUESTS_MAX):
             end = start + SUBMIT_REQUESTS_MAX
-            self._send(Submitting(refs[start:end], requests[start:end]))
+            self._send_requests(refs[start:end], requests[start:end])
+
+    def _send_requests(self, refs: list[int], requests: list[Request]) -> None:
+        """Send one frame, or several where many batches make one too long."""
+        body = self._encoder.encode(Submitting(refs, requests))
+        if len(body) <= FRAME_BYTES_MAX:
+            self._write(body)
+            return
+        half = len(refs) // 2
+        self._send_requests(refs[:half], requests[:half])
+        self._send_requests(refs[half:], requests[half:])
 
     def _send(self, frame: Frame) -> None:
+        self._write(self._encoder.encode(frame))
+
+    def _write(self, body: bytes) -> None:
         assert self._transport is not None, "a frame without a connection"
-        body = self._encoder.encode(frame)
         self._transport.write(len(body).to_bytes(4, "little") + body)
 
     # What the transport calls.

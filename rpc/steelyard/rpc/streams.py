@@ -9,7 +9,7 @@ import grpc
 import grpc.aio
 
 from steelyard.client.wire import NUMBER_MAX, delimited
-from steelyard.core.commands import OpenSession, PlaceOrder
+from steelyard.core.commands import ArmCountdown, CancelOrder, CancelOrders, OpenSession, Skip
 from steelyard.core.entry import AnyReply, Refused, Request, SessionReady
 from steelyard.core.limits import REPLY_WINDOW_MAX, SESSION_NAME_MAX, is_printable_ascii
 from steelyard.core.queries import GetSession, SessionInfo
@@ -41,6 +41,9 @@ GOODBYE_PATIENCE_S: Final = 1.0
 #: Whoever is attached has its key checked again this often.
 KEY_CHECK_S: Final = 1.0
 NONCE_BYTES: Final = 32
+
+#: What a log that is nearly full still takes.
+LOWERS_RISK: Final = frozenset({CancelOrder, CancelOrders, ArmCountdown, Skip})
 
 #: Refusals that no later command of the stream can escape, and how the stream ends.
 _FATAL: Final = {Reject.UNKNOWN_KEY, Reject.KEY_EXPIRED, Reject.UNKNOWN_SESSION, Reject.SESSION_EXPIRED}
@@ -235,7 +238,7 @@ class TradeStream:
             not_after_ns = wire.not_after_ns
             if tainted and tainted[place]:
                 command = MALFORMED
-            elif storage_low and type(command) is PlaceOrder:
+            elif storage_low and type(command) not in LOWERS_RISK:
                 command = STORAGE_LOW
             if command is MALFORMED:
                 not_after_ns = 0

@@ -1,28 +1,19 @@
 """Protobuf to commands and queries; malformed input stops here, before the log."""
 
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
 from steelyard.client.wire import NUMBER_MAX
 from steelyard.core import commands
-from steelyard.core.limits import LABEL_MAX, is_printable_ascii
+from steelyard.core.limits import BATCH_MAX
 from steelyard.core.rejects import Reject
-from steelyard.core.units import (
-    AccountId,
-    AssetId,
-    InstrumentId,
-    InstrumentState,
-    KeyId,
-    OrderId,
-    OrderKind,
-    OrderNumber,
-    Side,
-    TimeInForce,
-)
+from steelyard.core.units import AccountId, AssetId
 from steelyard.replication.front import ReadMode
+from steelyard.rpc import translate_family as family
+from steelyard.rpc import translate_orders as orders
 from steelyard.rpc.errors import DoorError, Reason
-from steelyard.v1 import admin_pb2, common_pb2, trading_pb2
+from steelyard.v1 import common_pb2, trading_pb2
 
 M = TypeVar("M", bound=Message)
 
@@ -30,25 +21,6 @@ M = TypeVar("M", bound=Message)
 COMMANDS_MAX: Final = 1_000
 
 
-class _Shape(NamedTuple):
-    side: Side
-    kind: OrderKind
-    time_in_force: TimeInForce
-    is_limit: bool
-    may_rest: bool
-
-
-#: Side, kind and time in force that make sense together: a market order never rests.
-_SHAPES: Final = {
-    (side.value, kind.value, way.value): _Shape(
-        side, kind, way, kind is OrderKind.LIMIT, way is TimeInForce.GTC
-    )
-    for side in Side
-    for kind in OrderKind
-    for way in TimeInForce
-    if kind is OrderKind.LIMIT or way is not TimeInForce.GTC
-}
-_STATES: Final[dict[int, InstrumentState]] = {state.value: state for state in InstrumentState}
 _MODES: Final[dict[int, ReadMode]] = {
     common_pb2.READ_MODE_UNSPECIFIED: ReadMode.LINEARIZABLE,
     common_pb2.READ_MODE_LINEARIZABLE: ReadMode.LINEARIZABLE,
@@ -60,6 +32,7 @@ _MODES: Final[dict[int, ReadMode]] = {
 MALFORMED: Final = commands.Skip(reason=Reject.MALFORMED)
 STORAGE_LOW: Final = commands.Skip(reason=Reject.STORAGE_LOW)
 GIVEN_UP: Final = commands.Skip(reason=Reject.TOO_LATE)
+TOO_MANY_LEGS: Final = commands.Skip(reason=Reject.TOO_MANY_LEGS)
 
 
 def parse(kind: type[M], body: bytes) -> M:
@@ -109,59 +82,47 @@ def parse_trade(body: bytes) -> tuple[trading_pb2.TradeRequest, list[bool]]:
 
 
 def trade_command(wire: trading_pb2.Command, account: AccountId) -> commands.AnyCommand:
-    """Return a stream's command for the log: ``MALFORMED`` if it makes no sense."""
+    """Return a trader's command for the log: ``MALFORMED`` if it makes no sense."""
     if not 0 <= wire.not_after_ns <= NUMBER_MAX:
         return MALFORMED
     kind = wire.WhichOneof("kind")
     if kind == "place_order":
-        return place_order(wire.place_order, account) or MALFORMED
+        return orders.place_order(wire.place_order, account) or MALFORMED
     if kind == "cancel_order":
-        return cancel_order(wire.cancel_order, account) or MALFORMED
-    return GIVEN_UP if kind == "skip" else MALFORMED
+        return orders.cancel_order(wire.cancel_order, account) or MALFORMED
+    return _uncommon_command(kind, wire, account) or MALFORMED
 
 
-def place_order(wire: trading_pb2.PlaceOrder, account: AccountId) -> commands.PlaceOrder | None:
-    """Return the command, or None if a field is missing, negative, enormous or at odds with another."""
-    order = wire.order
-    instrument = wire.instrument
-    size_lots = wire.size_lots
-    limit_ticks = wire.limit_ticks
-    post_only = wire.post_only
-    label = wire.label
-    shape = _SHAPES.get((wire.side, wire.kind, wire.time_in_force))
-    if shape is None or not instrument or not 0 < order <= NUMBER_MAX or not 0 < size_lots <= NUMBER_MAX:
-        return None
-    side, kind, time_in_force, is_limit, may_rest = shape
-    if not (0 < limit_ticks <= NUMBER_MAX if is_limit else limit_ticks == 0):
-        return None
-    if post_only and not may_rest:
-        return None
-    if label and not is_printable_ascii(label, LABEL_MAX):
-        return None
-    return commands.PlaceOrder(
-        account=account,
-        instrument=InstrumentId(instrument),
-        order=OrderId(order),
-        side=side,
-        size_lots=size_lots,
-        limit_ticks=limit_ticks,
-        kind=kind,
-        time_in_force=time_in_force,
-        post_only=post_only,
-        label=label,
-    )
-
-
-def cancel_order(wire: trading_pb2.CancelOrder, account: AccountId) -> commands.CancelOrder | None:
-    """Return the command, or None unless the order is named in exactly one way."""
-    order, number, label = wire.order, wire.number, wire.label
-    if (order > 0) + (number > 0) + bool(label) != 1 or order > NUMBER_MAX or number > NUMBER_MAX:
-        return None
-    if label and not is_printable_ascii(label, LABEL_MAX):
-        return None
-    return commands.CancelOrder(
-        account=account, order=OrderId(order), number=OrderNumber(number), label=label
-    )
+def _uncommon_command(
+    kind: str | None, wire: trading_pb2.Command, account: AccountId
+) -> commands.AnyCommand | None:
+    match kind:
+        case "skip":
+            return GIVEN_UP
+        case "place_order_list":
+            return orders.place_order_list(wire.place_order_list, account)
+        case "amend_order":
+            return orders.amend_order(wire.amend_order, account)
+        case "replace_order":
+            return orders.replace_order(wire.replace_order, account)
+        case "batch":
+            if len(wire.batch.legs) > BATCH_MAX:
+                return TOO_MANY_LEGS
+            return orders.batch(wire.batch, account)
+        case "cancel_orders":
+            return orders.cancel_orders(wire.cancel_orders, account)
+        case "arm_countdown":
+            return orders.arm_countdown(wire.arm_countdown, account)
+        case "transfer":
+            return family.transfer(wire.transfer, account)
+        case "set_self_trade":
+            return family.set_self_trade(wire.set_self_trade, account)
+        case "open_sub_account":
+            return family.open_sub_account(wire.open_sub_account, account)
+        case "pay_referral":
+            return commands.PayReferral(account=account, asset=AssetId(wire.pay_referral.asset))
+        case _:
+            return None
 
 
 def read_at(wire: common_pb2.ReadAt) -> tuple[ReadMode, int]:
@@ -181,94 +142,3 @@ def check_once(once: trading_pb2.Once) -> None:
         and 0 <= once.not_after_ns <= NUMBER_MAX
     ):
         raise DoorError(Reason.MALFORMED, "a write needs a session, a request number and sound bounds")
-
-
-def operator_command(wire: admin_pb2.AdministerRequest) -> commands.AnyCommand:
-    """Return the operator's command.
-
-    Raises:
-        DoorError: MALFORMED.
-
-    """
-    command = _operator_command(wire)
-    if command is None or not _numbers_fit(wire):
-        raise DoorError(Reason.MALFORMED, "a field is missing or out of range")
-    return command
-
-
-def _numbers_fit(wire: admin_pb2.AdministerRequest) -> bool:
-    """Return whether every number of the command is one that the exchange can hold."""
-    kind = wire.WhichOneof("kind")
-    assert kind is not None
-    values = [value for _, value in getattr(wire, kind).ListFields() if isinstance(value, int)]
-    return all(-NUMBER_MAX <= value <= NUMBER_MAX for value in values)
-
-
-def _operator_command(wire: admin_pb2.AdministerRequest) -> commands.AnyCommand | None:
-    match wire.WhichOneof("kind"):
-        case "list_asset":
-            asset = wire.list_asset
-            return commands.ListAsset(
-                asset=AssetId(asset.asset), symbol=asset.symbol, decimals=asset.decimals
-            )
-        case "list_instrument":
-            return _list_instrument(wire.list_instrument)
-        case "set_instrument_state":
-            move = wire.set_instrument_state
-            state = _STATES.get(move.state)
-            if state is None:
-                return None
-            return commands.SetInstrumentState(instrument=InstrumentId(move.instrument), state=state)
-        case "open_account":
-            return commands.OpenAccount(account=AccountId(wire.open_account.account))
-        case "deposit":
-            deposit = wire.deposit
-            return commands.Deposit(
-                account=AccountId(deposit.account),
-                asset=AssetId(deposit.asset),
-                amount_atoms=deposit.amount_atoms,
-            )
-        case "withdraw":
-            withdraw = wire.withdraw
-            return commands.Withdraw(
-                account=AccountId(withdraw.account),
-                asset=AssetId(withdraw.asset),
-                amount_atoms=withdraw.amount_atoms,
-            )
-        case "create_api_key":
-            key = wire.create_api_key
-            return commands.CreateApiKey(
-                account=AccountId(key.account),
-                public_key=key.public_key,
-                permissions=key.permissions,
-                expires_ns=key.expires_ns,
-            )
-        case "revoke_api_key":
-            return commands.RevokeApiKey(key=KeyId(wire.revoke_api_key.key))
-        case "activate_version":
-            return commands.ActivateVersion(version=wire.activate_version.version)
-        case _:
-            return None
-
-
-#: What a market order may trade beyond the best price where the listing does not say.
-_PROTECTION_PPM: Final = 50_000
-
-
-def _list_instrument(wire: admin_pb2.ListInstrument) -> commands.ListInstrument:
-    return commands.ListInstrument(
-        instrument=InstrumentId(wire.instrument),
-        symbol=wire.symbol,
-        base=AssetId(wire.base_asset),
-        quote=AssetId(wire.quote_asset),
-        tick_mantissa=wire.tick_mantissa,
-        tick_decimals=wire.tick_decimals,
-        lot_mantissa=wire.lot_mantissa,
-        lot_decimals=wire.lot_decimals,
-        price_max_ticks=wire.price_max_ticks,
-        size_max_lots=wire.size_max_lots,
-        notional_min_atoms=wire.notional_min_atoms,
-        maker_ppm=wire.maker_ppm,
-        taker_ppm=wire.taker_ppm,
-        market_protection_ppm=wire.market_protection_ppm or _PROTECTION_PPM,
-    )

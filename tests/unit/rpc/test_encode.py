@@ -6,7 +6,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steelyard.core import events
-from steelyard.core.entry import Accepted, AnyReply, Cancelled, Placed, Refused, SessionReady
+from steelyard.core.entry import (
+    Accepted,
+    Amended,
+    AnyReply,
+    Cancelled,
+    LegReply,
+    Many,
+    Placed,
+    Refused,
+    SessionReady,
+    Swept,
+    Waiting,
+)
 from steelyard.core.rejects import Reject
 from steelyard.core.units import (
     AccountId,
@@ -21,7 +33,7 @@ from steelyard.core.units import (
     TimeInForce,
     TradeId,
 )
-from steelyard.rpc import encode
+from steelyard.rpc import encode, encode_events
 from steelyard.v1 import common_pb2, trading_pb2
 
 uint64 = st.one_of(st.integers(0, 300), st.integers(0, 2**63 - 1))
@@ -29,7 +41,7 @@ above_zero = st.one_of(st.integers(0, 300), st.integers(0, 2**62 - 1))
 signed = st.one_of(st.integers(-300, 300), st.integers(-(2**62), 2**62))
 fingerprint = st.integers(0, 2**32 - 1)
 
-replies = st.one_of(
+single_replies = st.one_of(
     st.builds(
         Refused, request=uint64, fingerprint=fingerprint, reason=st.sampled_from(Reject), expected=signed
     ),
@@ -55,31 +67,52 @@ replies = st.one_of(
         open_lots=above_zero,
     ),
     st.builds(Cancelled, request=uint64, fingerprint=fingerprint, number=above_zero, open_lots=above_zero),
+    st.builds(Waiting, request=uint64, fingerprint=fingerprint, number=above_zero),
+    st.builds(
+        Amended,
+        request=uint64,
+        fingerprint=fingerprint,
+        number=above_zero,
+        executed_lots=above_zero.filter(bool),
+        executed_atoms=above_zero,
+        fee_atoms=signed,
+        open_lots=above_zero,
+    ),
+    st.builds(Swept, request=uint64, fingerprint=fingerprint, count=above_zero),
+)
+replies = st.one_of(
+    single_replies,
+    st.builds(
+        Many,
+        request=uint64,
+        fingerprint=fingerprint,
+        legs=st.lists(
+            single_replies.filter(lambda reply: isinstance(reply, get_args(LegReply))), max_size=30
+        ),
+    ),
 )
 
 
 def by_protobuf(index: int, reply: AnyReply) -> trading_pb2.Reply:
     """Return the message that the bytes must mean."""
     message = trading_pb2.Reply(request=reply.request, fingerprint=reply.fingerprint, log_index=index)
-    match reply:
-        case Refused():
-            message.refused.reason = common_pb2.Reject.Value(f"REJECT_{reply.reason.name}")
-            message.refused.expected = reply.expected
-        case Accepted():
-            message.accepted.SetInParent()
-            message.accepted.made = reply.made
-        case Placed():
-            message.placed.number = reply.number
-            message.placed.executed_lots = reply.executed_lots
-            message.placed.executed_atoms = reply.executed_atoms
-            message.placed.fee_atoms = reply.fee_atoms
-            message.placed.open_lots = reply.open_lots
-        case Cancelled():
-            message.cancelled.number = reply.number
-            message.cancelled.open_lots = reply.open_lots
-        case SessionReady():
-            message.accepted.SetInParent()
+    if isinstance(reply, Many):
+        message.many.SetInParent()
+        for leg in reply.legs:
+            fill_in(message.many.legs.add(), leg)
+    else:
+        fill_in(message, reply)
     return message
+
+
+def fill_in(message: trading_pb2.Reply | trading_pb2.LegReply, reply: AnyReply) -> None:
+    """Fill the result in, field by field of the same name."""
+    name = "accepted" if isinstance(reply, SessionReady) else type(reply).__name__.lower()
+    part = getattr(message, name)
+    part.SetInParent()
+    for field in part.DESCRIPTOR.fields:
+        if hasattr(reply, field.name):
+            setattr(part, field.name, getattr(reply, field.name))
 
 
 @given(uint64, replies)
@@ -101,7 +134,7 @@ def test_a_message_of_replies_equals_protobufs(rows: list[tuple[int, AnyReply]],
 def test_every_kind_of_reply_can_be_written() -> None:
     ready = SessionReady(request=0, fingerprint=0, session=SessionId(5), last_request=7)
     assert trading_pb2.Reply.FromString(encode.reply_body(encode.made_at(3), ready)).log_index == 3
-    kinds = {type(ready), Refused, Accepted, Placed, Cancelled}
+    kinds = {type(ready), Refused, Accepted, Placed, Cancelled, Waiting, Amended, Swept, Many}
     assert kinds == set(get_args(AnyReply))
 
 
@@ -133,7 +166,7 @@ def traded(maker: AccountId, taker: AccountId) -> events.Traded:
 
 def seen(event: events.AnyEvent, account: AccountId) -> list[trading_pb2.Event]:
     """Return what an account's stream says about an event."""
-    fields = encode.event_fields(50, 6, 70, event, account)
+    fields = encode_events.event_fields(50, 6, 70, event, account)
     return list(trading_pb2.TradeResponse.FromString(fields).events)
 
 
@@ -150,7 +183,7 @@ def test_each_side_of_a_trade_sees_its_own_order_and_fee() -> None:
 def test_who_trades_with_itself_sees_both_sides() -> None:
     maker, taker = seen(traded(ALICE, ALICE), ALICE)
     assert (maker.fill.maker, taker.fill.maker) == (True, False)
-    assert encode.accounts_of(traded(ALICE, ALICE)) == (ALICE,)
+    assert encode_events.accounts_of(traded(ALICE, ALICE)) == (ALICE,)
 
 
 def test_each_step_of_an_order_is_told() -> None:
@@ -175,6 +208,8 @@ def test_each_step_of_an_order_is_told() -> None:
         side=common_pb2.SIDE_SELL,
         price_ticks=9,
         lots=10,
+        kind=common_pb2.ORDER_KIND_LIMIT,
+        time_in_force=common_pb2.TIME_IN_FORCE_GTC,
     )
     expired = events.OrderExpired(
         account=ALICE,
@@ -200,4 +235,4 @@ def test_what_concerns_no_account_is_told_to_nobody() -> None:
     moved = events.InstrumentStateChanged(
         instrument=BTC_USD, before=InstrumentState.OPEN, after=InstrumentState.HALTED
     )
-    assert encode.accounts_of(moved) == ()
+    assert encode_events.accounts_of(moved) == ()

@@ -18,8 +18,9 @@ from steelyard.core.units import (
     TimeInForce,
 )
 from steelyard.replication.front import ReadMode
-from steelyard.rpc import translate
+from steelyard.rpc import translate, translate_orders
 from steelyard.rpc.errors import DoorError, Reason
+from steelyard.rpc.translate_admin import operator_command
 from steelyard.v1 import admin_pb2, common_pb2, trading_pb2
 
 ALICE = AccountId(1000)
@@ -43,7 +44,7 @@ def order() -> trading_pb2.PlaceOrder:
 
 
 def test_a_good_order_becomes_a_command() -> None:
-    assert translate.place_order(order(), ALICE) == commands.PlaceOrder(
+    assert translate_orders.place_order(order(), ALICE) == commands.PlaceOrder(
         account=ALICE,
         instrument=InstrumentId(1),
         order=OrderId(7),
@@ -62,7 +63,7 @@ def test_a_market_order_has_no_limit() -> None:
     wire.kind = common_pb2.ORDER_KIND_MARKET
     wire.time_in_force = common_pb2.TIME_IN_FORCE_IOC
     wire.limit_ticks = 0
-    command = translate.place_order(wire, ALICE)
+    command = translate_orders.place_order(wire, ALICE)
     assert command is not None
     assert (command.kind, command.time_in_force) == (OrderKind.MARKET, TimeInForce.IOC)
 
@@ -99,7 +100,7 @@ def test_an_order_with_a_fault_is_refused(fault: dict[str, object]) -> None:
     wire = order()
     for name, value in fault.items():
         setattr(wire, name, value)
-    assert translate.place_order(wire, ALICE) is None
+    assert translate_orders.place_order(wire, ALICE) is None
     command = trading_pb2.Command(request=1, place_order=wire)
     assert translate.trade_command(command, ALICE) is translate.MALFORMED
 
@@ -115,7 +116,7 @@ def test_an_order_with_a_fault_is_refused(fault: dict[str, object]) -> None:
 def test_a_cancel_names_its_order_in_one_way(
     wire: trading_pb2.CancelOrder, expected: commands.CancelOrder
 ) -> None:
-    assert translate.cancel_order(wire, ALICE) == expected
+    assert translate_orders.cancel_order(wire, ALICE) == expected
 
 
 @pytest.mark.parametrize(
@@ -130,7 +131,7 @@ def test_a_cancel_names_its_order_in_one_way(
     ],
 )
 def test_a_cancel_with_a_fault_is_refused(wire: trading_pb2.CancelOrder) -> None:
-    assert translate.cancel_order(wire, ALICE) is None
+    assert translate_orders.cancel_order(wire, ALICE) is None
     command = trading_pb2.Command(request=1, cancel_order=wire)
     assert translate.trade_command(command, ALICE) is translate.MALFORMED
 
@@ -240,15 +241,15 @@ def test_every_operator_command_is_translated() -> None:
     for field in kinds:
         wire = admin_pb2.AdministerRequest()
         getattr(wire, field.name).SetInParent()
-        if field.name == "set_instrument_state":
-            wire.set_instrument_state.state = common_pb2.INSTRUMENT_STATE_OPEN
+        if field.name in ("set_instrument_state", "schedule_state"):
+            getattr(wire, field.name).state = common_pb2.INSTRUMENT_STATE_OPEN
         name = "".join(word.title() for word in field.name.split("_"))
-        assert type(translate.operator_command(wire)).__name__ == name
+        assert type(operator_command(wire)).__name__ == name
 
 
 def test_a_move_to_a_state_is_translated() -> None:
     move = admin_pb2.SetInstrumentState(instrument=3, state=common_pb2.INSTRUMENT_STATE_HALTED)
-    command = translate.operator_command(admin_pb2.AdministerRequest(set_instrument_state=move))
+    command = operator_command(admin_pb2.AdministerRequest(set_instrument_state=move))
     assert command == commands.SetInstrumentState(instrument=InstrumentId(3), state=InstrumentState.HALTED)
 
 
@@ -263,4 +264,4 @@ def test_a_move_to_a_state_is_translated() -> None:
     ],
 )
 def test_an_operator_command_with_a_fault_is_malformed(wire: admin_pb2.AdministerRequest) -> None:
-    assert refused(lambda: translate.operator_command(wire)) is Reason.MALFORMED
+    assert refused(lambda: operator_command(wire)) is Reason.MALFORMED

@@ -96,6 +96,10 @@ def info(state: State, account: Account) -> AccountInfo:
             for (armed_by, instrument), due_ns in sorted(state.countdowns.items())
             if armed_by == account.account
         ],
+        rates=[
+            (number, *state.rates(account, instrument))
+            for number, instrument in sorted(state.markets.instruments.items())
+        ],
     )
 
 

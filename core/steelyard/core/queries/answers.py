@@ -152,8 +152,9 @@ class HoldInfo(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class AccountInfo(msgspec.Struct, frozen=True, array_like=True, tag=8, gc=False):
     """What applies to an account; ids, bounds and rates of zero mean none, as in the commands that set them.
 
-    ``order_limits`` are (instrument, size_max_lots, notional_max_atoms), ``owed`` (asset, atoms) and
-    ``countdowns`` (instrument or zero, due_ns); each by id.  ``sub_accounts`` are in the order of opening.
+    ``order_limits`` are (instrument, size_max_lots, notional_max_atoms), ``owed`` (asset, atoms),
+    ``countdowns`` (instrument or zero, due_ns) and ``rates`` (instrument, maker_ppm, taker_ppm); each by id.
+    ``sub_accounts`` are in the order of opening.
     """
 
     account: AccountId
@@ -173,6 +174,7 @@ class AccountInfo(msgspec.Struct, frozen=True, array_like=True, tag=8, gc=False)
     share_ppm: int
     owed: list[tuple[AssetId, int]]
     countdowns: list[tuple[InstrumentId, int]]
+    rates: list[tuple[InstrumentId, int, int]] = []
 
 
 class Fees(msgspec.Struct, frozen=True, array_like=True, tag=9, gc=False):
@@ -283,6 +285,18 @@ class Trial(msgspec.Struct, frozen=True, array_like=True, tag=14, gc=False):
     expired: Reject | None
 
 
+class Picture(msgspec.Struct, frozen=True, array_like=True, tag=15, gc=False):
+    """What is public about an instrument after the last entry, which had this log time.
+
+    Orders are (number, price_ticks, lots), best price first, then oldest; of an iceberg the slice that shows.
+    """
+
+    standing: InstrumentStanding
+    time_ns: int
+    bids: list[tuple[OrderNumber, int, int]]
+    asks: list[tuple[OrderNumber, int, int]]
+
+
 AnyAnswer = (
     KeyInfo
     | SessionInfo
@@ -298,4 +312,5 @@ AnyAnswer = (
     | InstrumentStanding
     | Tiers
     | Trial
+    | Picture
 )

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from steelyard.core.queries import Balances, GetBalances
+from steelyard.core.queries import AccountInfo, Balances, GetAccount, GetBalances
 from steelyard.core.units import AccountId
 from steelyard.rpc import encode, translate
 from steelyard.rpc.auth import Caller
@@ -22,7 +22,8 @@ class AccountService:
 
     def handlers(self) -> dict[str, Handler]:
         """Return the service's methods by name."""
-        return {"GetBalances": self._calls.signed(f"/{NAME}/GetBalances", self.get_balances)}
+        unary = {"GetBalances": self.get_balances, "GetAccount": self.get_account}
+        return {name: self._calls.signed(f"/{NAME}/{name}", handle) for name, handle in unary.items()}
 
     async def get_balances(self, body: bytes, caller: Caller) -> bytes:
         """Return free and held funds, by asset."""
@@ -30,3 +31,10 @@ class AccountService:
         mode, min_index = translate.read_at(request.at)
         query = GetBalances(account=AccountId(request.account or caller.account))
         return encode.balances(*await self._door.read(Balances, caller.key, query, mode, min_index))
+
+    async def get_account(self, body: bytes, caller: Caller) -> bytes:
+        """Return everything about an account but its funds and orders."""
+        request = translate.parse(account_pb2.GetAccountRequest, body)
+        mode, min_index = translate.read_at(request.at)
+        query = GetAccount(account=AccountId(request.account or caller.account))
+        return encode.account(*await self._door.read(AccountInfo, caller.key, query, mode, min_index))

@@ -8,6 +8,7 @@ from steelyard.rpc.auth import Caller
 from steelyard.rpc.door import Door
 from steelyard.rpc.interceptors import Calls, Handler
 from steelyard.rpc.services.trading import write_once
+from steelyard.rpc.translate_admin import operator_command
 from steelyard.v1 import admin_pb2
 
 NAME: Final = "steelyard.v1.AdminService"
@@ -28,7 +29,7 @@ class AdminService:
     async def administer(self, body: bytes, caller: Caller) -> bytes:
         """Carry out one operator command."""
         request = translate.parse(admin_pb2.AdministerRequest, body)
-        command = translate.operator_command(request)
+        command = operator_command(request)
         index, reply = await write_once(self._door, request.once, caller, command)
         return admin_pb2.AdministerResponse(
             log_index=index, reply=encode.reply_message(index, reply)

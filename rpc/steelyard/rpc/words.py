@@ -1,0 +1,76 @@
+"""The exchange's enumerations and terms as the protocol's: numbers are equal, and zero says nothing."""
+
+from typing import cast
+
+from steelyard.core.commands import OrderTerms
+from steelyard.core.rejects import Reject
+from steelyard.core.units import (
+    OrderKind,
+    OrderState,
+    PriceSource,
+    SelfTrade,
+    Side,
+    TimeInForce,
+    TriggerKind,
+)
+from steelyard.v1 import common_pb2, trading_pb2
+
+
+def side(value: Side | None) -> "common_pb2.Side.ValueType":
+    """Return the protocol's side."""
+    return cast("common_pb2.Side.ValueType", value or 0)
+
+
+def order_kind(value: OrderKind) -> "common_pb2.OrderKind.ValueType":
+    """Return the protocol's order kind."""
+    return cast("common_pb2.OrderKind.ValueType", value)
+
+
+def time_in_force(value: TimeInForce) -> "common_pb2.TimeInForce.ValueType":
+    """Return the protocol's time in force."""
+    return cast("common_pb2.TimeInForce.ValueType", value)
+
+
+def order_state(value: OrderState) -> "common_pb2.OrderState.ValueType":
+    """Return the protocol's order state."""
+    return cast("common_pb2.OrderState.ValueType", value)
+
+
+def self_trade(value: SelfTrade | None) -> "common_pb2.SelfTrade.ValueType":
+    """Return the protocol's mode of self-trade prevention; None: unspecified."""
+    return cast("common_pb2.SelfTrade.ValueType", value or 0)
+
+
+def trigger_kind(value: TriggerKind | None) -> "common_pb2.TriggerKind.ValueType":
+    """Return the protocol's trigger; None: unspecified."""
+    return cast("common_pb2.TriggerKind.ValueType", value or 0)
+
+
+def price_source(value: PriceSource) -> "common_pb2.PriceSource.ValueType":
+    """Return the protocol's price source."""
+    return cast("common_pb2.PriceSource.ValueType", value)
+
+
+def reject(value: Reject | None) -> "common_pb2.Reject.ValueType":
+    """Return the protocol's reason; None: unspecified."""
+    return cast("common_pb2.Reject.ValueType", value or 0)
+
+
+def order_terms(terms: OrderTerms) -> trading_pb2.OrderTerms:
+    """Return the protocol's terms; the price source is said only where there is a trigger."""
+    return trading_pb2.OrderTerms(
+        expires_ns=terms.expires_ns,
+        slide=terms.slide,
+        budget_atoms=terms.budget_atoms,
+        trigger=trigger_kind(terms.trigger),
+        trigger_source=price_source(terms.trigger_source) if terms.trigger else price_source_unsaid(),
+        trigger_ticks=terms.trigger_ticks,
+        callback_ppm=terms.callback_ppm,
+        display_lots=terms.display_lots,
+        self_trade=self_trade(terms.self_trade),
+    )
+
+
+def price_source_unsaid() -> "common_pb2.PriceSource.ValueType":
+    """Return the protocol's word for no price source."""
+    return common_pb2.PRICE_SOURCE_UNSPECIFIED
