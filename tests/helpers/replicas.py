@@ -45,6 +45,7 @@ from steelyard.replication.front import (
     Attach,
     Attached,
     Done,
+    Entries,
     Failed,
     Frame,
     FromReplica,
@@ -54,6 +55,7 @@ from steelyard.replication.front import (
     ReadMode,
     State,
     Submit,
+    Unfollowed,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -90,6 +92,7 @@ class Link:
         self._next_ref = 1_000
         self.states: list[State] = []
         self.happened: list[Happened] = []
+        self.entries: list[Entries | Unfollowed] = []
         try:
             self._socket.connect(str(path))
         except OSError:
@@ -131,6 +134,8 @@ class Link:
                 self.states.append(frame)
             elif isinstance(frame, Happened):
                 self.happened.append(frame)
+            elif isinstance(frame, Entries | Unfollowed):
+                self.entries.append(frame)
             else:
                 return frame
         raise TimeoutError("no answer")

@@ -62,13 +62,17 @@ class Feed:
         self, after_index: int, accounts: Container[int]
     ) -> Iterator[tuple[int, int, list[tuple[int, AnyEvent]]]]:
         """Yield (index, time, events) of the held entries above ``after_index`` that concern ``accounts``."""
+        for index, encoded in self.entries(after_index):
+            applied = decode_applied(encoded)
+            events = private_events(applied, accounts)
+            if events:
+                yield index, applied.time_ns, events
+
+    def entries(self, after_index: int) -> Iterator[tuple[int, bytes]]:
+        """Yield (index, encoded ``Applied``) of the held entries above ``after_index``, oldest first."""
         newer = 0
         for index, _ in reversed(self._entries):
             if index <= after_index:
                 break
             newer += 1
-        for index, encoded in islice(self._entries, len(self._entries) - newer, None):
-            applied = decode_applied(encoded)
-            events = private_events(applied, accounts)
-            if events:
-                yield index, applied.time_ns, events
+        return islice(self._entries, len(self._entries) - newer, None)

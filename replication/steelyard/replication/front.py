@@ -90,6 +90,20 @@ class Detach(Frame, frozen=True, tag=5):
     accounts: list[int]
 
 
+class Follow(Frame, frozen=True, tag=6):
+    """Send everything that entries come to from now on, and those above ``after_index`` that are still held.
+
+    ``after_index`` zero: only new ones.  ``Attached`` answers; said again, it begins again.
+    """
+
+    ref: int
+    after_index: int = 0
+
+
+class Unfollow(Frame, frozen=True, tag=7):
+    """Stop sending entries."""
+
+
 class State(Frame, frozen=True, tag=20):
     """What this replica is; sent after Open, when role, term, leader or readiness change, and each 200 ms."""
 
@@ -169,5 +183,16 @@ class Happened(Frame, frozen=True, tag=25):
     events: list[tuple[int, AnyEvent]]
 
 
-FromGateway = Open | Submit | Read | Attach | Detach
-FromReplica = State | Done | Failed | Answer | Attached | Happened
+class Entries(Frame, frozen=True, tag=26):
+    """What an entry came to: the bytes of its ``core.entry.Applied``, or with ``more`` the first of them."""
+
+    applied: bytes
+    more: bool = False
+
+
+class Unfollowed(Frame, frozen=True, tag=27):
+    """No entries are sent any more: too many were waiting to be read.  Follow again, and look anew."""
+
+
+FromGateway = Open | Submit | Read | Attach | Detach | Follow | Unfollow
+FromReplica = State | Done | Failed | Answer | Attached | Happened | Entries | Unfollowed

@@ -41,6 +41,11 @@ class SocketGateway(Gateway):
         self._output_bytes = 0
         self._blocked = False
 
+    @property
+    def waiting_bytes(self) -> int:
+        """How much is still to be written; what the kernel holds is not known."""
+        return self._output_bytes
+
     def send(self, frame: bytes) -> None:
         """Queue an encoded frame until the port is flushed; the connection may be gone already."""
         if not self.alive:

@@ -17,8 +17,10 @@ from steelyard.replication.front import (
     Attach,
     Attached,
     Detach,
+    Entries,
     Failed,
     FailureReason,
+    Follow,
     Frame,
     FromGateway,
     Happened,
@@ -26,11 +28,17 @@ from steelyard.replication.front import (
     Read,
     State,
     Submit,
+    Unfollow,
+    Unfollowed,
 )
 from steelyard.replication.proposals import Part
 
 #: Keeps a frame of events below the frame limit, whatever closing a large market cancels at once.
 HAPPENED_EVENTS_MAX: Final = 20_000
+#: Entries are sent in parts of this size, in frames far below the frame limit.
+ENTRY_PART_BYTES: Final = 1 << 20
+#: A gateway that lets this much wait is sent no more entries: its clients' replies come first.
+FOLLOWED_BYTES_MAX: Final = 8 << 20
 LABEL_CHARS_MAX: Final = 64
 
 _log = logging.getLogger(__name__)
@@ -67,6 +75,10 @@ class FrontService(Protocol):
 
     def attach(self, gateway: "Gateway", attach: Attach) -> None:
         """Say from where on events are complete, and send those that are held."""
+        ...
+
+    def follow(self, gateway: "Gateway", follow: Follow) -> None:
+        """Say from where on entries are complete, and send those that are held."""
         ...
 
 
@@ -111,6 +123,13 @@ class Gateway(ABC):
         self.alive = True
         self.accounts: set[int] = set()
         """Whose private events it wants."""
+        self.follows = False
+        """Whether it wants everything that entries come to."""
+
+    @property
+    def waiting_bytes(self) -> int:
+        """How much of what it was sent it has not read yet, as far as we can know."""
+        return 0
 
     @abstractmethod
     def send(self, frame: bytes) -> None:
@@ -157,6 +176,16 @@ class Gateway(ABC):
             part = events[start : start + HAPPENED_EVENTS_MAX]
             self.send(_encode(Happened(index, time_ns, part)))
 
+    def applied(self, encoded: bytes) -> None:
+        """Send what an entry came to; if too much is waiting already, say that this one and later ones miss."""
+        if self.waiting_bytes > FOLLOWED_BYTES_MAX:
+            self.follows = False
+            self.send(_encode(Unfollowed()))
+            return
+        for start in range(0, len(encoded), ENTRY_PART_BYTES):
+            end = start + ENTRY_PART_BYTES
+            self.send(_encode(Entries(encoded[start:end], more=end < len(encoded))))
+
     def take(self, content: bytes | memoryview) -> None:
         """Act on a frame it sent; anything malformed ends the connection."""
         try:
@@ -179,6 +208,10 @@ class Gateway(ABC):
             service.attach(self, frame)
         elif isinstance(frame, Detach):
             self.accounts.difference_update(frame.accounts)
+        elif isinstance(frame, Follow):
+            service.follow(self, frame)
+        elif isinstance(frame, Unfollow):
+            self.follows = False
         else:
             self.close("it opened twice")
 

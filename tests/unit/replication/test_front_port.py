@@ -30,6 +30,7 @@ from steelyard.replication.front import (
     Done,
     Failed,
     FailureReason,
+    Follow,
     Frame,
     FromReplica,
     Open,
@@ -78,6 +79,11 @@ class Scene:
         """Attach without events."""
         gateway.accounts.update(attach.accounts)
         gateway.attached(attach.ref, 3)
+
+    def follow(self, gateway: Gateway, follow: Follow) -> None:
+        """Follow from here on."""
+        gateway.attached(follow.ref, 3)
+        gateway.follows = True
 
     def turn(self, times: int = 3) -> None:
         """Run the loop."""

@@ -22,6 +22,7 @@ from steelyard.core.queries.answers import (
     OrderListInfo,
     OrderLists,
     Orders,
+    Picture,
     SessionInfo,
     TierInfo,
     Tiers,
@@ -40,6 +41,7 @@ from steelyard.core.queries.questions import (
     GetOpenOrders,
     GetOrderLists,
     GetOrders,
+    GetPicture,
     GetSession,
     GetTiers,
     GetTotals,
@@ -70,6 +72,7 @@ __all__ = [
     "GetOpenOrders",
     "GetOrderLists",
     "GetOrders",
+    "GetPicture",
     "GetSession",
     "GetTiers",
     "GetTotals",
@@ -84,6 +87,7 @@ __all__ = [
     "OrderListInfo",
     "OrderLists",
     "Orders",
+    "Picture",
     "Query",
     "SessionInfo",
     "TierInfo",
@@ -117,6 +121,8 @@ def answer(state: State, key: KeyId, query: AnyQuery) -> AnyAnswer | Reject:
             return markets.markets(state)
         case GetInstrument():
             return markets.standing(state, query)
+        case GetPicture():
+            return markets.picture(state, query)
         case TryOrder():
             return trial.try_order(state, asking, query.command)
         case GetTiers():

@@ -1,10 +1,11 @@
 """What is asked about markets, fees in general, and where all the money is."""
 
+from collections.abc import Iterator
 from itertools import islice
 
 from steelyard.core.invariants import customers_atoms
 from steelyard.core.limits import BOOK_DEPTH_MAX
-from steelyard.core.matching import BookSide
+from steelyard.core.matching import BookSide, Order
 from steelyard.core.queries.answers import (
     AssetInfo,
     AssetTotal,
@@ -12,13 +13,15 @@ from steelyard.core.queries.answers import (
     InstrumentInfo,
     InstrumentStanding,
     Markets,
+    Picture,
     TierInfo,
     Tiers,
     Totals,
 )
-from steelyard.core.queries.questions import GetBook, GetInstrument
+from steelyard.core.queries.questions import GetBook, GetInstrument, GetPicture
 from steelyard.core.rejects import Reject
 from steelyard.core.state import State
+from steelyard.core.units import OrderNumber
 
 
 def book(state: State, query: GetBook) -> Book | Reject:
@@ -81,6 +84,23 @@ def standing(state: State, query: GetInstrument) -> InstrumentStanding | Reject:
     )
 
 
+def picture(state: State, query: GetPicture) -> Picture | Reject:
+    """Return all that is public about an instrument."""
+    if query.orders_max < 0:
+        return Reject.MALFORMED
+    where = standing(state, GetInstrument(instrument=query.instrument))
+    if isinstance(where, Reject):
+        return where
+    book = state.markets.instruments[query.instrument].book
+    count = query.orders_max or None
+    return Picture(
+        where,
+        state.time_ns,
+        list(islice(_shown(book.bids), count)),
+        list(islice(_shown(book.asks), count)),
+    )
+
+
 def tiers(state: State) -> Tiers:
     """Return the rates of every tier."""
     return Tiers(
@@ -113,3 +133,12 @@ def totals(state: State) -> Totals:
 
 def _levels(side: BookSide, depth: int) -> list[tuple[int, int, int]]:
     return [(abs(level.key), level.open_lots, level.count) for level in islice(side.best_first(), depth)]
+
+
+def _shown(side: BookSide) -> Iterator[tuple[OrderNumber, int, int]]:
+    """Yield what everybody may see of each order of a side: best price first, oldest first."""
+    for level in side.best_first():
+        order: Order | None = level.oldest
+        while order is not None:
+            yield order.number, order.price_ticks, order.shown_lots
+            order = order.after

@@ -97,6 +97,16 @@ class TryOrder(Query, frozen=True, kw_only=True, tag=14):
     command: PlaceOrder | PlaceOrderOnTerms
 
 
+class GetPicture(Query, frozen=True, kw_only=True, tag=15):
+    """All that is public about an instrument: every order that shows, or ``orders_max`` a side (zero: all).
+
+    Public: any key may ask.
+    """
+
+    instrument: InstrumentId
+    orders_max: int = 0
+
+
 AnyQuery = (
     GetKey
     | GetSession
@@ -112,4 +122,5 @@ AnyQuery = (
     | GetInstrument
     | GetTiers
     | TryOrder
+    | GetPicture
 )
