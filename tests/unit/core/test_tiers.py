@@ -12,6 +12,7 @@ from tests.helpers.builders import (
     buy,
     complete,
     listing,
+    order,
     refusal,
     sell,
 )
@@ -36,7 +37,16 @@ from steelyard.core.events import (
 )
 from steelyard.core.limits import FEE_PPM_MAX, TIERS_MAX
 from steelyard.core.rejects import Reject
-from steelyard.core.units import OPERATOR, AccountId, AssetId, InstrumentId, Permission, TradeId
+from steelyard.core.units import (
+    OPERATOR,
+    AccountId,
+    AssetId,
+    InstrumentId,
+    InstrumentState,
+    Permission,
+    Side,
+    TradeId,
+)
 
 EVERYWHERE = InstrumentId(0)
 
@@ -61,10 +71,10 @@ def fees_of(events: list[AnyEvent]) -> list[tuple[int, int]]:
     return [(event.maker_fee_atoms, event.taker_fee_atoms) for event in events if isinstance(event, Traded)]
 
 
-def one_fill(venue: Venue, order: int = 1) -> list[AnyEvent]:
+def one_fill(venue: Venue, number: int = 1) -> list[AnyEvent]:
     """Let Alice take a hundred lots from Bob at 12345; return the events."""
-    venue.place(BOB, sell(order, 100, 12_345))
-    return venue.place(ALICE, buy(order, 100, 12_345)).events
+    venue.place(BOB, sell(number, 100, 12_345))
+    return venue.place(ALICE, buy(number, 100, 12_345)).events
 
 
 def test_fills_pay_the_rates_of_each_ones_tier() -> None:
@@ -108,15 +118,19 @@ def test_no_fill_charges_more_than_the_order_was_taken_at() -> None:
 
 
 def test_a_rebate_is_never_more_than_the_takers_fee_of_the_same_fill() -> None:
-    venue = rich(maker_ppm=-500, taker_ppm=750)
-    venue.accepted(tier(1, 0, 500))
-    venue.accepted(SetAccountTier(account=ALICE, tier=1))
-    # Taken at a cap of 500 ppm; then the listing's rebate and this rate are the same.
-    assert fees_of(one_fill(venue)) == [(-617, 618)]
+    other = InstrumentId(2)
+    venue = rich()
+    venue.accepted(tier(1, -500, 750, EVERYWHERE))
+    venue.accepted(SetAccountTier(account=BOB, tier=1))
+    # A later listing is not compared with what tiers pay everywhere.
+    venue.accepted(listing(instrument=other, symbol="OTHER", maker_ppm=0, taker_ppm=100))
+    venue.move(InstrumentState.POST_ONLY, InstrumentState.OPEN, instrument=other)
 
-    lower = complete(listing(maker_ppm=0, taker_ppm=0), funds_atoms=100_000_000)
-    lower.accepted(tier(1, 0, 0))
-    assert refusal(lower.operate(tier(1, -1, 0))) == Reject.FEE_OUT_OF_RANGE
+    venue.place(BOB, order(Side.SELL, 1, 100, 12_345, instrument=other))
+    events = venue.place(ALICE, order(Side.BUY, 1, 100, 12_345, instrument=other)).events
+
+    assert fees_of(events) == [(-124, 124)]
+    assert venue.exchange.state.ledger.houses[USD].fees_atoms == 0
 
 
 def test_the_design_example_pays_maker_referrer_and_house() -> None:
