@@ -14,6 +14,9 @@ from steelyard.core.units import (
     TimeInForce,
 )
 
+#: Two such heaps become one in O(log n): a leftist tree of (height to the right, key, number, left, right).
+Heap = tuple[int, int, OrderNumber, "Heap | None", "Heap | None"]
+
 
 class Level:
     """All orders at one price, oldest first.  ``key`` sorts the best price last on both sides."""
@@ -31,16 +34,28 @@ class Level:
 class Trail:
     """What active trailing orders share that follow the same price: the best one seen, and who waits.
 
-    ``waiting`` is a heap of (callback, number), in which those that have left are still found; ``count`` are
-    those that have not.
+    ``waiting`` is a heap by callback, of ``size`` entries, in which those that have left are still found;
+    ``count`` are those that have not.  A trail that has ``joined`` another one is only a way to that.
     """
 
-    __slots__ = ("count", "extreme_ticks", "waiting")
+    __slots__ = ("count", "extreme_ticks", "joined", "size", "waiting")
 
     def __init__(self, extreme_ticks: int) -> None:
         self.extreme_ticks = extreme_ticks
-        self.waiting: list[tuple[int, OrderNumber]] = []
+        self.waiting: Heap | None = None
+        self.size = 0
         self.count = 0
+        self.joined: Trail | None = None
+
+    def end(self) -> "Trail":
+        """Return the trail that this one has become; the next one who asks finds it at once."""
+        end = self
+        while end.joined is not None:
+            end = end.joined
+        trail = self
+        while trail.joined is not None:
+            trail.joined, trail = end, trail.joined
+        return end
 
 
 class Special:
@@ -88,7 +103,7 @@ class Special:
     @property
     def extreme_ticks(self) -> int:
         """The best price that an active trailing order has seen; zero before, and for others."""
-        return 0 if self.trail is None else self.trail.extreme_ticks
+        return 0 if self.trail is None else self.trail.end().extreme_ticks
 
     @extreme_ticks.setter
     def extreme_ticks(self, extreme_ticks: int) -> None:

@@ -1,9 +1,9 @@
 """Orders that wait for a price, found without looking at those that wait on."""
 
 from heapq import heapify, heappop, heappush
-from typing import Final
+from typing import Final, overload
 
-from steelyard.core.matching.order import Order, Trail
+from steelyard.core.matching.order import Heap, Order, Trail
 from steelyard.core.rounding import mul_div_down, mul_div_up
 from steelyard.core.units import PPM, OrderNumber, PriceSource, Side, TriggerKind
 
@@ -167,31 +167,29 @@ class _Trails:
         special = order.special
         assert special is not None, order.number
         trail = special.trail = self._trail(special.extreme_ticks)
-        entry = (special.terms.callback_ppm, order.number)
-        heappush(trail.waiting, entry)
+        trail.waiting = _meld(trail.waiting, (1, special.terms.callback_ppm, order.number, None, None))
+        trail.size += 1
         trail.count += 1
-        if trail.waiting[0] == entry:
+        if trail.waiting[2] == order.number:
             self._aim(trail)
 
     def remove(self, order: Order) -> None:
         special = order.special
         assert special is not None, order.number
-        trail = special.trail
-        assert trail is not None, order.number
+        assert special.trail is not None, order.number
+        trail = special.trail.end()
         special.extreme_ticks = trail.extreme_ticks
         trail.count -= 1
         if trail.count == 0:
             del self._trails[self._sign * trail.extreme_ticks]
-        elif len(trail.waiting) > 2 * trail.count + _FORGOTTEN_MAX:
-            trail.waiting = [entry for entry in trail.waiting if self._follows(entry[1], trail)]
-            heapify(trail.waiting)
+        elif trail.size > 2 * trail.count + _FORGOTTEN_MAX:
+            self._tidy(trail)
         bound = 2 * len(self._orders) + _FORGOTTEN_MAX
         if len(self._behind) > bound or len(self._firing) > bound:
             self._behind = sorted(self._trails)
             self._firing = []
             for other in self._trails.values():
-                if other.waiting:
-                    self._aim(other)
+                self._aim(other)
 
     def met(self, price_ticks: int) -> list[tuple[int, OrderNumber]]:
         """Return (signed trigger price, number) of those that trigger, after all have followed the price."""
@@ -212,26 +210,25 @@ class _Trails:
         return [
             self._orders[number]
             for trail in self._trails.values()
-            for _, number in trail.waiting
+            for _, number in _entries(trail.waiting)
             if self._follows(number, trail)
         ]
 
     def _fire(self, trail: Trail, reach: int, found: list[tuple[int, OrderNumber]]) -> None:
         """Take from a trail whom the price meets, tightest first, and aim at the next one."""
-        waiting = trail.waiting
-        while waiting:
-            callback_ppm, number = waiting[0]
+        while trail.waiting is not None:
+            _, callback_ppm, number, left, right = trail.waiting
             if self._follows(number, trail):
                 trigger = self._trigger(trail, callback_ppm)
                 if trigger > reach:
                     break
                 found.append((trigger, number))
-            heappop(waiting)
-        if waiting:
-            self._aim(trail)
+            trail.waiting = _meld(left, right)
+            trail.size -= 1
+        self._aim(trail)
 
     def _follow(self, price_ticks: int) -> None:
-        """Make one trail of all that the price beats; each order moves O(log n) times at most."""
+        """Make one trail of all that the price beats; no order is touched, and no trail twice."""
         key = self._sign * price_ticks
         beaten: list[Trail] = []
         while self._behind and self._behind[0] < key:
@@ -243,33 +240,39 @@ class _Trails:
         standing = self._trails.pop(key, None)
         if standing is not None:
             beaten.append(standing)
-        best = max(beaten, key=lambda trail: len(trail.waiting))
+        best = max(beaten, key=lambda trail: trail.size)
         for trail in beaten:
             if trail is not best:
-                self._move(trail, best)
+                best.waiting = _meld(best.waiting, trail.waiting)
+                best.size += trail.size
+                best.count += trail.count
+                trail.joined, trail.waiting = best, None
         best.extreme_ticks = price_ticks
         self._trails[key] = best
         heappush(self._behind, key)
         self._aim(best)
 
-    def _move(self, trail: Trail, to: Trail) -> None:
-        for entry in trail.waiting:
-            order = self._orders.get(entry[1])
-            if order is not None and order.special is not None and order.special.trail is trail:
-                order.special.trail = to
-                heappush(to.waiting, entry)
-                to.count += 1
+    def _tidy(self, trail: Trail) -> None:
+        """Forget those who have left for good."""
+        entries = [entry for entry in _entries(trail.waiting) if self._follows(entry[1], trail)]
+        trail.waiting = None
+        trail.size = len(entries)
+        for callback_ppm, number in entries:
+            trail.waiting = _meld(trail.waiting, (1, callback_ppm, number, None, None))
 
     def _aim(self, trail: Trail) -> None:
-        trigger = self._trigger(trail, trail.waiting[0][0])
-        heappush(self._firing, (trigger, self._sign * trail.extreme_ticks))
+        if trail.waiting is not None:
+            trigger = self._trigger(trail, trail.waiting[1])
+            heappush(self._firing, (trigger, self._sign * trail.extreme_ticks))
 
     def _trigger(self, trail: Trail, callback_ppm: int) -> int:
         return -self._sign * trailing_ticks(self._side, trail.extreme_ticks, callback_ppm)
 
     def _follows(self, number: OrderNumber, trail: Trail) -> bool:
         order = self._orders.get(number)
-        return order is not None and order.special is not None and order.special.trail is trail
+        if order is None or order.special is None or order.special.trail is None:
+            return False
+        return order.special.trail.end() is trail
 
     def _trail(self, extreme_ticks: int) -> Trail:
         key = self._sign * extreme_ticks
@@ -278,3 +281,35 @@ class _Trails:
             trail = self._trails[key] = Trail(extreme_ticks)
             heappush(self._behind, key)
         return trail
+
+
+@overload
+def _meld(one: Heap | None, other: Heap) -> Heap: ...
+@overload
+def _meld(one: Heap | None, other: Heap | None) -> Heap | None: ...
+def _meld(one: Heap | None, other: Heap | None) -> Heap | None:
+    """Return one heap of the entries of two, along the right edges, which are of length O(log n)."""
+    if one is None or other is None:
+        return other if one is None else one
+    if other[1:3] < one[1:3]:
+        one, other = other, one
+    _, key, number, left, right = one
+    right = _meld(right, other)
+    if left is None:
+        return 1, key, number, right, None
+    if left[0] < right[0]:
+        left, right = right, left
+    return right[0] + 1, key, number, left, right
+
+
+def _entries(heap: Heap | None) -> list[tuple[int, OrderNumber]]:
+    """Return the (key, number) of a heap, in no order."""
+    entries: list[tuple[int, OrderNumber]] = []
+    rest = [heap]
+    while rest:
+        node = rest.pop()
+        if node is not None:
+            _, key, number, left, right = node
+            entries.append((key, number))
+            rest += (left, right)
+    return entries

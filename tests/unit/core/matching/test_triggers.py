@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from steelyard.core.commands import OrderTerms
 from steelyard.core.ledger import Balance
-from steelyard.core.matching import Order, Special, Triggers, is_met, trailing_ticks
+from steelyard.core.matching import Order, Special, Trail, Triggers, is_met, trailing_ticks
 from steelyard.core.units import (
     FIRST_CUSTOMER,
     PPM,
@@ -71,6 +71,12 @@ def numbers(orders: list[Order]) -> list[int]:
 def extreme_ticks(order: Order) -> int:
     assert order.special is not None
     return order.special.extreme_ticks
+
+
+def trail_of(order: Order) -> Trail:
+    assert order.special is not None
+    assert order.special.trail is not None
+    return order.special.trail.end()
 
 
 def test_a_stop_buy_wakes_at_its_trigger_and_not_a_tick_below() -> None:
@@ -156,7 +162,7 @@ def test_a_new_high_makes_one_group_of_all_that_it_beats() -> None:
     assert triggers.met(LAST, 150) == []
 
     assert [extreme_ticks(order) for order in orders] == [150, 150, 150, 160]
-    assert len({id(order.special.trail) for order in orders if order.special is not None}) == 2
+    assert len({id(trail_of(order)) for order in orders}) == 2
     triggers.check_invariants()
 
 
@@ -170,6 +176,21 @@ def test_an_order_that_leaves_keeps_the_best_price_it_has_seen() -> None:
     assert extreme_ticks(order) == 130
     triggers.add(order)
     assert numbers(triggers.met(LAST, 117)) == [1]
+
+
+def test_an_order_that_was_put_back_follows_once() -> None:
+    orders = [waiting(n, SELL, STOP, callback_ppm=100_000, extreme_ticks=100 + n // 3) for n in (1, 2, 3)]
+    triggers = index(*orders)
+    triggers.remove(orders[1])
+    triggers.add(orders[1])
+
+    assert triggers.met(LAST, 200) == []
+    assert trail_of(orders[0]).count == 3
+    assert numbers(triggers.met(LAST, 180)) == [1, 2, 3]
+    for order in orders:
+        triggers.remove(order)
+    assert triggers.met(LAST, 300) == []
+    triggers.check_invariants()
 
 
 def test_coming_and_going_leaves_nothing_behind() -> None:
@@ -195,7 +216,7 @@ def footprint(triggers: Triggers) -> int:
         total += len(waiters._rises) + len(waiters._falls)
         for trails in (waiters._highs, waiters._lows):
             total += len(trails._behind) + len(trails._firing) + len(trails._trails)
-            total += sum(len(trail.waiting) for trail in trails._trails.values())
+            total += sum(trail.size for trail in trails._trails.values())
     return total
 
 
