@@ -1,5 +1,7 @@
 """What the log holds, and what applying it gives: requests in, replies and events out."""
 
+from collections.abc import Iterator
+
 import msgspec
 
 from steelyard.core import versions
@@ -147,6 +149,12 @@ class Applied(msgspec.Struct, frozen=True, array_like=True, gc=False):
     def due(self) -> list[AnyEvent]:
         """What happened before the first request because its time had come; see ``AppliedWithDue``."""
         return []
+
+    def events(self) -> Iterator[AnyEvent]:
+        """Yield everything that happened, oldest first: what was due, then request by request."""
+        yield from self.due
+        for outcome in self.outcomes:
+            yield from outcome.events
 
 
 class AppliedWithDue(Applied, frozen=True, array_like=True, gc=False):

@@ -160,8 +160,7 @@ def _replay(
         try:
             entry = wire.decode_entry(logged.body)
             applied = exchange.apply(logged.index, entry)
-            for events in (applied.due, *(outcome.events for outcome in applied.outcomes)):
-                post(balances, events, exchange.state.markets.instruments)
+            post(balances, applied.events(), exchange.state.markets.instruments)
         except (AssertionError, wire.UnknownEntry) as error:
             faults.append(f"applying index {logged.index}: {error!r}")
             break

@@ -29,14 +29,11 @@ def private_events(applied: Applied, accounts: Container[int]) -> list[tuple[int
     What was due before the entry's requests comes first.
     """
     found: list[tuple[int, AnyEvent]] = []
-    number = 0
-    for events in (applied.due, *(outcome.events for outcome in applied.outcomes)):
-        for event in events:
-            for name in _CONCERNED[type(event)]:
-                if getattr(event, name) in accounts:
-                    found.append((number, event))
-                    break
-            number += 1
+    for number, event in enumerate(applied.events()):
+        for name in _CONCERNED[type(event)]:
+            if getattr(event, name) in accounts:
+                found.append((number, event))
+                break
     return found
 
 
