@@ -109,7 +109,6 @@ def trade_of(event: Traded, time_ns: int) -> Trade:
 def by_instrument(applied: Applied) -> dict[InstrumentId, list[AnyEvent]]:
     """Return the events of an entry, in order, by the instrument they name; zero: those that name none."""
     found: dict[InstrumentId, list[AnyEvent]] = {}
-    for events in (applied.due, *(outcome.events for outcome in applied.outcomes)):
-        for event in events:
-            found.setdefault(getattr(event, "instrument", InstrumentId(0)), []).append(event)
+    for event in applied.events():
+        found.setdefault(getattr(event, "instrument", InstrumentId(0)), []).append(event)
     return found
