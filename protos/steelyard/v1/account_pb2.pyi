@@ -427,6 +427,7 @@ class GetStatementResponse(_message.Message):
     LINES_FIELD_NUMBER: _builtins.int
     BALANCES_FIELD_NUMBER: _builtins.int
     MOVEMENTS_FIELD_NUMBER: _builtins.int
+    GAPS_FIELD_NUMBER: _builtins.int
     log_index: _builtins.int
     """What the answer saw."""
     after_index: _builtins.int
@@ -445,6 +446,10 @@ class GetStatementResponse(_message.Message):
     def movements(self) -> _containers.RepeatedCompositeFieldContainer[Global___Movement]:
         """If asked for, in log order."""
 
+    @_builtins.property
+    def gaps(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Gap]:
+        """What the archive misses in between: there, lines and balances may differ."""
+
     def __init__(
         self,
         *,
@@ -454,10 +459,11 @@ class GetStatementResponse(_message.Message):
         lines: _abc.Iterable[Global___StatementLine] | None = ...,
         balances: _abc.Iterable[Global___StatementBalance] | None = ...,
         movements: _abc.Iterable[Global___Movement] | None = ...,
+        gaps: _abc.Iterable[_common_pb2.Gap] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_index", b"after_index", "balances", b"balances", "lines", b"lines", "log_index", b"log_index", "movements", b"movements", "to_index", b"to_index"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_index", b"after_index", "balances", b"balances", "gaps", b"gaps", "lines", b"lines", "log_index", b"log_index", "movements", b"movements", "to_index", b"to_index"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -638,3 +638,29 @@ class ReadAt(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReadAt: _TypeAlias = ReadAt  # noqa: Y015
+
+@_typing.final
+class Gap(_message.Message):
+    """Log entries that the archive asked never saw: it was away for longer than the log is kept."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AFTER_INDEX_FIELD_NUMBER: _builtins.int
+    TO_INDEX_FIELD_NUMBER: _builtins.int
+    after_index: _builtins.int
+    """It has everything up to this index."""
+    to_index: _builtins.int
+    """And everything above this one."""
+    def __init__(
+        self,
+        *,
+        after_index: _builtins.int = ...,
+        to_index: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_index", b"after_index", "to_index", b"to_index"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Gap: _TypeAlias = Gap  # noqa: Y015

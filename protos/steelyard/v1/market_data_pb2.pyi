@@ -626,21 +626,27 @@ class GetTickerResponse(_message.Message):
 
     LOG_INDEX_FIELD_NUMBER: _builtins.int
     TICKERS_FIELD_NUMBER: _builtins.int
+    GAPS_FIELD_NUMBER: _builtins.int
     log_index: _builtins.int
     """What the answer saw."""
     @_builtins.property
     def tickers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Ticker]:
         """By instrument id."""
 
+    @_builtins.property
+    def gaps(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Gap]:
+        """What the archive misses of the last 24 hours."""
+
     def __init__(
         self,
         *,
         log_index: _builtins.int = ...,
         tickers: _abc.Iterable[Global___Ticker] | None = ...,
+        gaps: _abc.Iterable[_common_pb2.Gap] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["log_index", b"log_index", "tickers", b"tickers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gaps", b"gaps", "log_index", b"log_index", "tickers", b"tickers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -762,21 +768,27 @@ class ListTradesResponse(_message.Message):
 
     LOG_INDEX_FIELD_NUMBER: _builtins.int
     TRADES_FIELD_NUMBER: _builtins.int
+    GAPS_FIELD_NUMBER: _builtins.int
     log_index: _builtins.int
     """What the answer saw."""
     @_builtins.property
     def trades(self) -> _containers.RepeatedCompositeFieldContainer[Global___PublicTrade]:
         """By id."""
 
+    @_builtins.property
+    def gaps(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Gap]:
+        """What the archive misses among them."""
+
     def __init__(
         self,
         *,
         log_index: _builtins.int = ...,
         trades: _abc.Iterable[Global___PublicTrade] | None = ...,
+        gaps: _abc.Iterable[_common_pb2.Gap] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["log_index", b"log_index", "trades", b"trades"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gaps", b"gaps", "log_index", b"log_index", "trades", b"trades"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -866,21 +878,27 @@ class ListCandlesResponse(_message.Message):
 
     LOG_INDEX_FIELD_NUMBER: _builtins.int
     CANDLES_FIELD_NUMBER: _builtins.int
+    GAPS_FIELD_NUMBER: _builtins.int
     log_index: _builtins.int
     """What the answer saw."""
     @_builtins.property
     def candles(self) -> _containers.RepeatedCompositeFieldContainer[Global___Candle]:
         """Oldest first."""
 
+    @_builtins.property
+    def gaps(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Gap]:
+        """What the archive misses among them."""
+
     def __init__(
         self,
         *,
         log_index: _builtins.int = ...,
         candles: _abc.Iterable[Global___Candle] | None = ...,
+        gaps: _abc.Iterable[_common_pb2.Gap] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["candles", b"candles", "log_index", b"log_index"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["candles", b"candles", "gaps", b"gaps", "log_index", b"log_index"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -993,6 +1011,7 @@ class WatchResponse(_message.Message):
     CANDLE_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     CHECKSUM_FIELD_NUMBER: _builtins.int
+    MORE_FIELD_NUMBER: _builtins.int
     log_index: _builtins.int
     """After this entry."""
     log_time_ns: _builtins.int
@@ -1001,6 +1020,8 @@ class WatchResponse(_message.Message):
     """Whether this is a picture: forget what was known."""
     checksum: _builtins.int
     """Of the 25 best levels a side after this message (CHANNEL_LEVELS); see docs/market-data.md."""
+    more: _builtins.bool
+    """A large picture comes in parts of one index: the next message goes on with it."""
     @_builtins.property
     def best(self) -> Global___Best:
         """CHANNEL_BEST."""
@@ -1043,10 +1064,11 @@ class WatchResponse(_message.Message):
         candle: Global___Candle | None = ...,
         status: _abc.Iterable[Global___StatusUpdate] | None = ...,
         checksum: _builtins.int = ...,
+        more: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["best", b"best", "candle", b"candle", "ticker", b"ticker"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["best", b"best", "candle", b"candle", "checksum", b"checksum", "levels", b"levels", "log_index", b"log_index", "log_time_ns", b"log_time_ns", "orders", b"orders", "picture", b"picture", "status", b"status", "ticker", b"ticker", "trades", b"trades"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["best", b"best", "candle", b"candle", "checksum", b"checksum", "levels", b"levels", "log_index", b"log_index", "log_time_ns", b"log_time_ns", "more", b"more", "orders", b"orders", "picture", b"picture", "status", b"status", "ticker", b"ticker", "trades", b"trades"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -177,7 +177,7 @@ class Gateway(ABC):
             self.send(_encode(Happened(index, time_ns, part)))
 
     def applied(self, encoded: bytes) -> None:
-        """Send what an entry came to; if too much is waiting already, say that this one and later ones miss."""
+        """Send what an entry came to; if too much is waiting already, say that no more is sent."""
         if self.waiting_bytes > FOLLOWED_BYTES_MAX:
             self.follows = False
             self.send(_encode(Unfollowed()))
