@@ -60,6 +60,7 @@ def test_an_account_is_told_everything_that_applies_to_it() -> None:
         share_ppm=1_000_000,
         owed=[],
         countdowns=[(InstrumentId(0), state.countdowns[BOB, InstrumentId(0)])],
+        rates=[(BTC_USD, -100, 750), (OTHER, 0, 0)],
     )
     of_sub = venue.query(CAROL, GetAccount(account=SUB))
     assert isinstance(of_sub, queries.AccountInfo)
