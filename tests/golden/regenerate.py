@@ -11,6 +11,7 @@ import msgspec
 from tests.golden.samples import encoded_samples
 from tests.helpers.digests import digests_of, load_log, replayed
 from tests.helpers.duel import make_log
+from tests.helpers.traffic import Traffic
 
 from steelyard.core import snapshot, wire
 
@@ -26,7 +27,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--log", action="store_true", help="make a new log, too")
     if parser.parse_args().log or not LOG.exists():
-        bodies = [wire.encode_entry(entry) for entry in make_log(seed=2024, commands=1_500)]
+        bodies = [wire.encode_entry(entry) for entry in make_log(seed=2024, commands=1_500, kind=Traffic)]
         LOG.write_bytes(msgspec.msgpack.encode(bodies))
     SNAPSHOT.write_bytes(snapshot.dump(replayed(load_log(LOG))))
     for path, recorded in ((DIGESTS, digests_of(load_log(LOG))), (WIRE, encoded_samples())):

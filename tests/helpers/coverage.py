@@ -18,7 +18,9 @@ OUT_OF_REACH: Final = frozenset(
         Reject.TOO_MANY_KEYS,
         Reject.TOO_MANY_LEGS,
         Reject.TOO_MANY_LISTINGS,
+        Reject.TOO_MANY_SESSIONS,
         Reject.TOO_MANY_SUB_ACCOUNTS,
+        Reject.WINDOW_FULL,
     )
 )
 #: Why orders end.
@@ -68,7 +70,9 @@ class Coverage:
 
     def missing(self) -> list[str]:
         """Return what a long run of version 2 should have met and this one has not."""
-        gaps = [f"{name} was never accepted" for name in names(AnyCommand) if not self.accepted[name]]
+        # Skip is answered by the refusal that it carries.
+        asked = [name for name in names(AnyCommand) if name != "Skip"]
+        gaps = [f"{name} was never accepted" for name in asked if not self.accepted[name]]
         gaps += [f"the reply {name} was never given" for name in names(AnyReply) if not self.replies[name]]
         gaps += [f"{name} was never said" for name in names(AnyEvent) if not self.events[name]]
         never = [reason for reason in ENDS if not self.ends[reason.name]]

@@ -4,12 +4,14 @@ from collections.abc import Iterable
 
 from tests.helpers import sight
 from tests.helpers.coverage import Coverage
+from tests.helpers.spot_traffic import SpotTraffic
 from tests.helpers.traffic import Traffic
 from tests.helpers.world import CUSTOMERS
 
 from steelyard.core import Exchange, snapshot, versions, wire
 from steelyard.core.commands import AnyCommand
 from steelyard.core.entry import Applied, Entry, Outcome, Request
+from steelyard.core.events import AnyEvent
 from steelyard.core.units import (
     FEES,
     OMNIBUS,
@@ -91,14 +93,14 @@ class Duel:
             assert asset.referral_atoms == self.slow.owned.get((REFERRAL, asset.asset), 0), asset
 
 
-def duel(seed: int, commands: int, *, compare_every: int = 50) -> Duel:
+def duel(seed: int, commands: int, kind: type[Traffic] = SpotTraffic, *, compare_every: int = 50) -> Duel:
     """Let both run the traffic of a seed until that many commands were applied.
 
     Every ``compare_every`` entries the whole states are compared, and at every fourth such stop the fast one
     goes on from its own snapshot.
     """
     both = Duel()
-    script = Traffic(seed).script()
+    script = kind(seed).script()
     entry = next(script)
     while both.commands < commands:
         entry = script.send(both.step(entry))
@@ -118,10 +120,10 @@ def restored(exchange: Exchange) -> Exchange:
     return copy
 
 
-def make_log(seed: int, commands: int) -> list[Entry]:
+def make_log(seed: int, commands: int, kind: type[Traffic] = SpotTraffic) -> list[Entry]:
     """Return the entries of a seed, their replies taken from the twin."""
     twin = Twin()
-    script = Traffic(seed).script()
+    script = kind(seed).script()
     log = [next(script)]
     while sum(len(entry.requests) for entry in log) < commands:
         log.append(script.send(twin.apply(len(log), log[-1])))
@@ -166,11 +168,15 @@ def check_twin(twin: Twin) -> None:
 
 
 class Desk:
-    """A duel with the small world founded, at which single commands are handed in by account."""
+    """A duel with the small world founded, at which single commands are handed in by account.
 
-    def __init__(self) -> None:
+    ``kind`` says in which version; ``due`` is what the last entry did before its command.
+    """
+
+    def __init__(self, kind: type[Traffic] = SpotTraffic) -> None:
         self.both = Duel()
-        self.traffic = Traffic(seed=0, idle_share=0)
+        self.due: list[AnyEvent] = []
+        self.traffic = kind(seed=1, idle_share=0)
         founding = self.traffic.founding()
         entry: Entry | None = next(founding)
         while entry is not None:
@@ -192,4 +198,12 @@ class Desk:
 
     def deliver(self, request: Request) -> Outcome:
         """Send one request, in an entry of its own."""
-        return self.both.step(self.traffic.entry([request])).outcomes[0]
+        applied = self.both.step(self.traffic.entry([request]))
+        self.due = applied.due
+        return applied.outcomes[0]
+
+    def pass_time(self, after_ns: int) -> list[AnyEvent]:
+        """Let time pass, and return what came due."""
+        self.traffic.time_ns += after_ns
+        self.due = self.both.step(self.traffic.entry([])).due
+        return self.due

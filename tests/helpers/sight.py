@@ -192,6 +192,9 @@ def twin_account(twin: Twin, account: int) -> queries.AccountInfo:
             for (armed_by, instrument), due_ns in sorted(twin.countdowns.items())
             if armed_by == account
         ],
+        rates=[
+            (InstrumentId(id_), *twin.rates(account, market)) for id_, market in sorted(twin.markets.items())
+        ],
     )
 
 

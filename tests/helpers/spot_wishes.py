@@ -101,7 +101,8 @@ class SpotWishes(Traffic):
         """Place an order; two of five say more than the common ones."""
         common = super().place(account)
         if self.tiny:
-            common = replace(common, instrument=self.markets[0][0])
+            lots = self.random.randint(1, 9)
+            common = replace(common, instrument=self.markets[0][0], size_lots=lots)
             if common.limit_ticks:
                 common = replace(common, limit_ticks=self.near(common.instrument, spread=2))
         return self.on_terms(common) if self.random.random() < 0.45 else common

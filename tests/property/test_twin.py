@@ -5,40 +5,79 @@ import sys
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.helpers.coverage import Coverage
 from tests.helpers.duel import Desk, duel
+from tests.helpers.spot_strategies import spot_asks
+from tests.helpers.spot_traffic import SpotTraffic
 from tests.helpers.strategies import Asks, asks
+from tests.helpers.traffic import Traffic
+from tests.helpers.world import SECOND_NS
+
+from steelyard.core.units import AccountId
+
+#: Bounds so small that traffic meets them all the time.
+SHRUNK = {
+    "ACCOUNTS_MAX": 9,
+    "ASSETS_MAX": 6,
+    "BATCH_MAX": 4,
+    "HOLDS_PER_ACCOUNT_MAX": 1,
+    "ICEBERG_SLICES_MAX": 3,
+    "INSTRUMENTS_MAX": 7,
+    "KEYS_MAX": 14,
+    "ORDERS_MAX": 14,
+    "ORDERS_PER_ACCOUNT_MAX": 6,
+    "RECENT_ORDERS_MAX": 3,
+    "REPLY_WINDOW_MAX": 50,
+    "SESSIONS_PER_ACCOUNT_MAX": 2,
+    "SUB_ACCOUNTS_MAX": 2,
+    "TIERS_MAX": 2,
+    "WORK_PER_ENTRY_MAX": 2,
+}
 
 
-@pytest.mark.parametrize("seed", range(1, 11))
-def test_the_fast_exchange_equals_its_twin_on_seeded_traffic(seed: int) -> None:
-    assert duel(seed, commands=5_000).commands >= 5_000
-
-
-@pytest.mark.parametrize("seed", range(11, 17))
-def test_the_fast_exchange_equals_its_twin_at_every_bound_on_a_count(
-    seed: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shrunk = {
-        "ACCOUNTS_MAX": 8,
-        "ASSETS_MAX": 6,
-        "INSTRUMENTS_MAX": 7,
-        "KEYS_MAX": 14,
-        "ORDERS_MAX": 14,
-        "ORDERS_PER_ACCOUNT_MAX": 6,
-        "REPLY_WINDOW_MAX": 50,
-        "SESSIONS_PER_ACCOUNT_MAX": 2,
-    }
+@pytest.fixture
+def _shrunk_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, module in sorted(sys.modules.items()):
         if name.startswith("steelyard.core"):
-            for bound, value in shrunk.items():
+            for bound, value in SHRUNK.items():
                 if hasattr(module, bound):
                     monkeypatch.setattr(module, bound, value)
-    duel(seed, commands=3_000)
+
+
+@pytest.mark.parametrize("seed", range(1, 7))
+def test_the_fast_exchange_equals_its_twin_on_seeded_traffic_of_version_1(seed: int) -> None:
+    assert duel(seed, 5_000, Traffic).commands >= 5_000
+
+
+def test_the_fast_exchange_equals_its_twin_on_traffic_that_meets_everything_there_is() -> None:
+    met = Coverage()
+    for seed in range(1, 13):
+        met.add(duel(seed, 4_000, SpotTraffic).coverage)
+    assert met.missing() == []
+
+
+@pytest.mark.usefixtures("_shrunk_bounds")
+@pytest.mark.parametrize("kind", [Traffic, SpotTraffic])
+@pytest.mark.parametrize("seed", range(11, 15))
+def test_the_fast_exchange_equals_its_twin_at_every_bound_on_a_count(seed: int, kind: type[Traffic]) -> None:
+    duel(seed, 3_000, kind)
 
 
 @given(st.lists(asks, max_size=60))
-def test_the_fast_exchange_equals_its_twin_on_any_sequence(log: list[Asks]) -> None:
-    desk = Desk()
+def test_the_fast_exchange_equals_its_twin_on_any_sequence_of_version_1(log: list[Asks]) -> None:
+    desk = Desk(Traffic)
     for account, command in log:
         desk.hand_in(account, command)
+        desk.both.compare_states()
+
+
+@given(st.lists(st.one_of(spot_asks, spot_asks, st.integers(0, 3 * SECOND_NS)), max_size=60))
+def test_the_fast_exchange_equals_its_twin_on_any_sequence(log: list[Asks | int]) -> None:
+    desk = Desk()
+    for wish in log:
+        if isinstance(wish, int):
+            desk.pass_time(wish)
+        else:
+            account, command = wish
+            desk.hand_in(AccountId(account), command)
         desk.both.compare_states()

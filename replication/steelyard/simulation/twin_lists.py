@@ -1,9 +1,9 @@
 """Orders of the slow exchange that depend on each other, and what is due before an entry's commands."""
 
+from steelyard.core import limits
 from steelyard.core.commands import PlaceOrderList, PlaceOrderOnTerms
 from steelyard.core.entry import LegReply, Many, Request
 from steelyard.core.events import CountdownFired, OrderListAccepted
-from steelyard.core.limits import WORK_PER_ENTRY_MAX
 from steelyard.core.rejects import Reject
 from steelyard.core.units import (
     AccountId,
@@ -119,7 +119,7 @@ class Lists(Placing):
                 self.fire_countdown(one, other)
             else:
                 self.move_as_scheduled(self.markets[one])
-        for _ in range(WORK_PER_ENTRY_MAX):
+        for _ in range(limits.WORK_PER_ENTRY_MAX):
             if not self.one_unit():
                 return
 

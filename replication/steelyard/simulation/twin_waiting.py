@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from steelyard.core import limits
 from steelyard.core.events import (
     OrderCancelled,
     OrderExpired,
@@ -9,7 +10,6 @@ from steelyard.core.events import (
     OrderTriggered,
     TrailingActivated,
 )
-from steelyard.core.limits import RECENT_ORDERS_MAX
 from steelyard.core.rejects import Reject
 from steelyard.core.units import (
     InstrumentState,
@@ -45,7 +45,7 @@ class Waiting(Tables):
         order.resting = False
         if self.version >= 2:
             account = self.accounts[order.account]
-            account.recent = [*account.recent, order.order][-RECENT_ORDERS_MAX:]
+            account.recent = [*account.recent, order.order][-limits.RECENT_ORDERS_MAX :]
 
     def end(self, order: Order, reason: Reject | None) -> None:
         """End an order that did not trade all it wanted; None: by its owner's wish."""
