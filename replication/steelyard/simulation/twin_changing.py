@@ -201,7 +201,8 @@ class Changing(Lists):
 
     def attempt(self) -> dict[str, object]:
         """Remember everything, so that it can be put back."""
-        return deepcopy({name: value for name, value in vars(self).items() if name != "sessions"})
+        changeable = vars(self).keys() - {"sessions", "assets", "tiers"}
+        return deepcopy({name: vars(self)[name] for name in sorted(changeable)})
 
     def put_back(self, remembered: dict[str, object]) -> None:
         """Let everything be as it was."""

@@ -1,6 +1,8 @@
 """What the slow exchange is made of: rows of its tables, its way to say no, and its arithmetic."""
 
+from copy import copy
 from dataclasses import dataclass, field
+from typing import Self
 
 from steelyard.core import commands, limits
 from steelyard.core.commands import (
@@ -123,8 +125,16 @@ def symbolic(text: str) -> bool:
     return 1 <= len(text) <= limits.SYMBOL_MAX and all(letter in limits.SYMBOL_ALPHABET for letter in text)
 
 
+class Row:
+    """A row of plain values, none of which changes in itself: a copy of it needs no copies of them."""
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
+        """Return a copy of the row."""
+        return copy(self)
+
+
 @dataclass
-class Key:
+class Key(Row):
     """An API key."""
 
     account: int
@@ -164,9 +174,16 @@ class Account:
     owed: dict[int, int] = field(default_factory=dict)
     recent: list[int] = field(default_factory=list)
 
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
+        """Return a copy of the row, with tables of its own."""
+        copied = copy(self)
+        copied.order_limits, copied.holds = dict(self.order_limits), dict(self.holds)
+        copied.owed, copied.recent = dict(self.owed), list(self.recent)
+        return copied
+
 
 @dataclass
-class Market:
+class Market(Row):
     """An instrument.  ``uncross`` is the price of an auction while it makes its trades, else zero.
 
     The halt window began at ``window_ns`` (zero: none has) with the last price ``anchor``.
@@ -192,7 +209,7 @@ def no_rules(instrument: InstrumentId) -> SetInstrumentRules:
 
 
 @dataclass(eq=False)
-class Order:
+class Order(Row):
     """A living order, wherever it is.
 
     ``price`` is its limit: a market order's protection price.  ``open`` is all it may still trade; if it is
