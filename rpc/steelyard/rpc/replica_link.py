@@ -21,14 +21,18 @@ from steelyard.replication.front import (
     Attach,
     Attached,
     Detach,
+    Entries,
     Failed,
     FailureReason,
+    Follow,
     Frame,
     Happened,
     Open,
     Read,
     ReadMode,
     State,
+    Unfollow,
+    Unfollowed,
 )
 from steelyard.rpc.errors import DoorError, Reason
 from steelyard.rpc.status import NO_LEADER_DELAY_S, failure
@@ -81,6 +85,12 @@ class Watcher(Protocol):
     def happened(self, frame: Happened) -> None:
         """Take private events of attached accounts."""
 
+    def applied(self, encoded: bytes) -> None:
+        """Take what an entry came to, while entries are followed."""
+
+    def unfollowed(self) -> None:
+        """Learn that entries are not sent any more: too many were waiting."""
+
 
 class ReplicaLink(asyncio.BufferedProtocol):
     """A connection to the replica that is made again whenever it breaks.
@@ -100,7 +110,10 @@ class ReplicaLink(asyncio.BufferedProtocol):
         self._writable = asyncio.Event()
         self._writable.set()
         self._encoder = msgspec.msgpack.Encoder()
-        self._decoder = msgspec.msgpack.Decoder(State | Replied | Failed | Answer | Attached | Happened)
+        self._decoder = msgspec.msgpack.Decoder(
+            State | Replied | Failed | Answer | Attached | Happened | Entries | Unfollowed
+        )
+        self._entry_parts: list[bytes] = []
         self._refs = itertools.count(1)
         self._sinks: dict[int, Sink] = {}
         self._questions: dict[int, asyncio.Future[Answer | Attached]] = {}
@@ -181,6 +194,27 @@ class ReplicaLink(asyncio.BufferedProtocol):
         if self.state is not None:
             self._send(Detach([account]))
 
+    async def follow(self, after_index: int, attached: Callable[[int], None]) -> None:
+        """Have everything sent that entries come to, those above ``after_index`` that are held included.
+
+        ``attached`` is called with the index above which they are complete, before the first of them arrives.
+
+        Raises:
+            DoorError: There is no replica now.
+
+        """
+        ref = next(self._refs)
+        self._attaching[ref] = attached
+        try:
+            await self._question(ref, Follow(ref, after_index))
+        finally:
+            self._attaching.pop(ref, None)
+
+    def unfollow(self) -> None:
+        """Have entries sent no more."""
+        if self.state is not None:
+            self._send(Unfollow())
+
     def state_age_s(self) -> float:
         """Return how long ago the replica last said what it is; it does so five times a second."""
         return self._loop.time() - self.state_s
@@ -236,6 +270,7 @@ class ReplicaLink(asyncio.BufferedProtocol):
         transport.set_write_buffer_limits(high=UNSENT_BYTES_MAX)
         self._transport = transport
         self._filled = 0
+        self._entry_parts = []
         self._writable.set()
         self._send(self._opening)
 
@@ -299,7 +334,9 @@ class ReplicaLink(asyncio.BufferedProtocol):
         assert self._transport is not None
         self._transport.abort()
 
-    def _take(self, frame: State | Replied | Failed | Answer | Attached | Happened) -> None:
+    def _take(
+        self, frame: State | Replied | Failed | Answer | Attached | Happened | Entries | Unfollowed
+    ) -> None:
         match frame:
             case Replied():
                 pop = self._sinks.pop
@@ -320,6 +357,13 @@ class ReplicaLink(asyncio.BufferedProtocol):
                     waiting.set_result(frame)
             case Happened():
                 self._watcher.happened(frame)
+            case Entries():
+                self._entry_parts.append(frame.applied)
+                if not frame.more:
+                    parts, self._entry_parts = self._entry_parts, []
+                    self._watcher.applied(parts[0] if len(parts) == 1 else b"".join(parts))
+            case Unfollowed():
+                self._watcher.unfollowed()
             case State():
                 self.state = frame
                 self.state_s = self._loop.time()
