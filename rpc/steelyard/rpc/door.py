@@ -9,6 +9,8 @@ from steelyard.replication.front import FailureReason, Happened, ReadMode, State
 from steelyard.rpc.auth import Verifier
 from steelyard.rpc.crowd import Crowd
 from steelyard.rpc.errors import DoorError, Reason
+from steelyard.rpc.market.feed import MarketFeed
+from steelyard.rpc.market.history import History
 from steelyard.rpc.private_events import PrivateEvents
 from steelyard.rpc.replica_link import ReplicaLink, no_replica
 from steelyard.rpc.status import NO_LEADER_DELAY_S, failure, refusal
@@ -54,6 +56,8 @@ class Door:
         self.verifier = Verifier(self.link, group, str(member))
         self.private_events = PrivateEvents(self.link)
         self.crowd = Crowd()
+        self.history = History()
+        self.market_feed = MarketFeed(self, self.history)
         self.streams: dict[int, TradeStream] = {}
         """Attached streams by session."""
         self.draining = False
@@ -149,6 +153,7 @@ class Door:
     async def drain(self, patience_s: float) -> None:
         """Take nothing new, let open requests finish, and send every stream to the leader."""
         self.draining = True
+        self.market_feed.close()
         self._tell()
         streams = list(self.streams.values())
         for stream in streams:
@@ -175,11 +180,20 @@ class Door:
         """End all streams: what is open at the replica is unknown here."""
         for stream in list(self.streams.values()):
             stream.end(DoorError(Reason.LEADERSHIP_LOST, "the replica went away: outcome unknown"))
+        self.market_feed.lost()
         self._tell()
 
     def happened(self, frame: Happened) -> None:
         """Route private events to the streams that want them."""
         self.private_events.happened(frame)
+
+    def applied(self, encoded: bytes) -> None:
+        """Follow what an entry came to."""
+        self.market_feed.applied(encoded)
+
+    def unfollowed(self) -> None:
+        """Look at the markets anew."""
+        self.market_feed.unfollowed()
 
     def _tell(self) -> None:
         changed, self.changed = self.changed, asyncio.Event()

@@ -30,6 +30,8 @@ class Reason(StrEnum):
     DRAINING = "DRAINING"
     NO_LEADER = "NO_LEADER"
     STARTING = "STARTING"
+    NO_ARCHIVE = "NO_ARCHIVE"
+    """This node keeps no archive, or it is too far behind; another one may do better."""
     INDEX_NOT_REACHED = "INDEX_NOT_REACHED"
     DEADLINE = "DEADLINE"
     SESSION_TAKEN_OVER = "SESSION_TAKEN_OVER"

@@ -5,7 +5,8 @@ Plain functions around the handlers instead of gRPC's interceptors, which cost a
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import grpc
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 else:
     Handler = grpc.RpcMethodHandler
 Handle = Callable[[bytes, Caller], Awaitable[bytes]]
+HandleStream = Callable[[bytes, Caller], AsyncGenerator[bytes]]
 HandleOpenly = Callable[[bytes], Awaitable[bytes]]
 
 #: Above so many unary calls at a time, a caller is asked to come back.
@@ -52,6 +54,30 @@ class Calls:
             return await self._call(answer, context)
 
         return grpc.unary_unary_rpc_method_handler(call)
+
+    def signed_stream(self, method: str, handle: HandleStream) -> Handler:
+        """Return the handler of a method that needs a key and answers with a stream, without a deadline."""
+
+        async def call(body: bytes, context: Context) -> None:
+            ending: DoorError | None = None
+            try:
+                caller = await self._door.verifier.caller_of(
+                    method, body, context.invocation_metadata() or ()
+                )
+                async with aclosing(handle(body, caller)) as messages:
+                    async for message in messages:
+                        await context.write(message)
+            except DoorError as error:
+                ending = error
+            except grpc.aio.InternalError as gone:
+                raise asyncio.CancelledError from gone
+            except Exception:
+                log.exception("a stream failed")
+                ending = DoorError(Reason.INTERNAL)
+            if ending is not None:
+                await abort(context, ending)
+
+        return grpc.unary_stream_rpc_method_handler(call)
 
     def open(self, handle: HandleOpenly) -> Handler:
         """Return the handler of a unary method that everybody may call."""

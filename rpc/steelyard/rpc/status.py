@@ -44,6 +44,7 @@ TABLE: Final[dict[Reason, Row]] = {
     Reason.DRAINING: Row(_CODE.UNAVAILABLE, "ask leader", "unknown"),
     Reason.NO_LEADER: Row(_CODE.UNAVAILABLE, "after delay", "no"),
     Reason.STARTING: Row(_CODE.UNAVAILABLE, "after delay", "no"),
+    Reason.NO_ARCHIVE: Row(_CODE.UNAVAILABLE, "ask another node", "no"),
     Reason.INDEX_NOT_REACHED: Row(_CODE.UNAVAILABLE, "after delay", "no"),
     Reason.DEADLINE: Row(_CODE.DEADLINE_EXCEEDED, "same request", "unknown"),
     Reason.SESSION_TAKEN_OVER: Row(_CODE.ABORTED, "never", "unknown"),

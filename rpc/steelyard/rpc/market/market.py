@@ -32,7 +32,7 @@ class Status(NamedTuple):
 class Change(NamedTuple):
     """What one entry changed of an instrument: new values, oldest first; empty: nothing."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # shadows tuple.index, which nobody uses here
     time_ns: int
     levels: list[Level]
     orders: list[Shown]

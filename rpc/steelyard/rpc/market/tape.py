@@ -11,24 +11,6 @@ from steelyard.replication.intervals import MINUTE_S, SECOND_NS, Interval, start
 WINDOW_MINUTES: Final = 24 * 60
 
 
-class Candles:
-    """The newest candle of one interval."""
-
-    def __init__(self, interval: Interval, now: Candle | None = None) -> None:
-        """Go on from the candle that the trades so far have made."""
-        self.interval = interval
-        self.now = now
-
-    def add(self, trade: Trade) -> Candle:
-        """Count a trade; return the candle that it belongs to."""
-        begin_s = start_s(self.interval, trade.time_ns // SECOND_NS)
-        candle = Candle.of(begin_s, trade)
-        if self.now is not None and self.now.start_s == begin_s:
-            candle = self.now.then(candle)
-        self.now = candle
-        return candle
-
-
 class Day(NamedTuple):
     """The last 24 hours; zeros without a trade."""
 
@@ -82,3 +64,22 @@ class Ticker24h:
 def first_minute_s(time_ns: int) -> int:
     """Return where the oldest minute begins of the 24 hours up to a log time."""
     return start_s(Interval.MINUTE, time_ns // SECOND_NS) - (WINDOW_MINUTES - 1) * MINUTE_S
+
+
+class Tape:
+    """What the trades of an instrument have come to so far: its ticker, and the newest candles."""
+
+    def __init__(self, ticker: Ticker24h, candles: dict[Interval, Candle | None]) -> None:
+        """Go on from there; ``candles`` has an item for each interval that is wanted."""
+        self.ticker = ticker
+        self.candles = candles
+
+    def add(self, trade: Trade) -> None:
+        """Count a trade."""
+        self.ticker.add(trade)
+        for interval, now in self.candles.items():
+            begin_s = start_s(interval, trade.time_ns // SECOND_NS)
+            candle = Candle.of(begin_s, trade)
+            self.candles[interval] = (
+                now.then(candle) if now is not None and now.start_s == begin_s else candle
+            )
