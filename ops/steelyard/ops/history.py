@@ -1,7 +1,7 @@
 """What the clients of a run saw, and when: every call and every return, on one machine's monotonic clock."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple
 
@@ -66,7 +66,7 @@ class History:
         self.returns_ns: list[int] = []
         """When acknowledgements came, ascending."""
 
-    def called(self, session: int, first_request: int, commands: list[Command]) -> None:
+    def called(self, session: int, first_request: int, commands: Sequence[Command]) -> None:
         """Note commands that are about to be sent, numbered from ``first_request`` on."""
         now_ns = time.monotonic_ns()
         for request, command in enumerate(commands, first_request):

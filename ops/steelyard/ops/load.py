@@ -4,7 +4,7 @@ import random
 import sys
 from typing import Final
 
-from steelyard.client import CancelOrder, Command, PlaceOrder, Side, TimeInForce
+from steelyard.client import CancelOrder, PlaceOrder, Side, TimeInForce
 
 MIDDLE_TICKS: Final = 100_000
 #: The price bound of the market that the load wants.
@@ -37,11 +37,11 @@ class OrderFlow:
         self._resting: list[int] = []
         self._next_order = 1
 
-    def next(self, count: int) -> list[Command]:
+    def next(self, count: int) -> list[PlaceOrder | CancelOrder]:
         """Return the next ``count`` commands."""
         return [self._one() for _ in range(count)]
 
-    def _one(self) -> Command:
+    def _one(self) -> PlaceOrder | CancelOrder:
         dice = self._chance.random()
         resting = self._resting
         if len(resting) < self._resting_min or (dice < PLACE and len(resting) <= self._resting_max):

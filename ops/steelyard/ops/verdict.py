@@ -10,20 +10,19 @@ Three claims, each checked against the log of *every* replica and never against 
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple, get_args
 
 import msgspec
 
 from steelyard import client, core
+from steelyard.core import entry
 from steelyard.replication.audit import Audit, Execution, RequestId, audit
 
 FINDINGS_MAX: Final = 10
 
-#: A reply on its way between processes: the name of its type, and its fields.
-AckRow = tuple[str, tuple[int | str, ...]]
-_REPLIES: Final = {
-    each.__name__: each for each in (client.Placed, client.Cancelled, client.Refused, client.Accepted)
-}
+#: A reply on its way between processes: the name of its type, and its fields; legs are replies in their turn.
+AckRow = tuple[str, tuple[Any, ...]]
+_REPLIES: Final[dict[str, type[client.Reply]]] = {each.__name__: each for each in get_args(client.Reply)}
 
 
 class NodeEvidence(NamedTuple):
@@ -84,17 +83,14 @@ class AckBook:
 
     def rows(self) -> dict[int, list[AckRow]]:
         """Return everything in a form that can be encoded."""
-        return {
-            session: [(type(reply).__name__, tuple(reply)) for reply in replies]
-            for session, replies in self._sessions.items()
-        }
+        return {session: [_row_of(reply) for reply in replies] for session, replies in self._sessions.items()}
 
     def add_rows(self, rows: dict[int, list[AckRow]]) -> None:
         """Take over what ``rows`` of another process returned."""
         for session, replies in rows.items():
             record = self.recorder(session)
-            for kind, fields in replies:
-                reply = _REPLIES[kind]._make(fields)
+            for row in replies:
+                reply = _reply_of(row)
                 record(reply.request, reply)
 
     def items(self) -> Iterator[tuple[RequestId, client.Reply]]:
@@ -140,13 +136,26 @@ def evidence_of(found: Audit, *, archives: int = 0) -> Evidence:
 
 def told_by(execution: Execution) -> client.Reply | None:
     """Return what a client must have been told of this execution; None for what no client asks."""
-    log_index, reply = execution.log_index, execution.reply
+    reply = execution.reply
+    at = (reply.request, reply.fingerprint, execution.log_index)
+    if isinstance(reply, entry.Many):
+        return client.Many(*at, tuple(_leg_told(at, leg) for leg in reply.legs))
+    if isinstance(reply, get_args(entry.LegReply)):
+        return _leg_told(at, reply)
+    match reply:
+        case core.Accepted():
+            return client.Accepted(*at, reply.made)
+        case entry.Swept():
+            return client.Swept(*at, reply.count)
+        case _:
+            return None
+
+
+def _leg_told(at: tuple[int, int, int], reply: entry.LegReply) -> client.LegReply:
     match reply:
         case core.Placed():
             return client.Placed(
-                reply.request,
-                reply.fingerprint,
-                log_index,
+                *at,
                 reply.number,
                 reply.executed_lots,
                 reply.executed_atoms,
@@ -154,17 +163,34 @@ def told_by(execution: Execution) -> client.Reply | None:
                 reply.open_lots,
             )
         case core.Cancelled():
-            return client.Cancelled(
-                reply.request, reply.fingerprint, log_index, reply.number, reply.open_lots
-            )
+            return client.Cancelled(*at, reply.number, reply.open_lots)
         case core.Refused():
-            return client.Refused(
-                reply.request, reply.fingerprint, log_index, reply.reason.name, reply.expected
+            return client.Refused(*at, reply.reason.name, reply.expected)
+        case entry.Waiting():
+            return client.Waiting(*at, reply.number)
+        case entry.Amended():
+            return client.Amended(
+                *at,
+                reply.number,
+                reply.executed_lots,
+                reply.executed_atoms,
+                reply.fee_atoms,
+                reply.open_lots,
             )
-        case core.Accepted():
-            return client.Accepted(reply.request, reply.fingerprint, log_index, reply.made)
-        case _:
-            return None
+
+
+def _row_of(reply: client.Reply) -> AckRow:
+    if isinstance(reply, client.Many):
+        return "Many", (*reply[:-1], [_row_of(leg) for leg in reply.legs])
+    return type(reply).__name__, tuple(reply)
+
+
+def _reply_of(row: AckRow) -> client.Reply:
+    name, fields = row
+    if name == "Many":
+        *at, legs = fields
+        return client.Many._make((*at, tuple(_reply_of(leg) for leg in legs)))
+    return _REPLIES[name]._make(fields)
 
 
 def judge(acks: AckBook, evidence: Evidence) -> Verdict:

@@ -4,9 +4,11 @@ from decimal import Decimal
 from typing import Final
 
 from steelyard.client.errors import Rejected
-from steelyard.client.model import Accepted, AssetTotal, InstrumentState, ReadMode, Refused, Rows
+from steelyard.client.model import AssetTotal, Rows
+from steelyard.client.replies import Accepted, Refused
 from steelyard.client.translate import totals_of
 from steelyard.client.unary import UnaryLine
+from steelyard.client.words import InstrumentState, ReadMode, SelfTrade
 from steelyard.v1 import admin_pb2, common_pb2, trading_pb2
 
 ADMINISTER: Final = "/steelyard.v1.AdminService/Administer"
@@ -108,6 +110,141 @@ class Admin(UnaryLine):
         """Let the group do what the next version does, once every member runs a build that knows it."""
         row = admin_pb2.ActivateVersion(version=version)
         return (await self._do(admin_pb2.AdministerRequest(activate_version=row))).log_index
+
+    # Markets.
+
+    async def set_instrument_rules(
+        self,
+        instrument: int,
+        *,
+        price_step_ticks: int = 1,
+        size_step_lots: int = 1,
+        size_min_lots: int = 1,
+        notional_max_atoms: int = 0,
+        orders_max: int = 0,
+        buy_down_ppm: int = 0,
+        buy_up_ppm: int = 0,
+        sell_down_ppm: int = 0,
+        sell_up_ppm: int = 0,
+        execution_down_ppm: int = 0,
+        execution_up_ppm: int = 0,
+        halt_ppm: int = 0,
+        halt_window_ns: int = 0,
+        halt_ns: int = 0,
+        auction_ns: int = 0,
+        self_trade: SelfTrade = SelfTrade.NONE,
+    ) -> int:
+        """Set an instrument's protections, all at once: what is left out does not apply from now on.
+
+        Collar and execution band are factors of the reference price in parts per million (1,000,000 is the
+        reference itself); a halt needs all four of its numbers.
+        """
+        row = admin_pb2.SetInstrumentRules(
+            instrument=instrument,
+            price_step_ticks=price_step_ticks,
+            size_step_lots=size_step_lots,
+            size_min_lots=size_min_lots,
+            notional_max_atoms=notional_max_atoms,
+            orders_max=orders_max,
+            buy_down_ppm=buy_down_ppm,
+            buy_up_ppm=buy_up_ppm,
+            sell_down_ppm=sell_down_ppm,
+            sell_up_ppm=sell_up_ppm,
+            execution_down_ppm=execution_down_ppm,
+            execution_up_ppm=execution_up_ppm,
+            halt_ppm=halt_ppm,
+            halt_window_ns=halt_window_ns,
+            halt_ns=halt_ns,
+            auction_ns=auction_ns,
+            self_trade=common_pb2.SelfTrade.Value(f"SELF_TRADE_{self_trade.name}"),
+        )
+        return (await self._do(admin_pb2.AdministerRequest(set_instrument_rules=row))).log_index
+
+    async def set_mark(self, instrument: int, mark_ticks: int) -> int:
+        """Set an instrument's mark price; needs a key with FEED."""
+        row = admin_pb2.SetMark(instrument=instrument, mark_ticks=mark_ticks)
+        return (await self._do(admin_pb2.AdministerRequest(set_mark=row))).log_index
+
+    async def start_auction(self, instrument: int, auction_ns: int) -> int:
+        """Collect orders for so long of log time, then trade them at one price and open."""
+        row = admin_pb2.StartAuction(instrument=instrument, auction_ns=auction_ns)
+        return (await self._do(admin_pb2.AdministerRequest(start_auction=row))).log_index
+
+    async def schedule_state(self, instrument: int, state: InstrumentState, at_ns: int) -> int:
+        """Announce that an instrument moves to ``state`` at log time ``at_ns``; zero takes that back."""
+        wanted = common_pb2.InstrumentState.Value(f"INSTRUMENT_STATE_{state.name}")
+        row = admin_pb2.ScheduleState(instrument=instrument, state=wanted, at_ns=at_ns)
+        return (await self._do(admin_pb2.AdministerRequest(schedule_state=row))).log_index
+
+    # Accounts.
+
+    async def open_sub_account(self, master: int, account: int, permissions: int) -> int:
+        """Open an account that belongs to a master; ``permissions`` bounds what any of its keys may do."""
+        row = admin_pb2.OpenSubAccountOf(master=master, account=account, permissions=permissions)
+        return (await self._do(admin_pb2.AdministerRequest(open_sub_account=row))).log_index
+
+    async def set_account_rules(
+        self, account: int, *, permissions: int, trade_group: int = 0, orders_max: int = 0
+    ) -> int:
+        """Set what the operator decides about an account, all at once; zero is no group and no bound.
+
+        Accounts of one trade group never trade with each other by accident.
+        """
+        row = admin_pb2.SetAccountRules(
+            account=account, permissions=permissions, trade_group=trade_group, orders_max=orders_max
+        )
+        return (await self._do(admin_pb2.AdministerRequest(set_account_rules=row))).log_index
+
+    async def set_order_limit(
+        self, account: int, instrument: int, *, size_max_lots: int = 0, notional_max_atoms: int = 0
+    ) -> int:
+        """Bound an account's single orders in an instrument; zero is no bound."""
+        row = admin_pb2.SetOrderLimit(
+            account=account,
+            instrument=instrument,
+            size_max_lots=size_max_lots,
+            notional_max_atoms=notional_max_atoms,
+        )
+        return (await self._do(admin_pb2.AdministerRequest(set_order_limit=row))).log_index
+
+    async def set_frozen(self, account: int, frozen: bool) -> int:
+        """Freeze an account, or lift that: frozen, it may cancel and nothing else."""
+        row = admin_pb2.SetFrozen(account=account, frozen=frozen)
+        return (await self._do(admin_pb2.AdministerRequest(set_frozen=row))).log_index
+
+    async def set_legal_hold(self, account: int, on: bool) -> int:
+        """Put an account under legal hold, or lift that: as frozen, and ``set_frozen`` does not lift it."""
+        row = admin_pb2.SetLegalHold(account=account, on=on)
+        return (await self._do(admin_pb2.AdministerRequest(set_legal_hold=row))).log_index
+
+    async def hold_funds(
+        self, account: int, hold: int, asset: int, amount_atoms: int, *, legal: bool = False
+    ) -> int:
+        """Set free funds aside until they are released; ``hold`` is an id, unique among the account's."""
+        row = admin_pb2.HoldFunds(
+            account=account, hold=hold, asset=asset, amount_atoms=amount_atoms, legal=legal
+        )
+        return (await self._do(admin_pb2.AdministerRequest(hold_funds=row))).log_index
+
+    async def release_hold(self, account: int, hold: int, *, legal: bool = False) -> int:
+        """Give held funds back; a legal hold only with ``legal``."""
+        row = admin_pb2.ReleaseHold(account=account, hold=hold, legal=legal)
+        return (await self._do(admin_pb2.AdministerRequest(release_hold=row))).log_index
+
+    async def set_fee_tier(self, tier: int, instrument: int, *, maker_ppm: int, taker_ppm: int) -> int:
+        """Set the rates of a tier in an instrument, or in all that have none of their own (zero)."""
+        row = admin_pb2.SetFeeTier(tier=tier, instrument=instrument, maker_ppm=maker_ppm, taker_ppm=taker_ppm)
+        return (await self._do(admin_pb2.AdministerRequest(set_fee_tier=row))).log_index
+
+    async def set_account_tier(self, account: int, tier: int) -> int:
+        """Give an account a tier; zero: the listings' rates."""
+        row = admin_pb2.SetAccountTier(account=account, tier=tier)
+        return (await self._do(admin_pb2.AdministerRequest(set_account_tier=row))).log_index
+
+    async def set_referrer(self, account: int, referrer: int, share_ppm: int) -> int:
+        """Let ``referrer`` earn a share of what is kept of the account's fees; zero and zero end it."""
+        row = admin_pb2.SetReferrer(account=account, referrer=referrer, share_ppm=share_ppm)
+        return (await self._do(admin_pb2.AdministerRequest(set_referrer=row))).log_index
 
     async def totals(
         self, at: ReadMode = ReadMode.LINEARIZABLE, min_index: int = 0, *, node: str | None = None

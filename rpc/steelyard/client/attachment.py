@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, Final
 
 import grpc
@@ -19,9 +20,10 @@ from steelyard.client.errors import (
     Unavailable,
     from_rpc,
 )
+from steelyard.client.events import Event, EventsMissed
 from steelyard.client.failover import COMMANDS_MAX, Backoff, Line
-from steelyard.client.model import Event, EventsMissed, Refused, Reply
 from steelyard.client.nodes import Nodes
+from steelyard.client.replies import Refused, Reply
 from steelyard.client.translate import event_of, reply_of
 from steelyard.v1 import trading_pb2
 
@@ -46,7 +48,15 @@ Stream = Any
 class Attachment:
     """Keeps one session attached to whichever node leads, and its line of commands moving."""
 
-    def __init__(self, nodes: Nodes, name: str, *, events: bool, batch_max: int) -> None:
+    def __init__(
+        self,
+        nodes: Nodes,
+        name: str,
+        *,
+        events: bool,
+        batch_max: int,
+        cancel_on_disconnect: timedelta | None = None,
+    ) -> None:
         self.nodes = nodes
         self.name = name
         self.session = 0
@@ -58,6 +68,9 @@ class Attachment:
         self.target: str | None = None
         """Where the stream is attached, or None while it is not."""
         self.wants_events = events
+        self.cancel_on_disconnect_ms = (
+            0 if cancel_on_disconnect is None else cancel_on_disconnect // timedelta(milliseconds=1)
+        )
         self.events: asyncio.Queue[Event] = asyncio.Queue(EVENTS_MAX)
         self.wake = asyncio.Event()
         """Set when there is something to write."""
@@ -175,6 +188,7 @@ class Attachment:
             events=self.wants_events,
             # From one before the last: its events may have been cut off in their middle.
             events_after=max(self._events_index - 1, 0),
+            cancel_on_disconnect_ms=self.cancel_on_disconnect_ms,
         )
         await stream.write(trading_pb2.TradeRequest(hello=hello).SerializeToString())
         message = await _receive(stream)

@@ -2,20 +2,38 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import timedelta
 
 from steelyard.client.admin import Admin, read_at
+from steelyard.client.commands import PlaceOrder
 from steelyard.client.errors import NotFound
 from steelyard.client.failover import COMMANDS_MAX
 from steelyard.client.keys import ApiKey
-from steelyard.client.model import Asset, Balance, Book, Instrument, NodeStatus, ReadMode, RestingOrder, Rows
+from steelyard.client.market import MarketData
+from steelyard.client.messages import place_order
+from steelyard.client.model import (
+    AccountInfo,
+    Asset,
+    Balance,
+    Book,
+    Instrument,
+    NodeStatus,
+    RestingOrder,
+    Rows,
+    Trial,
+)
 from steelyard.client.nodes import Nodes
 from steelyard.client.session import Session
-from steelyard.client.translate import assets_of, book_of, instruments_of, orders_of
+from steelyard.client.translate import account_of, assets_of, book_of, instruments_of, orders_of, trial_of
 from steelyard.client.unary import UnarySession, open_session
+from steelyard.client.wire import NUMBER_MAX
+from steelyard.client.words import ReadMode
 from steelyard.v1 import account_pb2, market_data_pb2, trading_pb2
 
 LIST_INSTRUMENTS = "/steelyard.v1.MarketDataService/ListInstruments"
 GET_BOOK = "/steelyard.v1.MarketDataService/GetBook"
+GET_ACCOUNT = "/steelyard.v1.AccountService/GetAccount"
+TRY_ORDER = "/steelyard.v1.TradingService/TryOrder"
 GET_BALANCES = "/steelyard.v1.AccountService/GetBalances"
 LIST_ORDERS = "/steelyard.v1.TradingService/ListOrders"
 
@@ -41,6 +59,8 @@ class Client:
     def __init__(self, targets: Sequence[str], key: ApiKey, *, retry_deadline_s: float = 30.0) -> None:
         self.key = key
         self._nodes = Nodes(targets, key, retry_deadline_s=retry_deadline_s)
+        self.market = MarketData(self._nodes)
+        """Watching markets, and what the archives keep of them."""
         self._sessions: list[Session] = []
         self._assets: dict[int, Asset] = {}
 
@@ -150,7 +170,7 @@ class Client:
         *,
         node: str | None = None,
     ) -> Rows[RestingOrder]:
-        """Return an account's resting orders by number, of one instrument or of all."""
+        """Return an account's living orders by number, with terms and state, of one instrument or of all."""
         request = trading_pb2.ListOrdersRequest(
             at=read_at(at, min_index),
             account=account or 0,
@@ -160,18 +180,60 @@ class Client:
         response = trading_pb2.ListOrdersResponse.FromString(body)
         return Rows(response.log_index, orders_of(response))
 
+    async def account(
+        self,
+        account: int | None = None,
+        at: ReadMode = ReadMode.LINEARIZABLE,
+        min_index: int = 0,
+        *,
+        node: str | None = None,
+    ) -> AccountInfo:
+        """Return everything about an account (the key's own by default) but its funds and orders."""
+        request = account_pb2.GetAccountRequest(at=read_at(at, min_index), account=account or 0)
+        body = await self._read(GET_ACCOUNT, request.SerializeToString(), at, node)
+        return account_of(account_pb2.GetAccountResponse.FromString(body))
+
+    async def try_order(
+        self,
+        order: PlaceOrder,
+        at: ReadMode = ReadMode.LINEARIZABLE,
+        min_index: int = 0,
+        *,
+        node: str | None = None,
+    ) -> Trial:
+        """Return what an order (made by ``order(…)``) would come to now; changes nothing."""
+        wanted = trading_pb2.PlaceOrder.FromString(place_order(order, NUMBER_MAX))
+        request = trading_pb2.TryOrderRequest(at=read_at(at, min_index), order=wanted)
+        body = await self._read(TRY_ORDER, request.SerializeToString(), at, node)
+        return trial_of(trading_pb2.TryOrderResponse.FromString(body))
+
     # Writing.
 
-    async def session(self, name: str, *, events: bool = False, batch_max: int = COMMANDS_MAX) -> Session:
+    async def session(
+        self,
+        name: str,
+        *,
+        events: bool = False,
+        batch_max: int = COMMANDS_MAX,
+        cancel_on_disconnect: timedelta | None = None,
+    ) -> Session:
         """Attach to the account's session of that name, opened if it is new, and stay attached.
 
         Args:
             name: Unique per account; at most 64 printable ASCII characters.
             events: Whether private events are wanted.
             batch_max: Commands per message, at most.
+            cancel_on_disconnect: Cancel all of the account's orders when the stream closes, and so long after
+                its node has died, unless the session is attached again by then; a second to a day.
 
         """
-        session = Session(self._nodes, name, events=events, batch_max=batch_max)
+        session = Session(
+            self._nodes,
+            name,
+            events=events,
+            batch_max=batch_max,
+            cancel_on_disconnect=cancel_on_disconnect,
+        )
         try:
             await session.start()
         except BaseException:

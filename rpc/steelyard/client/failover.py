@@ -12,7 +12,7 @@ from steelyard.client.errors import (
     SteelyardError,
     TooManyOpen,
 )
-from steelyard.client.model import Refused, Reply
+from steelyard.client.replies import Refused, Reply
 
 #: As many replies as the exchange keeps for a session.
 WINDOW: Final = 1024

@@ -1,210 +1,15 @@
-"""What a trader handles: instruments, orders, replies, events, balances and books."""
+"""What a trader looks at: assets, instruments, balances, orders, accounts, books and nodes."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
-from enum import IntEnum
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
+from steelyard.client.commands import OrderTerms
 from steelyard.client.errors import PriceOffStep, SizeOffStep, SteelyardError
+from steelyard.client.words import InstrumentState, OrderKind, OrderState, SelfTrade, Side
 
 R = TypeVar("R")
-
-
-class Side(IntEnum):
-    """Which way an order trades."""
-
-    BUY = 1
-    SELL = 2
-
-
-class OrderKind(IntEnum):
-    """How an order's price is given."""
-
-    LIMIT = 1
-    MARKET = 2
-
-
-class TimeInForce(IntEnum):
-    """What happens to what does not trade at once."""
-
-    GTC = 1
-    IOC = 2
-    FOK = 3
-
-
-class InstrumentState(IntEnum):
-    """What an instrument allows at the moment."""
-
-    PRE_OPEN = 1
-    POST_ONLY = 2
-    OPEN = 3
-    CANCEL_ONLY = 4
-    HALTED = 5
-    CLOSED = 6
-
-
-class ReadMode(IntEnum):
-    """How fresh an answer must be."""
-
-    LINEARIZABLE = 1
-    """Sees every write acknowledged before the call."""
-    AT_LEAST = 2
-    """Any node that has applied the index given."""
-    STALE = 3
-    """Any node, at once."""
-
-
-class Permission(IntEnum):
-    """What an API key may do; add them up."""
-
-    READ = 1
-    TRADE = 2
-    TRANSFER = 4
-    WITHDRAW = 8
-    OPERATE = 16
-
-
-class OrderStep(IntEnum):
-    """A step of an order's life."""
-
-    ACCEPTED = 1
-    RESTED = 2
-    FILLED = 3
-    CANCELLED = 4
-    EXPIRED = 5
-
-
-class PlaceOrder(NamedTuple):
-    """Place an order; integers as the exchange counts them.
-
-    ``order`` zero lets the session choose one.
-    """
-
-    instrument: int
-    side: int
-    size_lots: int
-    limit_ticks: int = 0
-    order: int = 0
-    kind: int = OrderKind.LIMIT
-    time_in_force: int = TimeInForce.GTC
-    post_only: bool = False
-    label: str = ""
-    not_after_ns: int = 0
-
-
-class CancelOrder(NamedTuple):
-    """Cancel an order, named in exactly one way: client's ``order``, exchange's ``number``, or ``label``."""
-
-    order: int = 0
-    number: int = 0
-    label: str = ""
-    not_after_ns: int = 0
-
-
-Command = PlaceOrder | CancelOrder
-
-
-class Placed(NamedTuple):
-    """An order was taken: what traded at once, and what rests."""
-
-    request: int
-    fingerprint: int
-    log_index: int
-    number: int
-    executed_lots: int
-    executed_atoms: int
-    fee_atoms: int
-    open_lots: int
-
-
-class Cancelled(NamedTuple):
-    """An order left the book with ``open_lots`` untraded."""
-
-    request: int
-    fingerprint: int
-    log_index: int
-    number: int
-    open_lots: int
-
-
-class Refused(NamedTuple):
-    """The exchange said no and changed nothing."""
-
-    request: int
-    fingerprint: int
-    log_index: int
-    reason: str
-    expected: int
-
-
-class Accepted(NamedTuple):
-    """Carried out, with nothing more to say; ``made`` is the id of the key it made, or zero."""
-
-    request: int
-    fingerprint: int
-    log_index: int
-    made: int
-
-
-Reply = Placed | Cancelled | Refused | Accepted
-
-
-class Fill(NamedTuple):
-    """One side of a trade."""
-
-    log_index: int
-    event_number: int
-    log_time_ns: int
-    trade: int
-    instrument: int
-    order: int
-    number: int
-    side: int
-    maker: bool
-    price_ticks: int
-    size_lots: int
-    notional_atoms: int
-    fee_atoms: int
-    open_lots: int
-
-
-class OrderEvent(NamedTuple):
-    """An order took a step; ``lots`` is its size with ACCEPTED, else what was open."""
-
-    log_index: int
-    event_number: int
-    log_time_ns: int
-    step: OrderStep
-    instrument: int
-    order: int
-    number: int
-    side: int
-    price_ticks: int
-    lots: int
-
-
-class FundsEvent(NamedTuple):
-    """Money came in (above zero) or went out."""
-
-    log_index: int
-    event_number: int
-    log_time_ns: int
-    asset: int
-    amount_atoms: int
-    free_atoms: int
-
-
-class EventsMissed(NamedTuple):
-    """The node no longer held all events after ``after_index``; they are complete above ``log_index``."""
-
-    log_index: int
-    event_number: int
-    log_time_ns: int
-    after_index: int
-
-
-Event = Fill | OrderEvent | FundsEvent | EventsMissed
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,7 +118,10 @@ class Balance:
 
 @dataclass(frozen=True, slots=True)
 class RestingOrder:
-    """A resting order."""
+    """A living order: in the book, or waiting for its trigger or its list.
+
+    ``shown_lots`` is what of it stands visibly in the book; ``terms`` is None for a common order.
+    """
 
     instrument: int
     order: int
@@ -323,6 +131,86 @@ class RestingOrder:
     price_ticks: int
     size_lots: int
     open_lots: int
+    state: OrderState = OrderState.WORKING
+    terms: OrderTerms | None = None
+    list_number: int = 0
+    prevented_lots: int = 0
+    shown_lots: int = 0
+    kind: OrderKind = OrderKind.LIMIT
+    post_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Funds that an operator has set aside."""
+
+    hold: int
+    asset: int
+    amount_atoms: int
+    legal: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OrderLimit:
+    """A bound of an account's single orders in an instrument; zero: none."""
+
+    instrument: int
+    size_max_lots: int
+    notional_max_atoms: int
+
+
+@dataclass(frozen=True, slots=True)
+class FeeRate:
+    """What an account pays in an instrument, in parts per million; below zero: a rebate."""
+
+    instrument: int
+    maker_ppm: int
+    taker_ppm: int
+
+
+@dataclass(frozen=True, slots=True)
+class AccountInfo:
+    """Everything about an account but its funds and orders, as of ``log_index``; zero means none.
+
+    ``owed`` is what it earned as a referrer and was not paid yet, by asset; ``countdowns`` are the log times
+    at which armed countdowns fire, by instrument (zero: all).
+    """
+
+    log_index: int
+    account: int
+    master: int
+    sub_accounts: list[int]
+    permissions: int
+    trade_group: int
+    self_trade: SelfTrade | None
+    orders_max: int
+    frozen: bool
+    legal_hold: bool
+    tier: int
+    referrer: int
+    share_ppm: int
+    holds: list[Hold]
+    owed: dict[int, int]
+    order_limits: list[OrderLimit]
+    rates: list[FeeRate]
+    countdowns: dict[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What an order would come to, as of ``log_index``; nothing was changed.
+
+    ``refused`` is the reason why it would be refused, ``expires`` why its rest would expire; or empty.
+    """
+
+    log_index: int
+    refused: str
+    executed_lots: int
+    executed_atoms: int
+    fee_atoms: int
+    open_lots: int
+    waits: bool
+    expires: str
 
 
 class Rows(list[R]):
@@ -352,6 +240,7 @@ class AssetTotal:
     fees_atoms: int
     rounding_atoms: int
     sum_atoms: int
+    referral_atoms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,105 +3,40 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from decimal import Decimal
-from typing import Final
+from datetime import timedelta
 
 from steelyard.client import wire
 from steelyard.client.attachment import Attachment
+from steelyard.client.commands import Command, PlaceOrder
 from steelyard.client.errors import Closed, SteelyardError
+from steelyard.client.events import Event
 from steelyard.client.failover import COMMANDS_MAX, Waiter
-from steelyard.client.model import (
-    Cancelled,
-    CancelOrder,
-    Command,
-    Event,
-    Instrument,
-    Placed,
-    PlaceOrder,
-    Reply,
-    Side,
-    TimeInForce,
-)
+from steelyard.client.messages import KINDS, body_of, chosen_order, place_order
 from steelyard.client.nodes import Nodes
-from steelyard.client.orders import cancel_command, place_command, rejected
-
-#: Client order ids that we choose: the session in the high bits, the request in the low ones, so that no two
-#: sessions of an account choose the same.
-ORDER_SHIFT: Final = 40
+from steelyard.client.replies import Reply
+from steelyard.client.trader import Trader
 
 
-class Session:
+class Session(Trader):
     """Numbered commands of one account, each executed once.
 
     Made by ``Client.session``.  A stream is kept attached to whichever node leads; a failover is a pause.
     """
 
-    def __init__(self, nodes: Nodes, name: str, *, events: bool, batch_max: int = COMMANDS_MAX) -> None:
-        self._attachment = Attachment(nodes, name, events=events, batch_max=batch_max)
+    def __init__(
+        self,
+        nodes: Nodes,
+        name: str,
+        *,
+        events: bool,
+        batch_max: int = COMMANDS_MAX,
+        cancel_on_disconnect: timedelta | None = None,
+    ) -> None:
+        self._attachment = Attachment(
+            nodes, name, events=events, batch_max=batch_max, cancel_on_disconnect=cancel_on_disconnect
+        )
 
     # What a trader calls.
-
-    async def place(
-        self,
-        instrument: Instrument,
-        side: Side,
-        *,
-        size: Decimal | int | None = None,
-        size_lots: int | None = None,
-        limit: Decimal | int | None = None,
-        limit_ticks: int | None = None,
-        market: bool = False,
-        time_in_force: TimeInForce | None = None,
-        post_only: bool = False,
-        order: int | None = None,
-        label: str = "",
-        not_after_ns: int = 0,
-    ) -> Placed:
-        """Place an order and return what came of it.
-
-        Give the size as ``size`` (base units) or ``size_lots``, and unless ``market`` the price as ``limit``
-        (quote units per base unit) or ``limit_ticks``.
-
-        Raises:
-            OrderRejected: The exchange said no.
-            PriceOffStep: The price is no multiple of the tick; nothing was sent.
-            SizeOffStep: The size is no multiple of the lot; nothing was sent.
-            OutcomeUnknown: No reply within the retry deadline.
-
-        """
-        command = place_command(
-            instrument,
-            side,
-            size=size,
-            size_lots=size_lots,
-            limit=limit,
-            limit_ticks=limit_ticks,
-            market=market,
-            time_in_force=time_in_force,
-            post_only=post_only,
-            order=order,
-            label=label,
-            not_after_ns=not_after_ns,
-        )
-        reply = await self.submit(command)
-        if isinstance(reply, Placed):
-            return reply
-        raise rejected(reply)
-
-    async def cancel(
-        self, order: "Placed | int | None" = None, *, number: int = 0, label: str = ""
-    ) -> Cancelled:
-        """Cancel an order: what ``place`` returned, the client order id, the exchange's number, or the label.
-
-        Raises:
-            OrderRejected: The exchange said no; UNKNOWN_ORDER if it is not resting any more.
-            OutcomeUnknown: No reply within the retry deadline.
-
-        """
-        reply = await self.submit(cancel_command(order, number=number, label=label))
-        if isinstance(reply, Cancelled):
-            return reply
-        raise rejected(reply)
 
     def submit(self, command: Command) -> "asyncio.Future[Reply]":
         """Send a command and return a future of its reply at once; a refusal is a reply.
@@ -212,7 +147,10 @@ class Session:
         await self._attachment.start()
 
     async def close(self) -> None:
-        """Detach; resting orders stay.  What has no reply fails with ``Closed``."""
+        """Detach; what has no reply fails with ``Closed``.
+
+        Orders stay, unless the session cancels on disconnect.
+        """
         await self._attachment.stop(Closed(f"session {self.name} was closed"))
 
     async def __aenter__(self) -> "Session":
@@ -231,24 +169,9 @@ class Session:
         now_s = time.monotonic()
         if not line.open:
             attachment.progress_s = now_s
-        if type(command) is PlaceOrder:
-            kind = wire.PLACE_ORDER
-            body = wire.place_order(
-                command.order or attachment.session << ORDER_SHIFT | number,
-                command.instrument,
-                command.side,
-                command.kind,
-                command.time_in_force,
-                command.size_lots,
-                command.limit_ticks,
-                command.post_only,
-                command.label,
-            )
-        elif type(command) is CancelOrder:
-            kind = wire.CANCEL_ORDER
-            body = wire.cancel_order(command.order, command.number, command.label)
-        else:
-            raise TypeError(f"need a PlaceOrder or a CancelOrder, got {type(command).__name__}")
+        kind = KINDS[type(command)]
+        chosen = chosen_order(attachment.session, number)
+        body = place_order(command, chosen) if type(command) is PlaceOrder else body_of(command, chosen)
         fingerprint = wire.fingerprint_of(kind, body)
         frame = wire.command(number, fingerprint, command.not_after_ns, kind, body)
         line.add(frame, fingerprint, waiter, now_s)

@@ -3,31 +3,31 @@
 import asyncio
 import threading
 from collections.abc import Coroutine, Generator, Sequence
+from datetime import timedelta
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack, overload
 
 from steelyard.client.admin import Admin
 from steelyard.client.client import Client
+from steelyard.client.commands import Command, Leg, PlaceOrder
+from steelyard.client.events import Event
 from steelyard.client.keys import ApiKey
 from steelyard.client.model import (
+    AccountInfo,
+    Asset,
     AssetTotal,
     Balance,
     Book,
-    Cancelled,
-    Command,
-    Event,
     Instrument,
-    InstrumentState,
     NodeStatus,
-    Placed,
-    ReadMode,
-    Reply,
     RestingOrder,
     Rows,
-    Side,
-    TimeInForce,
+    Trial,
 )
+from steelyard.client.orders import AmendWords, Named, OrderWords, Trigger
+from steelyard.client.replies import Accepted, Amended, Cancelled, LegReply, Placed, Reply, Swept, Waiting
 from steelyard.client.session import Session
+from steelyard.client.words import BatchMode, InstrumentState, ReadMode, SelfTrade, Side
 
 T = TypeVar("T")
 
@@ -140,12 +140,43 @@ class SyncClient:
         *,
         node: str | None = None,
     ) -> Rows[RestingOrder]:
-        """Return an account's resting orders by number."""
+        """Return an account's living orders by number, with terms and state."""
         return self._loop.run(self._client.open_orders(account, instrument, at, min_index, node=node))
 
-    def session(self, name: str, *, events: bool = False) -> "SyncSession":
-        """Attach to the account's session of that name, and stay attached."""
-        return SyncSession(self._loop, self._loop.run(self._client.session(name, events=events)))
+    def assets(
+        self, at: ReadMode = ReadMode.LINEARIZABLE, min_index: int = 0, *, node: str | None = None
+    ) -> dict[str, Asset]:
+        """Return the listed assets by symbol."""
+        return self._loop.run(self._client.assets(at, min_index, node=node))
+
+    def account(
+        self,
+        account: int | None = None,
+        at: ReadMode = ReadMode.LINEARIZABLE,
+        min_index: int = 0,
+        *,
+        node: str | None = None,
+    ) -> AccountInfo:
+        """Return everything about an account but its funds and orders."""
+        return self._loop.run(self._client.account(account, at, min_index, node=node))
+
+    def try_order(
+        self,
+        order: PlaceOrder,
+        at: ReadMode = ReadMode.LINEARIZABLE,
+        min_index: int = 0,
+        *,
+        node: str | None = None,
+    ) -> Trial:
+        """Return what an order would come to if it were placed now; changes nothing."""
+        return self._loop.run(self._client.try_order(order, at, min_index, node=node))
+
+    def session(
+        self, name: str, *, events: bool = False, cancel_on_disconnect: timedelta | None = None
+    ) -> "SyncSession":
+        """Attach to the account's session of that name, and stay attached; see ``Client.session``."""
+        opened = self._client.session(name, events=events, cancel_on_disconnect=cancel_on_disconnect)
+        return SyncSession(self._loop, self._loop.run(opened))
 
     def admin(self, name: str = "operator") -> "SyncAdmin":
         """Open the operator's session of that name."""
@@ -159,43 +190,88 @@ class SyncSession:
         self._loop = loop
         self._session = session
 
+    @overload
+    def place(
+        self, instrument: Instrument, side: Side, *, trigger: None = None, **words: Unpack[OrderWords]
+    ) -> Placed: ...
+
+    @overload
+    def place(
+        self, instrument: Instrument, side: Side, *, trigger: Trigger, **words: Unpack[OrderWords]
+    ) -> Waiting: ...
+
     def place(
         self,
         instrument: Instrument,
         side: Side,
         *,
-        size: Decimal | int | None = None,
-        size_lots: int | None = None,
-        limit: Decimal | int | None = None,
-        limit_ticks: int | None = None,
-        market: bool = False,
-        time_in_force: TimeInForce | None = None,
-        post_only: bool = False,
-        order: int | None = None,
-        label: str = "",
-        not_after_ns: int = 0,
-    ) -> Placed:
-        """Place an order and return what came of it; see ``Session.place``."""
+        trigger: Trigger | None = None,
+        **words: Unpack[OrderWords],
+    ) -> Placed | Waiting:
+        """Place an order and return what came of it; see ``Trader.place``."""
+        if trigger is None:
+            return self._loop.run(self._session.place(instrument, side, **words))
+        return self._loop.run(self._session.place(instrument, side, trigger=trigger, **words))
+
+    def cancel(self, order: Named | None = None, *, number: int = 0, label: str = "") -> Cancelled:
+        """Cancel an order; see ``Trader.cancel``."""
+        return self._loop.run(self._session.cancel(order, number=number, label=label))
+
+    def amend(
+        self, order: Named | None = None, *, number: int = 0, label: str = "", **words: Unpack[AmendWords]
+    ) -> Amended:
+        """Change a living order; see ``Trader.amend``."""
+        return self._loop.run(self._session.amend(order, number=number, label=label, **words))
+
+    def replace(
+        self, old: Named, new: PlaceOrder, *, place_anyway: bool = False, cancel_anyway: bool = False
+    ) -> tuple[LegReply, LegReply]:
+        """Cancel one order and place another as one command; see ``Trader.replace``."""
         return self._loop.run(
-            self._session.place(
-                instrument,
-                side,
-                size=size,
-                size_lots=size_lots,
-                limit=limit,
-                limit_ticks=limit_ticks,
-                market=market,
-                time_in_force=time_in_force,
-                post_only=post_only,
-                order=order,
-                label=label,
-                not_after_ns=not_after_ns,
-            )
+            self._session.replace(old, new, place_anyway=place_anyway, cancel_anyway=cancel_anyway)
         )
 
-    def cancel(self, order: Placed | int | None = None, *, number: int = 0, label: str = "") -> Cancelled:
-        """Cancel an order; see ``Session.cancel``."""
-        return self._loop.run(self._session.cancel(order, number=number, label=label))
+    def place_oco(self, first: PlaceOrder, second: PlaceOrder) -> tuple[LegReply, ...]:
+        """Place two orders of which one ends the other; see ``Trader.place_oco``."""
+        return self._loop.run(self._session.place_oco(first, second))
+
+    def place_oto(self, first: PlaceOrder, second: PlaceOrder) -> tuple[LegReply, ...]:
+        """Place an order and one that follows it; see ``Trader.place_oto``."""
+        return self._loop.run(self._session.place_oto(first, second))
+
+    def place_otoco(self, first: PlaceOrder, second: PlaceOrder, third: PlaceOrder) -> tuple[LegReply, ...]:
+        """Place an order and two that follow it as an OCO; see ``Trader.place_otoco``."""
+        return self._loop.run(self._session.place_otoco(first, second, third))
+
+    def batch(self, legs: Sequence[Leg], *, mode: BatchMode = BatchMode.EACH) -> tuple[LegReply, ...]:
+        """Carry out many commands as one; see ``Trader.batch``."""
+        return self._loop.run(self._session.batch(legs, mode=mode))
+
+    def cancel_all(
+        self, instrument: Instrument | None = None, side: Side | None = None, *, sub_accounts: bool = False
+    ) -> Swept:
+        """Cancel all living orders; see ``Trader.cancel_all``."""
+        return self._loop.run(self._session.cancel_all(instrument, side, sub_accounts=sub_accounts))
+
+    def countdown(self, after: timedelta, instrument: Instrument | None = None) -> Accepted:
+        """Let all orders be cancelled unless called again in time; see ``Trader.countdown``."""
+        return self._loop.run(self._session.countdown(after, instrument))
+
+    def transfer(self, asset: Asset, amount: Decimal | int, *, giver: int = 0, taker: int = 0) -> Accepted:
+        """Move free funds within the family; see ``Trader.transfer``."""
+        return self._loop.run(self._session.transfer(asset, amount, giver=giver, taker=taker))
+
+    def set_self_trade(self, mode: SelfTrade | None) -> Accepted:
+        """Choose what the account's orders do that do not say; see ``Trader.set_self_trade``."""
+        return self._loop.run(self._session.set_self_trade(mode))
+
+    def open_sub_account(self, account: int, permissions: int) -> Accepted:
+        """Open an account that belongs to this one."""
+        return self._loop.run(self._session.open_sub_account(account, permissions))
+
+    def pay_referral(self, asset: Asset) -> Accepted:
+        """Move what was earned as a referrer to the account's free funds."""
+        return self._loop.run(self._session.pay_referral(asset))
 
     def submit_many(self, commands: Sequence[Command]) -> list[Reply]:
         """Send commands and return their replies, in order."""
@@ -211,7 +287,7 @@ class SyncSession:
             self._loop.run(_close(events))
 
     def close(self) -> None:
-        """Detach; resting orders stay."""
+        """Detach; orders stay, unless the session cancels on disconnect."""
         self._loop.run(self._session.close())
 
     @property
@@ -257,7 +333,7 @@ class SyncAdmin:
         taker_ppm: int = 0,
         market_protection_ppm: int = 50_000,
     ) -> int:
-        """List a spot instrument; see ``Admin.list_instrument``."""
+        """Block on ``Admin.list_instrument``."""
         return self._loop.run(
             self._admin.list_instrument(
                 instrument,
@@ -302,6 +378,118 @@ class SyncAdmin:
     def activate_version(self, version: int) -> int:
         """Let the group do what the next version does, once every member runs a build that knows it."""
         return self._loop.run(self._admin.activate_version(version))
+
+    def set_instrument_rules(
+        self,
+        instrument: int,
+        *,
+        price_step_ticks: int = 1,
+        size_step_lots: int = 1,
+        size_min_lots: int = 1,
+        notional_max_atoms: int = 0,
+        orders_max: int = 0,
+        buy_down_ppm: int = 0,
+        buy_up_ppm: int = 0,
+        sell_down_ppm: int = 0,
+        sell_up_ppm: int = 0,
+        execution_down_ppm: int = 0,
+        execution_up_ppm: int = 0,
+        halt_ppm: int = 0,
+        halt_window_ns: int = 0,
+        halt_ns: int = 0,
+        auction_ns: int = 0,
+        self_trade: SelfTrade = SelfTrade.NONE,
+    ) -> int:
+        """Block on ``Admin.set_instrument_rules``."""
+        return self._loop.run(
+            self._admin.set_instrument_rules(
+                instrument,
+                price_step_ticks=price_step_ticks,
+                size_step_lots=size_step_lots,
+                size_min_lots=size_min_lots,
+                notional_max_atoms=notional_max_atoms,
+                orders_max=orders_max,
+                buy_down_ppm=buy_down_ppm,
+                buy_up_ppm=buy_up_ppm,
+                sell_down_ppm=sell_down_ppm,
+                sell_up_ppm=sell_up_ppm,
+                execution_down_ppm=execution_down_ppm,
+                execution_up_ppm=execution_up_ppm,
+                halt_ppm=halt_ppm,
+                halt_window_ns=halt_window_ns,
+                halt_ns=halt_ns,
+                auction_ns=auction_ns,
+                self_trade=self_trade,
+            )
+        )
+
+    def set_mark(self, instrument: int, mark_ticks: int) -> int:
+        """Block on ``Admin.set_mark``."""
+        return self._loop.run(self._admin.set_mark(instrument, mark_ticks))
+
+    def start_auction(self, instrument: int, auction_ns: int) -> int:
+        """Block on ``Admin.start_auction``."""
+        return self._loop.run(self._admin.start_auction(instrument, auction_ns))
+
+    def schedule_state(self, instrument: int, state: InstrumentState, at_ns: int) -> int:
+        """Block on ``Admin.schedule_state``."""
+        return self._loop.run(self._admin.schedule_state(instrument, state, at_ns))
+
+    def open_sub_account(self, master: int, account: int, permissions: int) -> int:
+        """Block on ``Admin.open_sub_account``."""
+        return self._loop.run(self._admin.open_sub_account(master, account, permissions))
+
+    def set_account_rules(
+        self, account: int, *, permissions: int, trade_group: int = 0, orders_max: int = 0
+    ) -> int:
+        """Block on ``Admin.set_account_rules``."""
+        return self._loop.run(
+            self._admin.set_account_rules(
+                account, permissions=permissions, trade_group=trade_group, orders_max=orders_max
+            )
+        )
+
+    def set_order_limit(
+        self, account: int, instrument: int, *, size_max_lots: int = 0, notional_max_atoms: int = 0
+    ) -> int:
+        """Block on ``Admin.set_order_limit``."""
+        return self._loop.run(
+            self._admin.set_order_limit(
+                account, instrument, size_max_lots=size_max_lots, notional_max_atoms=notional_max_atoms
+            )
+        )
+
+    def set_frozen(self, account: int, frozen: bool) -> int:
+        """Block on ``Admin.set_frozen``."""
+        return self._loop.run(self._admin.set_frozen(account, frozen))
+
+    def set_legal_hold(self, account: int, on: bool) -> int:
+        """Block on ``Admin.set_legal_hold``."""
+        return self._loop.run(self._admin.set_legal_hold(account, on))
+
+    def hold_funds(
+        self, account: int, hold: int, asset: int, amount_atoms: int, *, legal: bool = False
+    ) -> int:
+        """Block on ``Admin.hold_funds``."""
+        return self._loop.run(self._admin.hold_funds(account, hold, asset, amount_atoms, legal=legal))
+
+    def release_hold(self, account: int, hold: int, *, legal: bool = False) -> int:
+        """Block on ``Admin.release_hold``."""
+        return self._loop.run(self._admin.release_hold(account, hold, legal=legal))
+
+    def set_fee_tier(self, tier: int, instrument: int, *, maker_ppm: int, taker_ppm: int) -> int:
+        """Block on ``Admin.set_fee_tier``."""
+        return self._loop.run(
+            self._admin.set_fee_tier(tier, instrument, maker_ppm=maker_ppm, taker_ppm=taker_ppm)
+        )
+
+    def set_account_tier(self, account: int, tier: int) -> int:
+        """Block on ``Admin.set_account_tier``."""
+        return self._loop.run(self._admin.set_account_tier(account, tier))
+
+    def set_referrer(self, account: int, referrer: int, share_ppm: int) -> int:
+        """Block on ``Admin.set_referrer``."""
+        return self._loop.run(self._admin.set_referrer(account, referrer, share_ppm))
 
     def totals(
         self, at: ReadMode = ReadMode.LINEARIZABLE, min_index: int = 0, *, node: str | None = None

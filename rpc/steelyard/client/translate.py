@@ -2,29 +2,55 @@
 
 from typing import Final
 
-from steelyard.client.model import (
-    Accepted,
-    Asset,
-    AssetTotal,
-    Book,
-    Cancelled,
+from steelyard.client.commands import OrderTerms
+from steelyard.client.events import (
+    AccountEvent,
     Event,
     Fill,
     FundsEvent,
-    Instrument,
-    InstrumentState,
-    NodeStatus,
+    LotsEvent,
     OrderEvent,
-    OrderStep,
+    PreventedEvent,
+)
+from steelyard.client.model import (
+    AccountInfo,
+    Asset,
+    AssetTotal,
+    Book,
+    FeeRate,
+    Hold,
+    Instrument,
+    NodeStatus,
+    OrderLimit,
+    RestingOrder,
+    Trial,
+)
+from steelyard.client.replies import (
+    Accepted,
+    Amended,
+    Cancelled,
+    LegReply,
+    Many,
     Placed,
     Refused,
     Reply,
-    RestingOrder,
+    Swept,
+    Waiting,
+)
+from steelyard.client.words import (
+    AccountStep,
+    FundsCause,
+    InstrumentState,
+    OrderKind,
+    OrderState,
+    OrderStep,
+    PriceSource,
+    SelfTrade,
     Side,
 )
-from steelyard.v1 import admin_pb2, common_pb2, market_data_pb2, replica_pb2, trading_pb2
+from steelyard.v1 import account_pb2, admin_pb2, common_pb2, market_data_pb2, replica_pb2, trading_pb2
 
-_REASONS: Final = {
+_REASONS: Final[dict[int, str]] = {
     number: name.removeprefix("REJECT_") for name, number in common_pb2.Reject.items() if number != 0
 }
 
@@ -49,16 +75,57 @@ def reply_of(wire: trading_pb2.Reply) -> Reply:
         return Cancelled(
             wire.request, wire.fingerprint, wire.log_index, cancelled.number, cancelled.open_lots
         )
-    if kind == "accepted":
-        return Accepted(wire.request, wire.fingerprint, wire.log_index, wire.accepted.made)
-    refused = wire.refused
-    return Refused(
-        wire.request,
-        wire.fingerprint,
-        wire.log_index,
-        _REASONS.get(refused.reason) or f"REASON_{refused.reason}",
-        refused.expected,
-    )
+    return _uncommon_reply(wire, kind)
+
+
+def _uncommon_reply(wire: trading_pb2.Reply, kind: str | None) -> Reply:
+    at = (wire.request, wire.fingerprint, wire.log_index)
+    match kind:
+        case "accepted":
+            return Accepted(*at, wire.accepted.made)
+        case "waiting":
+            return Waiting(*at, wire.waiting.number)
+        case "amended":
+            return _amended(at, wire.amended)
+        case "swept":
+            return Swept(*at, wire.swept.count)
+        case "many":
+            return Many(*at, tuple(_leg_reply(at, leg) for leg in wire.many.legs))
+        case _:
+            return _refused(at, wire.refused)
+
+
+_At = tuple[int, int, int]
+
+
+def _leg_reply(at: _At, leg: trading_pb2.LegReply) -> LegReply:
+    match leg.WhichOneof("result"):
+        case "placed":
+            placed = leg.placed
+            return Placed(
+                *at,
+                placed.number,
+                placed.executed_lots,
+                placed.executed_atoms,
+                placed.fee_atoms,
+                placed.open_lots,
+            )
+        case "waiting":
+            return Waiting(*at, leg.waiting.number)
+        case "cancelled":
+            return Cancelled(*at, leg.cancelled.number, leg.cancelled.open_lots)
+        case "amended":
+            return _amended(at, leg.amended)
+        case _:
+            return _refused(at, leg.refused)
+
+
+def _amended(at: _At, wire: trading_pb2.Amended) -> Amended:
+    return Amended(*at, wire.number, wire.executed_lots, wire.executed_atoms, wire.fee_atoms, wire.open_lots)
+
+
+def _refused(at: _At, wire: trading_pb2.Refused) -> Refused:
+    return Refused(*at, _REASONS.get(wire.reason) or f"REASON_{wire.reason}", wire.expected)
 
 
 def event_of(wire: trading_pb2.Event) -> Event | None:
@@ -92,15 +159,80 @@ def event_of(wire: trading_pb2.Event) -> Event | None:
                 side=order.side,
                 price_ticks=order.price_ticks,
                 lots=order.lots,
+                reason=reason_of(order.reason),
+                before=order.before,
+                terms=terms_of(order.terms) if order.HasField("terms") else None,
+                state=order.state,
+                list_number=order.list_number,
+                label=order.label,
+                kind=order.kind,
+                time_in_force=order.time_in_force,
             )
         case "funds":
             funds = wire.funds
-            return FundsEvent(*at, funds.asset, funds.amount_atoms, funds.free_atoms)
+            cause = _CAUSES.get(funds.cause, FundsCause.UNKNOWN)
+            return FundsEvent(*at, funds.asset, funds.amount_atoms, funds.free_atoms, cause, funds.other)
+        case "prevented":
+            prevented = wire.prevented
+            return PreventedEvent(
+                *at,
+                instrument=prevented.instrument,
+                mode=prevented.mode,
+                order=prevented.order,
+                number=prevented.number,
+                maker=prevented.maker,
+                price_ticks=prevented.price_ticks,
+                prevented_lots=prevented.prevented_lots,
+                open_lots=prevented.open_lots,
+            )
+        case "lots":
+            lots = wire.lots
+            return LotsEvent(
+                *at,
+                instrument=lots.instrument,
+                side=lots.side,
+                price_ticks=lots.price_ticks,
+                size_lots=lots.size_lots,
+                notional_atoms=lots.notional_atoms,
+                other=lots.other,
+            )
+        case "account" if wire.account.step in _ACCOUNT_STEPS:
+            account = wire.account
+            return AccountEvent(
+                *at,
+                step=_ACCOUNT_STEPS[account.step],
+                instrument=account.instrument,
+                asset=account.asset,
+                amount=account.amount,
+                until_ns=account.until_ns,
+            )
         case _:
             return None
 
 
 _STEPS: Final[dict[int, OrderStep]] = {step.value: step for step in OrderStep}
+_CAUSES: Final[dict[int, FundsCause]] = {cause.value: cause for cause in FundsCause}
+_ACCOUNT_STEPS: Final[dict[int, AccountStep]] = {step.value: step for step in AccountStep}
+
+
+def reason_of(reject: int) -> str:
+    """Return a reason's name; empty for none."""
+    return (_REASONS.get(reject) or f"REASON_{reject}") if reject else ""
+
+
+def terms_of(wire: trading_pb2.OrderTerms) -> OrderTerms:
+    """Return an order's terms."""
+    return OrderTerms(
+        wire.expires_ns,
+        wire.slide,
+        wire.budget_atoms,
+        wire.trigger,
+        wire.trigger_source or PriceSource.LAST,
+        wire.trigger_ticks,
+        wire.callback_ppm,
+        wire.display_lots,
+        wire.self_trade,
+    )
 
 
 def assets_of(response: market_data_pb2.ListInstrumentsResponse) -> dict[int, Asset]:
@@ -145,7 +277,7 @@ def book_of(response: market_data_pb2.GetBookResponse) -> Book:
 
 
 def orders_of(response: trading_pb2.ListOrdersResponse) -> list[RestingOrder]:
-    """Return resting orders."""
+    """Return living orders."""
     return [
         RestingOrder(
             row.instrument,
@@ -156,9 +288,57 @@ def orders_of(response: trading_pb2.ListOrdersResponse) -> list[RestingOrder]:
             row.price_ticks,
             row.size_lots,
             row.open_lots,
+            OrderState(row.state),
+            terms_of(row.terms) if row.HasField("terms") else None,
+            row.list_number,
+            row.prevented_lots,
+            row.shown_lots,
+            OrderKind(row.kind),
+            row.post_only,
         )
         for row in response.orders
     ]
+
+
+def account_of(response: account_pb2.GetAccountResponse) -> AccountInfo:
+    """Return an account's rules."""
+    return AccountInfo(
+        log_index=response.log_index,
+        account=response.account,
+        master=response.master,
+        sub_accounts=list(response.sub_accounts),
+        permissions=response.permissions,
+        trade_group=response.trade_group,
+        self_trade=SelfTrade(response.self_trade) if response.self_trade else None,
+        orders_max=response.orders_max,
+        frozen=response.frozen,
+        legal_hold=response.legal_hold,
+        tier=response.tier,
+        referrer=response.referrer,
+        share_ppm=response.share_ppm,
+        holds=[Hold(row.hold, row.asset, row.amount_atoms, row.legal) for row in response.holds],
+        owed={row.asset: row.amount_atoms for row in response.owed},
+        order_limits=[
+            OrderLimit(row.instrument, row.size_max_lots, row.notional_max_atoms)
+            for row in response.order_limits
+        ],
+        rates=[FeeRate(row.instrument, row.maker_ppm, row.taker_ppm) for row in response.rates],
+        countdowns={row.instrument: row.due_ns for row in response.countdowns},
+    )
+
+
+def trial_of(response: trading_pb2.TryOrderResponse) -> Trial:
+    """Return what an order would come to."""
+    return Trial(
+        response.log_index,
+        reason_of(response.refused),
+        response.executed_lots,
+        response.executed_atoms,
+        response.fee_atoms,
+        response.open_lots,
+        response.waits,
+        reason_of(response.expires),
+    )
 
 
 def totals_of(response: admin_pb2.GetTotalsResponse) -> list[AssetTotal]:
@@ -171,6 +351,7 @@ def totals_of(response: admin_pb2.GetTotalsResponse) -> list[AssetTotal]:
             row.fees_atoms,
             row.rounding_atoms,
             row.sum_atoms,
+            row.referral_atoms,
         )
         for row in response.totals
     ]

@@ -3,11 +3,11 @@
 import asyncio
 import secrets
 from collections.abc import Callable
-from decimal import Decimal
 from typing import Final, NamedTuple
 
 from steelyard.client import wire
 from steelyard.client.attachment import GONE, NOT_OURS
+from steelyard.client.commands import CancelOrder, Command, PlaceOrder
 from steelyard.client.errors import (
     AlreadyApplied,
     BadCredentials,
@@ -16,27 +16,17 @@ from steelyard.client.errors import (
     SessionTakenOver,
     SteelyardError,
 )
-from steelyard.client.model import (
-    Cancelled,
-    CancelOrder,
-    Command,
-    Instrument,
-    Placed,
-    PlaceOrder,
-    Refused,
-    Reply,
-    Side,
-    TimeInForce,
-)
+from steelyard.client.messages import KINDS, body_of, chosen_order
 from steelyard.client.nodes import Nodes
-from steelyard.client.orders import cancel_command, place_command, rejected
-from steelyard.client.session import ORDER_SHIFT
+from steelyard.client.replies import Refused, Reply
+from steelyard.client.trader import Trader
 from steelyard.client.translate import reply_of
 from steelyard.v1 import trading_pb2
 
 OPEN_SESSION: Final = "/steelyard.v1.TradingService/OpenSession"
 PLACE_ORDER: Final = "/steelyard.v1.TradingService/PlaceOrder"
 CANCEL_ORDER: Final = "/steelyard.v1.TradingService/CancelOrder"
+SUBMIT: Final = "/steelyard.v1.TradingService/Submit"
 
 
 class _Call(NamedTuple):
@@ -123,89 +113,45 @@ class UnaryLine:
         return reply
 
 
-class UnarySession(UnaryLine):
-    """Place and cancel, one call each."""
-
-    async def place(
-        self,
-        instrument: Instrument,
-        side: Side,
-        *,
-        size: Decimal | int | None = None,
-        size_lots: int | None = None,
-        limit: Decimal | int | None = None,
-        limit_ticks: int | None = None,
-        market: bool = False,
-        time_in_force: TimeInForce | None = None,
-        post_only: bool = False,
-        order: int | None = None,
-        label: str = "",
-        not_after_ns: int = 0,
-    ) -> Placed:
-        """Place an order and return what came of it; see ``Session.place``."""
-        command = place_command(
-            instrument,
-            side,
-            size=size,
-            size_lots=size_lots,
-            limit=limit,
-            limit_ticks=limit_ticks,
-            market=market,
-            time_in_force=time_in_force,
-            post_only=post_only,
-            order=order,
-            label=label,
-            not_after_ns=not_after_ns,
-        )
-        reply = await self.submit(command)
-        if isinstance(reply, Placed):
-            return reply
-        raise rejected(reply)
-
-    async def cancel(
-        self, order: Placed | int | None = None, *, number: int = 0, label: str = ""
-    ) -> Cancelled:
-        """Cancel an order; see ``Session.cancel``."""
-        reply = await self.submit(cancel_command(order, number=number, label=label))
-        if isinstance(reply, Cancelled):
-            return reply
-        raise rejected(reply)
+class UnarySession(Trader, UnaryLine):
+    """A trader's commands, one call each."""
 
     async def submit(self, command: Command) -> Reply:
         """Make one call and return its reply; a refusal is a reply."""
-        if isinstance(command, CancelOrder):
-            cancel = trading_pb2.CancelOrder.FromString(
-                wire.cancel_order(command.order, command.number, command.label)
-            )
+        not_after_ns = command.not_after_ns
+        if type(command) is CancelOrder:
+            cancel = trading_pb2.CancelOrder.FromString(body_of(command, 0))
             return await self.write(
                 CANCEL_ORDER,
                 lambda once: trading_pb2.CancelOrderRequest(once=once, order=cancel).SerializeToString(),
                 lambda body: trading_pb2.CancelOrderResponse.FromString(body).reply,
-                command.not_after_ns,
+                not_after_ns,
             )
+        if type(command) is PlaceOrder:
+            return await self.write(
+                PLACE_ORDER,
+                lambda once: trading_pb2.PlaceOrderRequest(
+                    once=once,
+                    order=trading_pb2.PlaceOrder.FromString(body_of(command, self._chosen(once))),
+                ).SerializeToString(),
+                lambda body: trading_pb2.PlaceOrderResponse.FromString(body).reply,
+                not_after_ns,
+            )
+        kind = KINDS[type(command)]
         return await self.write(
-            PLACE_ORDER,
-            lambda once: trading_pb2.PlaceOrderRequest(
-                once=once, order=_order(command, self.id << ORDER_SHIFT | once.request)
+            SUBMIT,
+            lambda once: trading_pb2.SubmitRequest(
+                once=once,
+                command=trading_pb2.Command.FromString(
+                    wire.delimited(kind, body_of(command, self._chosen(once)))
+                ),
             ).SerializeToString(),
-            lambda body: trading_pb2.PlaceOrderResponse.FromString(body).reply,
-            command.not_after_ns,
+            lambda body: trading_pb2.SubmitResponse.FromString(body).reply,
+            not_after_ns,
         )
 
-
-def _order(command: PlaceOrder, order: int) -> trading_pb2.PlaceOrder:
-    body = wire.place_order(
-        command.order or order,
-        command.instrument,
-        command.side,
-        command.kind,
-        command.time_in_force,
-        command.size_lots,
-        command.limit_ticks,
-        command.post_only,
-        command.label,
-    )
-    return trading_pb2.PlaceOrder.FromString(body)
+    def _chosen(self, once: trading_pb2.Once) -> int:
+        return chosen_order(self.id, once.request)
 
 
 async def open_session(nodes: Nodes, name: str) -> trading_pb2.OpenSessionResponse:

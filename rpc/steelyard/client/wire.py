@@ -116,11 +116,11 @@ CANCEL_ORDER: Final = b"\x2a"
 
 
 def command(request: int, fingerprint: int, not_after_ns: int, kind: bytes, body: bytes) -> bytes:
-    """Return one ``commands`` field of a ``TradeRequest``; ``kind`` is PLACE_ORDER or CANCEL_ORDER."""
+    """Return one ``commands`` field of a ``TradeRequest``; ``kind`` is the tag of the command's own field."""
     head = b"\x08%b\x15%b" % (varint(request), fixed32(fingerprint))
     if not_after_ns:
         head += b"\x18" + varint(not_after_ns)
-    size = len(head) + 2 + len(body)
+    size = len(head) + len(kind) + 1 + len(body)
     if len(body) < 128:  # noqa: PLR2004 - a length of one byte
         return b"\x12%b%b%b%b%b" % (varint(size), head, kind, varint(len(body)), body)
     inner = head + delimited(kind, body)

@@ -20,7 +20,7 @@ from steelyard.client import (
     TimeInForce,
 )
 from steelyard.client.admin import mantissa_and_decimals
-from steelyard.client.orders import cancel_command, place_command
+from steelyard.client.orders import cancel, order
 
 BTC_USD = Instrument(
     instrument=1,
@@ -85,7 +85,7 @@ def test_assets_convert_between_units_and_atoms() -> None:
 
 
 def test_an_order_in_decimals_becomes_integers() -> None:
-    command = place_command(BTC_USD, Side.BUY, size=Decimal("0.04"), limit=Decimal("10.5"), post_only=True)
+    command = order(BTC_USD, Side.BUY, size=Decimal("0.04"), limit=Decimal("10.5"), post_only=True)
     assert command == PlaceOrder(
         instrument=1,
         side=Side.BUY,
@@ -97,7 +97,7 @@ def test_an_order_in_decimals_becomes_integers() -> None:
 
 
 def test_a_market_order_has_no_limit_and_never_rests() -> None:
-    command = place_command(BTC_USD, Side.SELL, size_lots=3, market=True)
+    command = order(BTC_USD, Side.SELL, size_lots=3, market=True)
     assert (command.kind, command.limit_ticks, command.time_in_force) == (
         OrderKind.MARKET,
         0,
@@ -119,14 +119,14 @@ def test_a_market_order_has_no_limit_and_never_rests() -> None:
 )
 def test_an_order_that_says_too_little_or_too_much_is_a_type_error(arguments: dict[str, object]) -> None:
     with pytest.raises(TypeError):
-        place_command(BTC_USD, Side.BUY, **arguments)  # type: ignore[arg-type]
+        order(BTC_USD, Side.BUY, **arguments)  # type: ignore[arg-type]
 
 
 def test_a_cancel_names_what_place_returned_by_its_number() -> None:
     placed = Placed(1, 2, 3, number=77, executed_lots=0, executed_atoms=0, fee_atoms=0, open_lots=1)
-    assert cancel_command(placed) == CancelOrder(number=77)
-    assert cancel_command(5) == CancelOrder(order=5)
-    assert cancel_command(None, label="x") == CancelOrder(label="x")
+    assert cancel(placed) == CancelOrder(number=77)
+    assert cancel(5) == CancelOrder(order=5)
+    assert cancel(None, label="x") == CancelOrder(label="x")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,168 @@
+"""The words of the protocol: sides, kinds, states, modes and steps; numbers equal those on the wire."""
+
+from enum import IntEnum
+
+
+class Side(IntEnum):
+    """Which way an order trades."""
+
+    BUY = 1
+    SELL = 2
+
+
+class OrderKind(IntEnum):
+    """How an order's price is given."""
+
+    LIMIT = 1
+    MARKET = 2
+
+
+class TimeInForce(IntEnum):
+    """What happens to what does not trade at once."""
+
+    GTC = 1
+    IOC = 2
+    FOK = 3
+
+
+class InstrumentState(IntEnum):
+    """What an instrument allows at the moment."""
+
+    PRE_OPEN = 1
+    POST_ONLY = 2
+    OPEN = 3
+    CANCEL_ONLY = 4
+    HALTED = 5
+    CLOSED = 6
+    AUCTION = 7
+    """Collects orders; nothing trades until one price is found for all."""
+
+
+class ReadMode(IntEnum):
+    """How fresh an answer must be."""
+
+    LINEARIZABLE = 1
+    """Sees every write acknowledged before the call."""
+    AT_LEAST = 2
+    """Any node that has applied the index given."""
+    STALE = 3
+    """Any node, at once."""
+
+
+class Permission(IntEnum):
+    """What an API key may do; add them up."""
+
+    READ = 1
+    TRADE = 2
+    TRANSFER = 4
+    WITHDRAW = 8
+    OPERATE = 16
+    FEED = 32
+    """Set mark prices."""
+
+
+class OrderStep(IntEnum):
+    """A step of an order's life."""
+
+    ACCEPTED = 1
+    RESTED = 2
+    FILLED = 3
+    CANCELLED = 4
+    EXPIRED = 5
+    TERMS = 6
+    """It has uncommon terms; follows ACCEPTED."""
+    TRIGGERED = 7
+    ACTIVATED = 8
+    """It began to follow the price."""
+    REPLENISHED = 9
+    """An iceberg shows its next slice."""
+    REDUCED = 10
+    REPLACED = 11
+    """Amended: a new number, and the back of the queue."""
+    AMENDED = 12
+    """Amended: label or uncommon terms."""
+
+
+class SelfTrade(IntEnum):
+    """What happens when an order meets one of the same account, or of the same trade group."""
+
+    NONE = 1
+    """They trade."""
+    EXPIRE_TAKER = 2
+    EXPIRE_MAKER = 3
+    EXPIRE_BOTH = 4
+    DECREMENT = 5
+    """Both shrink by the smaller rest."""
+    TRANSFER = 6
+    """As DECREMENT, and what is prevented changes hands without a fee, if both orders say so."""
+
+
+class TriggerKind(IntEnum):
+    """Which way the price must go to wake a waiting order."""
+
+    STOP = 1
+    """Buy at or above the trigger, sell at or below."""
+    TAKE_PROFIT = 2
+    """Buy at or below the trigger, sell at or above."""
+
+
+class PriceSource(IntEnum):
+    """Which price wakes a waiting order."""
+
+    LAST = 1
+    MARK = 2
+
+
+class OrderState(IntEnum):
+    """Where a living order stands."""
+
+    PENDING = 1
+    """It waits for the first order of its list to be filled."""
+    WAITING = 2
+    """It waits for its trigger."""
+    WORKING = 3
+    """It is in the book."""
+
+
+class ListKind(IntEnum):
+    """How the orders of a list depend on each other."""
+
+    OCO = 1
+    OTO = 2
+    OTOCO = 3
+
+
+class BatchMode(IntEnum):
+    """What one fault in a batch does to the rest."""
+
+    EACH = 1
+    ALL_OR_NONE = 2
+
+
+class FundsCause(IntEnum):
+    """Why money moved; UNKNOWN: for a reason that this version does not know."""
+
+    UNKNOWN = 0
+    DEPOSIT = 1
+    WITHDRAWAL = 2
+    TRANSFER = 3
+    REFERRAL = 4
+
+
+class AccountStep(IntEnum):
+    """What happened to the account itself."""
+
+    COUNTDOWN_ARMED = 1
+    COUNTDOWN_FIRED = 2
+    FROZEN = 3
+    UNFROZEN = 4
+    LEGAL_HOLD = 5
+    LEGAL_HOLD_LIFTED = 6
+    FUNDS_HELD = 7
+    FUNDS_RELEASED = 8
+    TIER = 9
+    SELF_TRADE = 10
+    RULES = 11
+    REFERRAL_EARNED = 12
+    REFERRER = 13
+    SUB_ACCOUNT = 14
