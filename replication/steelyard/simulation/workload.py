@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from steelyard.client import model
+from steelyard.client import replies
 from steelyard.client.errors import SteelyardError
 from steelyard.client.failover import Backoff, Line
 from steelyard.client.wire import delimited
@@ -59,7 +59,7 @@ class Client:
         key: KeyId,
         wish: Callable[[int], AnyCommand],
         script: Iterable[AnyCommand],
-        scripted: Callable[[model.Reply], None] | None,
+        scripted: Callable[[replies.Reply], None] | None,
         renew: Callable[["Client"], None],
     ) -> None:
         """``script`` comes first, one command at a time; ``scripted`` hears its replies.
@@ -122,7 +122,7 @@ class Client:
 
     # --- what the line tells of a scripted command ---------------------------------------------------
 
-    def set_result(self, result: model.Reply, /) -> None:
+    def set_result(self, result: replies.Reply, /) -> None:
         """Go on with the script."""
         if self._scripted is not None:
             self._scripted(result)
@@ -253,14 +253,14 @@ class Client:
         return self._habits.hop_s * (0.5 + self._rng.random())
 
 
-def _told(index: int, reply: AnyReply) -> model.Reply:
+def _told(index: int, reply: AnyReply) -> replies.Reply:
     """Return a reply as the SDK's logic takes it: all it asks is whose it is, and why it was refused."""
     if isinstance(reply, Refused):
-        return model.Refused(
+        return replies.Refused(
             reply.request, reply.fingerprint, index, Reject(reply.reason).name, reply.expected
         )
     made = reply.made if isinstance(reply, Accepted) else 0
-    return model.Accepted(reply.request, reply.fingerprint, index, made)
+    return replies.Accepted(reply.request, reply.fingerprint, index, made)
 
 
 def _requests_of(message: bytes) -> list[tuple[int, bytes]]:
@@ -427,8 +427,8 @@ class Workload:
         for client in self.clients:
             client.stopped = True
 
-    def _set_up(self, reply: model.Reply) -> None:
-        if not isinstance(reply, model.Accepted) or not reply.made:
+    def _set_up(self, reply: replies.Reply) -> None:
+        if not isinstance(reply, replies.Accepted) or not reply.made:
             return
         trader, key = len(self._keys), KeyId(reply.made)
         self._keys[trader] = key
@@ -444,7 +444,7 @@ class Workload:
         key: KeyId,
         wish: Callable[[int], AnyCommand],
         script: Iterable[AnyCommand] = (),
-        scripted: Callable[[model.Reply], None] | None = None,
+        scripted: Callable[[replies.Reply], None] | None = None,
     ) -> None:
         def renew(client: Client) -> None:
             self.expired += 1
