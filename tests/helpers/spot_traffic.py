@@ -17,6 +17,7 @@ from steelyard.core.commands import (
     FoundGroup,
     FoundGroupAt,
     HoldFunds,
+    ListInstrument,
     OpenAccount,
     OpenSubAccount,
     PlaceOrder,
@@ -127,9 +128,12 @@ class SpotTraffic(SpotWishes):
                 yield from self.as_operator([SetInstrumentState(instrument=market, state=forward[state])])
 
     def of_a_family(self, command: AnyCommand) -> AnyCommand:
-        """Let the last customer be a sub-account of the one before, and all keys allow transfers."""
+        """Let the last customer be a sub-account of the one before, all keys transfer, and tiers fit."""
         if isinstance(command, OpenAccount) and command.account == CUSTOMERS[-1]:
             return OpenSubAccount(master=CUSTOMERS[-2], account=command.account, permissions=63)
+        if isinstance(command, ListInstrument):
+            # Beside a rebate as high as the highest fee, nobody could have a tier.
+            return replace(command, maker_ppm=max(command.maker_ppm, -400))
         return replace(command, permissions=TRADER) if isinstance(command, CreateApiKey) else command
 
     def entry(self, requests: list[Request]) -> Entry:
@@ -157,18 +161,18 @@ class SpotTraffic(SpotWishes):
             return self.random.choice(list(self.stopped.values()))
         if pick < 0.35:
             return super().operator_command()
-        if pick < 0.6:
+        if pick < 0.5:
             market = self.a_market()
             ticks = self.scale(market) * self.random.randint(4, 10)
             return SetMark(instrument=market, mark_ticks=ticks)
-        if pick < 0.68:
+        if pick < 0.57:
             return self.state_command()
-        if pick < 0.75:
+        if pick < 0.64:
             return self.rules()
-        if pick < 0.79:
+        if pick < 0.67:
             length_ns = self.random.randint(1, 2 * SECOND_NS)
             return StartAuction(instrument=self.a_market(), auction_ns=length_ns)
-        if pick < 0.83:
+        if pick < 0.72:
             state = self.random.choice(tuple(InstrumentState))
             at_ns = max(0, self.random.choice((0, self.soon())))
             return ScheduleState(instrument=self.a_market(), state=state, at_ns=at_ns)
@@ -239,12 +243,12 @@ class SpotTraffic(SpotWishes):
             referrer = self.random.choice((AccountId(0), *CUSTOMERS, *CUSTOMERS))
             share = self.random.choice((0, 200_000, 1_000_000))
             return SetReferrer(account=account, referrer=referrer, share_ppm=share)
-        hold = HoldId(self.random.randint(1, 4))
-        if pick < 0.9:
+        hold = HoldId(self.random.randint(1, 3))
+        if pick < 0.88:
             amount = self.random.choice((1, 100, 50_000))
             legal = self.random.random() < 0.4
             return HoldFunds(account=account, hold=hold, asset=asset, amount_atoms=amount, legal=legal)
-        return ReleaseHold(account=account, hold=hold, legal=self.random.random() < 0.5)
+        return ReleaseHold(account=account, hold=hold, legal=self.random.random() < 0.7)
 
     def state_command(self) -> SetInstrumentState:
         """Move an instrument; closed ones are listed anew, so that is rare."""
