@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from steelyard.client import ApiKey
-from steelyard.core import Exchange, queries, snapshot
+from steelyard.core import Exchange, queries, snapshot, wire
 from steelyard.core.commands import (
     AnyCommand,
     CreateApiKey,
@@ -52,8 +52,10 @@ from steelyard.replication.front import (
     Attached,
     Detach,
     Done,
+    Entries,
     Failed,
     FailureReason,
+    Follow,
     Frame,
     FromGateway,
     Happened,
@@ -62,6 +64,7 @@ from steelyard.replication.front import (
     ReadMode,
     State,
     Submit,
+    Unfollow,
 )
 from steelyard.rpc.gateway import Gateway
 
@@ -77,6 +80,7 @@ class _Peer:
     def __init__(self, writer: asyncio.StreamWriter) -> None:
         self.writer = writer
         self.accounts: set[int] = set()
+        self.follows = False
 
     def send(self, frame: Frame) -> None:
         body = _encode(frame)
@@ -106,6 +110,8 @@ class StubReplica:
         """Know no key yet when asked for what is at hand; asked freshly, know everything."""
         self.hold_feed_from = 0
         """Events at or below this index are not held any more."""
+        self.part_bytes = 64
+        """Of an entry, in one frame."""
         self.applied: list[Applied] = []
         self.executed: dict[tuple[int, int], list[AnyReply]] = {}
         """Every reply that came of an execution, by (session, request); one each is right."""
@@ -203,6 +209,7 @@ class StubReplica:
             log_used_ppm=self.log_used_ppm,
             commands_applied=0,
             sync_mode="none: a stub",
+            version=self.exchange.state.version,
         )
 
     @property
@@ -218,6 +225,9 @@ class StubReplica:
             self._index + 1, Entry(ENTRY_VERSION, self.exchange.time_ns + STEP_NS, requests)
         )
         self.applied.append(applied)
+        for peer in self._peers:
+            if peer.follows:
+                self._send_entry(peer, applied)
         for request, outcome in zip(requests, applied.outcomes, strict=True):
             if outcome.events:
                 self.executed.setdefault((request.session, request.request), []).append(outcome.reply)
@@ -257,6 +267,10 @@ class StubReplica:
                 self._attach(peer, frame)
             case Detach():
                 peer.accounts.difference_update(frame.accounts)
+            case Follow():
+                self._follow(peer, frame)
+            case Unfollow():
+                peer.follows = False
 
     def _submit(self, peer: _Peer, frame: Submit) -> None:
         if self.role != "leader":
@@ -299,6 +313,22 @@ class StubReplica:
             )
             refused = answer if isinstance(answer, Reject) else None
             peer.send(Answer(frame.ref, self._index, None if isinstance(answer, Reject) else answer, refused))
+
+    def _follow(self, peer: _Peer, frame: Follow) -> None:
+        after = frame.after_index or self._index
+        complete_after = max(after, self.hold_feed_from)
+        peer.send(Attached(frame.ref, complete_after))
+        peer.follows = True
+        for applied in self.applied:
+            if applied.index > complete_after:
+                self._send_entry(peer, applied)
+
+    def _send_entry(self, peer: _Peer, applied: Applied) -> None:
+        """Send an entry in parts, however short it is."""
+        encoded = wire.encode_applied(applied)
+        for start in range(0, len(encoded), self.part_bytes):
+            end = start + self.part_bytes
+            peer.send(Entries(encoded[start:end], more=end < len(encoded)))
 
     def _attach(self, peer: _Peer, frame: Attach) -> None:
         peer.accounts.update(frame.accounts)

@@ -1063,14 +1063,16 @@ class WatchResponse(_message.Message):
         ticker: Global___Ticker | None = ...,
         candle: Global___Candle | None = ...,
         status: _abc.Iterable[Global___StatusUpdate] | None = ...,
-        checksum: _builtins.int = ...,
+        checksum: _builtins.int | None = ...,
         more: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["best", b"best", "candle", b"candle", "ticker", b"ticker"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_checksum", b"_checksum", "best", b"best", "candle", b"candle", "checksum", b"checksum", "ticker", b"ticker"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["best", b"best", "candle", b"candle", "checksum", b"checksum", "levels", b"levels", "log_index", b"log_index", "log_time_ns", b"log_time_ns", "more", b"more", "orders", b"orders", "picture", b"picture", "status", b"status", "ticker", b"ticker", "trades", b"trades"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_checksum", b"_checksum", "best", b"best", "candle", b"candle", "checksum", b"checksum", "levels", b"levels", "log_index", b"log_index", "log_time_ns", b"log_time_ns", "more", b"more", "orders", b"orders", "picture", b"picture", "status", b"status", "ticker", b"ticker", "trades", b"trades"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__checksum: _TypeAlias = _typing.Literal["checksum"]  # noqa: Y015
+    _WhichOneofArgType__checksum: _TypeAlias = _typing.Literal["_checksum", b"_checksum"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__checksum) -> _WhichOneofReturnType__checksum | None: ...
 
 Global___WatchResponse: _TypeAlias = WatchResponse  # noqa: Y015
 

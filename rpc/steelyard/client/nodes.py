@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Final
 
 import grpc
@@ -15,6 +15,7 @@ from steelyard.client.errors import (
     ClockSkewed,
     NotLeader,
     OutcomeUnknown,
+    SteelyardError,
     Unavailable,
     WrongNode,
     from_rpc,
@@ -154,7 +155,7 @@ class Nodes:
         while True:
             target: str | None = None
             try:
-                target = node or (await self.leading() if at_leader else self._any())
+                target = node or (await self.leading() if at_leader else self.next_target())
                 return await self.call_at(target, method, body)
             except OutcomeUnknown as error:
                 self.learn(target, error)
@@ -182,30 +183,57 @@ class Nodes:
                 raise
             return await self._signed(target, self._identities[target], method, body, timeout_s)
 
+    async def stream_at(self, target: str, method: str, body: bytes) -> AsyncGenerator[bytes]:
+        """Yield the messages that one node answers a signed call with, until it ends the stream.
+
+        Raises:
+            SteelyardError: It failed; see ``errors``.
+
+        """
+        identity = await self._identity(target)
+        method_call: Any = self.channel(target).unary_stream(method)
+        call = method_call(body, metadata=self._signature(target, identity, method, body))
+        try:
+            async for message in call:
+                yield message
+        except grpc.aio.AioRpcError as rpc_error:
+            raise self._learned(target, rpc_error) from rpc_error
+        finally:
+            call.cancel()
+
     async def _signed(
         self, target: str, identity: tuple[str, str], method: str, body: bytes, timeout_s: float
     ) -> bytes:
+        metadata = self._signature(target, identity, method, body)
+        try:
+            answer: bytes = await self._method(target, method)(body, timeout=timeout_s, metadata=metadata)
+        except grpc.aio.AioRpcError as rpc_error:
+            raise self._learned(target, rpc_error) from rpc_error
+        return answer
+
+    def _signature(
+        self, target: str, identity: tuple[str, str], method: str, body: bytes
+    ) -> tuple[tuple[str, str | bytes], ...]:
         group, node = identity
         time_ns = time.time_ns() + self._ahead_ns.get(target, 0)
         nonce = secrets.token_hex(signing.NONCE_HEX_DIGITS // 2)
         text = signing.signed_text(group, node, method, time_ns, nonce, body)
-        metadata = (
+        return (
             (signing.KEY, str(self.key.id)),
             (signing.NODE, node),
             (signing.TIME, str(time_ns)),
             (signing.NONCE, nonce),
             (signing.SIGNATURE, self.key.sign(text)),
         )
-        try:
-            answer: bytes = await self._method(target, method)(body, timeout=timeout_s, metadata=metadata)
-        except grpc.aio.AioRpcError as rpc_error:
-            error = from_rpc(rpc_error)
-            if isinstance(error, ClockSkewed):
-                self._ahead_ns[target] = error.server_time_ns - time.time_ns()
-            elif isinstance(error, WrongNode):
-                self._identities.pop(target, None)  # another call may have found out first
-            raise error from rpc_error
-        return answer
+
+    def _learned(self, target: str, rpc_error: grpc.aio.AioRpcError) -> SteelyardError:
+        """Return why a call failed, and remember what that says of the node."""
+        error = from_rpc(rpc_error)
+        if isinstance(error, ClockSkewed):
+            self._ahead_ns[target] = error.server_time_ns - time.time_ns()
+        elif isinstance(error, WrongNode):
+            self._identities.pop(target, None)  # another call may have found out first
+        return error
 
     async def _identity(self, target: str, *, ask: bool = False) -> tuple[str, str]:
         if ask or target not in self._identities:
@@ -214,7 +242,7 @@ class Nodes:
             raise Unavailable(f"nobody answers at {target}")
         return self._identities[target]
 
-    def _any(self) -> str:
+    def next_target(self) -> str:
         """Return the nodes in turn, so that one that is away does not stop a read that any may answer."""
         target = self.targets[self._next % len(self.targets)]
         self._next += 1

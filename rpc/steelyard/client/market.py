@@ -1,0 +1,199 @@
+"""Market data: watch a market from whichever node is there, and read what the archives keep."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
+from dataclasses import fields, replace
+from typing import Final
+
+from steelyard.client.admin import read_at
+from steelyard.client.errors import OutcomeUnknown
+from steelyard.client.failover import Backoff
+from steelyard.client.market_model import (
+    Best,
+    Candle,
+    Channel,
+    Interval,
+    Level,
+    MarketStatus,
+    MarketUpdate,
+    ShownOrder,
+    Ticker,
+    Trade,
+)
+from steelyard.client.model import Instrument
+from steelyard.client.nodes import Nodes
+from steelyard.client.words import InstrumentState, ReadMode, Side
+from steelyard.v1 import market_data_pb2
+
+_SERVICE: Final = "/steelyard.v1.MarketDataService"
+WATCH: Final = f"{_SERVICE}/Watch"
+GET_ORDERS: Final = f"{_SERVICE}/GetOrders"
+#: Orders a side in one answer.
+ORDERS_MAX: Final = 5_000
+
+
+class MarketData:
+    """The market's side of a client; see ``Client.market``."""
+
+    def __init__(self, nodes: Nodes) -> None:
+        self._nodes = nodes
+
+    async def watch(
+        self,
+        instrument: Instrument | int,
+        channels: Iterable[Channel],
+        *,
+        depth: int = 0,
+        interval: Interval | None = None,
+        node: str | None = None,
+    ) -> AsyncGenerator[MarketUpdate]:
+        """Yield a picture of what is watched, then what each log entry changes of it, for ever.
+
+        When a node goes away the next one goes on with a picture that is not older; whoever reads too slowly
+        gets a picture, too.  Log indexes never fall.
+
+        Args:
+            instrument: Which.
+            channels: What of it.
+            depth: Levels a side for ``LEVELS``; zero: all.
+            interval: For ``CANDLES``.
+            node: Watch there and nowhere else; None: at the nodes in turn.
+
+        Raises:
+            SteelyardError: It cannot be watched, or no node was there within the retry deadline.
+
+        """
+        request = market_data_pb2.WatchRequest(
+            instrument=id_of(instrument),
+            channels=[market_data_pb2.Channel.ValueType(channel) for channel in channels],
+            depth=depth,
+            interval=market_data_pb2.Interval.ValueType(interval or 0),
+        ).SerializeToString()
+        seen_index = 0
+        backoff = Backoff()
+        until_s = time.monotonic() + self._nodes.retry_deadline_s
+        while True:
+            try:
+                target = node or self._nodes.next_target()
+                async with aclosing(self._watch_at(target, request, seen_index)) as updates:
+                    async for update in updates:
+                        seen_index = update.log_index
+                        backoff.reset()
+                        yield update
+                        until_s = time.monotonic() + self._nodes.retry_deadline_s
+            except OutcomeUnknown as error:
+                wait_s = backoff.next_s() if error.delay_s is None else error.delay_s
+                if time.monotonic() + wait_s >= until_s:
+                    raise
+                await asyncio.sleep(wait_s)
+
+    async def orders(
+        self,
+        instrument: Instrument | int,
+        orders_max: int = ORDERS_MAX,
+        at: ReadMode = ReadMode.LINEARIZABLE,
+        min_index: int = 0,
+        *,
+        node: str | None = None,
+    ) -> tuple[int, list[ShownOrder]]:
+        """Return every order of a book and the index it was seen at: bids, then asks, best first."""
+        request = market_data_pb2.GetOrdersRequest(
+            at=read_at(at, min_index), instrument=id_of(instrument), orders_max=orders_max
+        )
+        body = await self._nodes.call(
+            GET_ORDERS, request.SerializeToString(), at_leader=at is ReadMode.LINEARIZABLE, node=node
+        )
+        response = market_data_pb2.GetOrdersResponse.FromString(body)
+        return response.log_index, [
+            ShownOrder(side, order.number, order.price_ticks, order.lots)
+            for side, orders in ((Side.BUY, response.bids), (Side.SELL, response.asks))
+            for order in orders
+        ]
+
+    async def _watch_at(self, target: str, request: bytes, seen_index: int) -> AsyncGenerator[MarketUpdate]:
+        """Yield a node's updates, whole pictures each as one, unless it knows less than we have seen."""
+        parts: list[MarketUpdate] = []
+        async with aclosing(self._nodes.stream_at(target, WATCH, request)) as messages:
+            async for body in messages:
+                message = market_data_pb2.WatchResponse.FromString(body)
+                update = update_of(message)
+                if update.log_index < seen_index:
+                    raise OutcomeUnknown(f"{target} is behind log index {seen_index}", delay_s=BEHIND_S)
+                parts.append(update)
+                if not message.more:
+                    yield parts[0] if len(parts) == 1 else _joined(parts)
+                    parts = []
+
+
+#: A node that knows less than we have seen is asked again so much later.
+BEHIND_S: Final = 0.05
+_BEST: Final = tuple(each.name for each in fields(Best))
+_TICKER: Final = tuple(each.name for each in fields(Ticker))
+_CANDLE: Final = tuple(each.name for each in fields(Candle))
+
+
+def id_of(instrument: Instrument | int) -> int:
+    """Return an instrument's number."""
+    return instrument if isinstance(instrument, int) else instrument.instrument
+
+
+def update_of(message: market_data_pb2.WatchResponse) -> MarketUpdate:
+    """Return one message as a trader handles it."""
+    return MarketUpdate(
+        message.log_index,
+        message.log_time_ns,
+        message.picture,
+        best=Best(*(getattr(message.best, name) for name in _BEST)) if message.HasField("best") else None,
+        levels=[
+            Level(Side(level.side), level.price_ticks, level.lots, level.orders) for level in message.levels
+        ],
+        orders=[
+            ShownOrder(Side(order.side), order.number, order.price_ticks, order.lots)
+            for order in message.orders
+        ],
+        trades=[trade_of(trade) for trade in message.trades],
+        ticker=ticker_of(message.ticker) if message.HasField("ticker") else None,
+        candle=candle_of(message.candle) if message.HasField("candle") else None,
+        status=[_status_of(status) for status in message.status],
+        checksum=message.checksum if message.HasField("checksum") else None,
+    )
+
+
+def trade_of(row: market_data_pb2.PublicTrade) -> Trade:
+    """Return a trade."""
+    return Trade(
+        row.trade, row.log_index, row.log_time_ns, row.price_ticks, row.size_lots, Side(row.taker_side)
+    )
+
+
+def candle_of(row: market_data_pb2.Candle) -> Candle:
+    """Return a candle."""
+    return Candle(*(getattr(row, name) for name in _CANDLE))
+
+
+def ticker_of(row: market_data_pb2.Ticker) -> Ticker:
+    """Return a ticker."""
+    return Ticker(*(getattr(row, name) for name in _TICKER))
+
+
+def _status_of(row: market_data_pb2.StatusUpdate) -> MarketStatus:
+    return MarketStatus(
+        InstrumentState(row.state),
+        InstrumentState(row.next_state) if row.next_state else None,
+        row.next_ns,
+        row.mark_ticks,
+        row.auction_ticks,
+        row.auction_lots,
+    )
+
+
+def _joined(parts: list[MarketUpdate]) -> MarketUpdate:
+    """Return a picture that came in parts."""
+    return replace(
+        parts[0],
+        levels=[level for part in parts for level in part.levels],
+        orders=[order for part in parts for order in part.orders],
+        checksum=parts[-1].checksum,
+    )
