@@ -328,7 +328,8 @@ class Hello(_message.Message):
     """Events after this log index, as far as the node still holds them; zero: from now on."""
     cancel_on_disconnect_ms: _builtins.int
     """Cancel the account's orders when this stream closes, and so many milliseconds of log time after its node
-    has died; zero: never.  1000 to 86400000.
+    has died; zero: never.  1000 to 86400000; a failover takes a few seconds, and what is attached again by
+    then keeps its orders.  Holds the account's countdown of all instruments while the stream lives.
     """
     def __init__(
         self,

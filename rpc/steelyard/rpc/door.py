@@ -9,6 +9,7 @@ from steelyard.replication.front import FailureReason, Happened, ReadMode, State
 from steelyard.rpc.auth import Verifier
 from steelyard.rpc.crowd import Crowd
 from steelyard.rpc.errors import DoorError, Reason
+from steelyard.rpc.leases import Leases
 from steelyard.rpc.market.feed import MarketFeed
 from steelyard.rpc.market.history import History
 from steelyard.rpc.private_events import PrivateEvents
@@ -58,6 +59,7 @@ class Door:
         self.crowd = Crowd()
         self.history = History()
         self.market_feed = MarketFeed(self, self.history)
+        self.leases = Leases(self)
         self.streams: dict[int, TradeStream] = {}
         """Attached streams by session."""
         self.draining = False

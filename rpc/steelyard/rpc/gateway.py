@@ -49,7 +49,9 @@ class Gateway:
         self.door = Door(group, member, socket_path, name)
         self.port = 0
         self._listen = listen
-        self._link = asyncio.ensure_future(self.door.link.keep_connected())
+        self._tasks = [
+            asyncio.ensure_future(work) for work in (self.door.link.keep_connected(), self.door.leases.keep())
+        ]
         self._server = grpc.aio.server(options=OPTIONS)
         calls = Calls(self.door)
         for service, methods in (
@@ -79,8 +81,9 @@ class Gateway:
         """Take nothing new, let open requests finish within ``patience_s``, say Goodbye, and stop."""
         await self.door.drain(patience_s)
         await self._server.stop(LAST_CALLS_S)
-        self._link.cancel()
-        await asyncio.gather(self._link, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
 async def serve(group: str, member: int, socket_path: Path, listen: str, *, name: str) -> None:

@@ -76,13 +76,17 @@ class TradeStream:
     async def run(self) -> None:
         """Serve the stream until it ends; raises ``DoorError`` with the reason unless the client did."""
         self._door.crowd.enter(self)
+        ending: DoorError | None = None
         try:
             await self._greet()
             ending = await self._serve()
+        except DoorError as error:
+            ending = error
         finally:
             self._door.crowd.leave(self)
             self._door.private_events.forget(self)
             self._door.detach(self)
+            self._door.leases.drop(self, ending)
             self.over.set()
         if ending is not None:
             raise ending
@@ -125,6 +129,8 @@ class TradeStream:
         self._key, self.account = KeyId(caller.key), AccountId(caller.account)
         index, session = await find_session(door, caller, name)
         self.session = session.session
+        if hello.cancel_on_disconnect_ms:
+            await door.leases.take(self, self.account, self._key, hello.cancel_on_disconnect_ms)
         complete_after = 0
         if hello.events:
             complete_after = await door.private_events.listen(self, hello.events_after)
