@@ -27,6 +27,8 @@ from steelyard.core.commands import (
     PlaceOrder,
     PlaceOrderList,
     PlaceOrderOnTerms,
+    SetAccountTier,
+    SetFeeTier,
     SetInstrumentRules,
     SetSelfTrade,
 )
@@ -279,6 +281,18 @@ def test_a_second_is_judged_when_its_turn_comes() -> None:
     floor.venue.place(BOB, sell(500, 5, 95))
 
     assert ended(floor.venue.tick()) == [(2, Reject.TRIGGER_ALREADY_MET)]
+
+
+def test_a_second_pledges_for_the_fees_of_the_moment_it_is_admitted() -> None:
+    floor = Floor()
+    floor.place(OTO, plain(sell(1, 5, 110)), plain(buy(2, 5, 100)))
+    floor.venue.accepted(SetFeeTier(tier=1, instrument=BTC_USD, maker_ppm=0, taker_ppm=10_000))
+    floor.venue.accepted(SetAccountTier(account=ALICE, tier=1))
+    floor.venue.place(BOB, buy(500, 5, 110))
+
+    assert kinds(floor.venue.tick()) == ["OrderTermsSet", "OrderReplaced", "OrderRested"]
+
+    assert floor.held == (0, 5 * (100 + 1))
 
 
 def bracketed(floor: Floor) -> None:
