@@ -59,7 +59,7 @@ class PlaceOrderList(Command, frozen=True, kw_only=True, tag=33):
 
     All are taken or none; a fault is reported for the list and names the leg.  OCO: a limit order and one
     with a trigger, or two with triggers, on the same side; they pledge once, the larger of both.
-    OTO, OTOCO: the legs after the first are checked and pledged when they are admitted.
+    OTO, OTOCO: the legs after the first are held against prices, and pledge, when they are admitted.
     """
 
     account: AccountId
