@@ -1,8 +1,7 @@
-"""What events move, as double entries, and an account's statement."""
+"""What events move, as double entries."""
 
-from tests.helpers.builders import ALICE, BOB, BTC, BTC_USD, CAROL, USD, buy, complete, listing, sell
+from tests.helpers.builders import ALICE, BOB, BTC, BTC_USD, USD, buy, complete, listing, sell
 
-from steelyard.core.commands import HoldFunds, SetReferrer
 from steelyard.core.events import (
     AnyEvent,
     Deposited,
@@ -16,7 +15,7 @@ from steelyard.core.events import (
     Transferred,
     Withdrawn,
 )
-from steelyard.core.ledger.postings import Balances, Cause, Line, Posting, post, postings, statement
+from steelyard.core.ledger.postings import Balances, Cause, Posting, post, postings
 from steelyard.core.units import (
     FEES,
     OMNIBUS,
@@ -100,39 +99,6 @@ def test_every_other_event_that_moves_money_is_one_posting_or_two() -> None:
         (OrderFilled(account=ALICE, instrument=BTC_USD, order=OrderId(1), number=OrderNumber(1)), []),
     ):
         assert postings(event, PAIRS) == expected
-
-
-def test_a_statement_is_by_asset_and_cause_and_adds_up_to_the_change() -> None:
-    venue = complete(listing(maker_ppm=-100, taker_ppm=750), funds_atoms=0)
-    venue.accepted(SetReferrer(account=BOB, referrer=CAROL, share_ppm=500_000))
-    events: list[AnyEvent] = []
-    for account in (ALICE, BOB):
-        for asset in (BTC, USD):
-            events.append(Deposited(account=account, asset=asset, amount_atoms=10**7, free_atoms=10**7))
-            venue.deposit(account, asset, 10**7)
-    for outcome in (
-        venue.place(ALICE, sell(1, 100, 12_345)),
-        venue.place(BOB, buy(1, 60, 12_345)),
-        venue.place(ALICE, buy(2, 10, 12_000)),
-        venue.place(BOB, sell(2, 10, 12_000)),
-        venue.operate(HoldFunds(account=ALICE, hold=HoldId(1), asset=USD, amount_atoms=50)),
-    ):
-        events += outcome.events
-
-    instruments = venue.exchange.state.markets.instruments
-    lines = statement(events, instruments, ALICE)
-
-    assert lines == [
-        Line(BTC, Cause.DEPOSIT, 10**7, 0),
-        Line(BTC, Cause.TRADE, 10, 60),
-        Line(USD, Cause.DEPOSIT, 10**7, 0),
-        Line(USD, Cause.TRADE, 60 * 12_345, 10 * 12_000),
-        Line(USD, Cause.REBATE, 74 + 12, 0),
-        Line(USD, Cause.HOLD, 50, 50),
-    ]
-    for asset in (BTC, USD):
-        change_atoms = sum(line.taken_atoms - line.given_atoms for line in lines if line.asset == asset)
-        assert change_atoms == venue.free_atoms(ALICE, asset) + venue.held_atoms(ALICE, asset)
 
 
 def test_events_from_the_first_on_give_every_balance() -> None:

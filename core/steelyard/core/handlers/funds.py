@@ -1,6 +1,6 @@
 """Money in and out, set aside, and earned by referring others."""
 
-from steelyard.core.accounts import Account, ApiKey, Hold
+from steelyard.core.accounts import ApiKey, Hold
 from steelyard.core.commands import Deposit, HoldFunds, PayReferral, ReleaseHold, Withdraw
 from steelyard.core.entry import Accepted, AnyReply, Request
 from steelyard.core.events import (
@@ -8,7 +8,6 @@ from steelyard.core.events import (
     Deposited,
     FundsHeld,
     HoldReleased,
-    ReferralEarned,
     ReferralPaid,
     Withdrawn,
 )
@@ -16,7 +15,7 @@ from steelyard.core.handlers.checks import customer, is_too_late, may_act, may_o
 from steelyard.core.limits import HOLDS_PER_ACCOUNT_MAX, INTEGER_MAX, is_id
 from steelyard.core.rejects import Reject
 from steelyard.core.state import State
-from steelyard.core.units import AssetId, Permission, TradeId
+from steelyard.core.units import Permission
 
 
 def deposit(
@@ -182,25 +181,3 @@ def pay_referral(
         )
     )
     return Accepted(request=request.request, fingerprint=request.fingerprint)
-
-
-def earn_referral(
-    state: State, trade: TradeId, account: Account, asset: AssetId, amount_atoms: int, out: list[AnyEvent]
-) -> None:
-    """Let FEES, which has got the fill's fees, give the referrer of ``account`` its share, if it is one."""
-    if amount_atoms == 0:
-        return
-    rules = account.rules
-    assert rules is not None, account.account
-    state.ledger.houses[asset].earn_referral(amount_atoms)
-    owed = state.accounts[rules.referrer].ruled().owed
-    owed[asset] = owed.get(asset, 0) + amount_atoms
-    out.append(
-        ReferralEarned(
-            trade=trade,
-            account=account.account,
-            referrer=rules.referrer,
-            asset=asset,
-            amount_atoms=amount_atoms,
-        )
-    )

@@ -1,9 +1,9 @@
-"""What each event moves, as double entries, and what that comes to for one account.
+"""What each event moves, as double entries, each with its cause.
 
 Everything is said by the events alone, so whoever has them from the first one on has every balance.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from enum import IntEnum
 from typing import NamedTuple, Protocol
 
@@ -74,15 +74,6 @@ Balances = dict[tuple[AccountId, AssetId], int]
 Pairs = Mapping[InstrumentId, Pair]
 
 
-class Line(NamedTuple):
-    """One cause's part of a statement: what the account took and gave of one asset."""
-
-    asset: AssetId
-    cause: Cause
-    taken_atoms: int
-    given_atoms: int
-
-
 def postings(event: AnyEvent, pairs: Pairs) -> list[Posting]:
     """Return what ``event`` moves between accounts, or between an account's free and held funds.
 
@@ -120,39 +111,15 @@ def postings(event: AnyEvent, pairs: Pairs) -> list[Posting]:
             return []
 
 
-def statement(events: Iterable[AnyEvent], pairs: Pairs, account: AccountId) -> list[Line]:
-    """Return what moved for ``account`` in these events, by asset, then by cause.
-
-    The sum of taken less given of an asset is exactly the change of the account's balance of it, free and
-    held together, over the events; what is set aside or free again is on both sides.
-    """
-    taken: dict[tuple[AssetId, Cause], int] = {}
-    given: dict[tuple[AssetId, Cause], int] = {}
-    for posting in _all_postings(events, pairs):
-        line = (posting.asset, posting.cause)
-        if posting.taker == account:
-            taken[line] = taken.get(line, 0) + posting.atoms
-        if posting.giver == account:
-            given[line] = given.get(line, 0) + posting.atoms
-    return [
-        Line(asset, cause, taken.get((asset, cause), 0), given.get((asset, cause), 0))
-        for asset, cause in sorted(taken | given)
-    ]
-
-
 def post(balances: Balances, events: Iterable[AnyEvent], pairs: Pairs) -> None:
     """Add what ``events`` move to ``balances``, free and held together, the system's own accounts included.
 
     Begun with nothing and given all events from the first, they are the balances of the state.
     """
-    for giver, taker, asset, atoms, _ in _all_postings(events, pairs):
-        balances[giver, asset] = balances.get((giver, asset), 0) - atoms
-        balances[taker, asset] = balances.get((taker, asset), 0) + atoms
-
-
-def _all_postings(events: Iterable[AnyEvent], pairs: Pairs) -> Iterator[Posting]:
     for event in events:
-        yield from postings(event, pairs)
+        for giver, taker, asset, atoms, _ in postings(event, pairs):
+            balances[giver, asset] = balances.get((giver, asset), 0) - atoms
+            balances[taker, asset] = balances.get((taker, asset), 0) + atoms
 
 
 def _traded(event: Traded, pair: Pair) -> list[Posting]:
