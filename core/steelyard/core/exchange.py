@@ -197,10 +197,16 @@ def _outcomes(state: State, requests: list[Request]) -> list[Outcome]:
     """Carry requests out, each once: a number that was used before is answered from memory."""
     index, time_ns = state.applied_index, state.time_ns
     sessions, keys = state.sessions, state.keys
+    is_old = state.version < versions.KNOWN_MAX
     outcomes: list[Outcome] = []
     for request in requests:
-        if state.version < versions.KNOWN_MAX and not is_readable(request.command, state.version):
-            request = wire.UNREADABLE  # noqa: PLW2901 - that is what it is to this version
+        command = request.command
+        if is_old:
+            # The request before this one may have activated a newer version.
+            is_old = state.version < versions.KNOWN_MAX
+            if is_old and not is_readable(command, state.version):
+                request = wire.UNREADABLE  # noqa: PLW2901 - that is what it is to this version
+                command = request.command
         session = sessions.get(request.session)
         key = keys.get(request.key)
         number = request.request
@@ -210,25 +216,23 @@ def _outcomes(state: State, requests: list[Request]) -> list[Outcome]:
             or number != session.last_request + 1
             or key.account != session.account
             or key.revoked
-            or 0 < key.expires_ns <= time_ns
+            or (key.expires_ns and key.expires_ns <= time_ns)
             or time_ns - session.used_ns >= SESSION_IDLE_NS
         ):
             outcomes.append(_outcome_out_of_turn(state, request))
             continue
-        wants_from = session.window_after(number, request.wants_from)
-        if number - wants_from >= REPLY_WINDOW_MAX:
+        if number - session.wants_from >= REPLY_WINDOW_MAX and session.is_full(request.wants_from):
             outcomes.append(_refused(state, request, Reject.WINDOW_FULL, REPLY_WINDOW_MAX))
             continue
-        command = request.command
         out: list[AnyEvent] = []
         reply = HANDLERS[type(command)](state, command, request, key, out)
         if type(reply) is Reject:
             assert not out, "a handler must check before it acts"
             reply = Refused(request=number, fingerprint=request.fingerprint, reason=reply)
-        else:
+        elif not out:
             # A refusal that names a leg, and a batch whose legs are all refused, have done nothing.
-            assert out or isinstance(reply, Refused | Many), "an accepted command must say what it did"
-        session.store(wants_from, index, reply, time_ns)
+            assert isinstance(reply, Refused | Many), "an accepted command must say what it did"
+        session.store(request.wants_from, index, reply, time_ns)
         outcomes.append(Outcome(reply, out, index))
     return outcomes
 

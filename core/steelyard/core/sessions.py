@@ -28,15 +28,10 @@ class Session:
         """Return whether nothing has been carried out here for ``SESSION_IDLE_NS`` of log time."""
         return time_ns - self.used_ns >= SESSION_IDLE_NS
 
-    def window_after(self, request: int, wants_from: int) -> int:
-        """Return the lowest number whose reply is kept once ``request`` is carried out.
-
-        It never goes back, and it never passes ``request`` itself: the reply of the newest request is
-        always kept, whatever the client claims.
-        """
-        if wants_from <= self.wants_from:
-            return self.wants_from
-        return min(wants_from, request)
+    def is_full(self, wants_from: int) -> bool:
+        """Return whether the next request, with what it does not want any more, leaves too many replies."""
+        request = self.last_request + 1
+        return request - max(self.wants_from, min(wants_from, request)) >= REPLY_WINDOW_MAX
 
     def kept(self, request: int) -> tuple[int, AnyReply] | None:
         """Return (log index, reply) of an executed request, or None if it has been released."""
@@ -45,13 +40,19 @@ class Session:
         return self.replies[request - self.wants_from]
 
     def store(self, wants_from: int, index: int, reply: AnyReply, time_ns: int) -> None:
-        """Keep the reply of the next request, and release those below ``wants_from``."""
-        self.replies.append((index, reply))
-        while self.wants_from < wants_from:
-            self.replies.popleft()
-            self.wants_from += 1
+        """Keep the reply of the next request, and release those below ``wants_from``.
+
+        What was released stays so, and the newest reply is always kept, whatever the client claims.
+        """
+        replies = self.replies
+        replies.append((index, reply))
         self.last_request += 1
         self.used_ns = time_ns
+        kept_from = self.wants_from
+        while kept_from < wants_from and len(replies) > 1:
+            replies.popleft()
+            kept_from += 1
+        self.wants_from = kept_from
 
     def check_invariants(self) -> None:
         """Raise ``AssertionError`` unless exactly the replies that are wanted are kept."""

@@ -64,7 +64,7 @@ class Book:
     def rest(self, order: Order) -> None:
         """Queue ``order`` behind everything at its price."""
         assert order.open_lots > 0, order.open_lots
-        if order.side == _BUY:
+        if order.side is _BUY:
             side = self.bids
             key = order.price_ticks
         else:
@@ -127,7 +127,7 @@ class Book:
         level.count -= 1
         if level.count == 0:
             assert level.open_lots == 0, (level.key, level.open_lots)
-            (self.bids if order.side == _BUY else self.asks).drop_level(level.key)
+            (self.bids if order.side is _BUY else self.asks).drop_level(level.key)
 
     def take(self, order: Order, lots: int) -> None:
         """Let ``order`` give ``lots`` of what it shows; if that was all it shows, it has left the book."""
