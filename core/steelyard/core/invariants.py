@@ -106,12 +106,14 @@ def _check_rules(state: State, account: Account) -> None:
     assert rules.say_something(), account.account
     if rules.master != 0:
         assert not rules.sub_accounts, (account.account, rules.sub_accounts)
+        assert rules.master in state.accounts, rules.master
         master = state.accounts[rules.master].rules
         assert master is not None, rules.master
         assert account.account in master.sub_accounts, (account.account, rules.master)
     assert len(rules.sub_accounts) <= SUB_ACCOUNTS_MAX, (account.account, len(rules.sub_accounts))
     assert len(dict.fromkeys(rules.sub_accounts)) == len(rules.sub_accounts), rules.sub_accounts
     for sub_account in rules.sub_accounts:
+        assert sub_account in state.accounts, sub_account
         its = state.accounts[sub_account].rules
         assert its is not None, sub_account
         assert its.master == account.account, (sub_account, its.master, account.account)
@@ -198,6 +200,7 @@ def _check_lists(state: State) -> None:
         assert len(order_list.legs) == (3 if order_list.kind == ListKind.OTOCO else 2), order_list.legs
         assert order_list.holder == 0 or order_list.holder in order_list.legs, order_list.holder
         for leg in order_list.legs:
+            assert leg in state.orders, (number, leg)
             order = state.orders[leg]
             led += 1
             assert order.account == order_list.account, (leg, number)
@@ -284,7 +287,10 @@ def _check_pledge(order: Order, instrument: Instrument) -> None:
 
 def _list_of(state: State, order: Order) -> OrderList | None:
     special = order.special
-    return state.lists[special.list_number] if special is not None and special.list_number else None
+    if special is None or special.list_number == 0:
+        return None
+    assert special.list_number in state.lists, (order.number, special.list_number)
+    return state.lists[special.list_number]
 
 
 def _pledged_atoms(order: Order, order_list: OrderList | None) -> int:

@@ -244,8 +244,10 @@ def _load_accounts(state: State, image: FirstImage) -> None:
 def _load_rules(state: State, image: Image) -> None:
     """Load what has no room in schema 2 and does not hang on orders."""
     for asset, referral_atoms in image.referral:
+        assert asset in state.ledger.houses, asset
         state.ledger.houses[asset].referral_atoms = referral_atoms
-    assert len(image.markets) == len(state.markets.instruments), len(image.markets)
+    standing = [row.instrument for row in image.markets]
+    assert standing == [listing.instrument for listing, _ in image.instruments], standing
     for row in image.markets:
         instrument = state.markets.instruments[row.instrument]
         restore_market(instrument, row)
@@ -254,8 +256,10 @@ def _load_rules(state: State, image: Image) -> None:
         if row.rules is not None and row.rules.orders_max > 0:
             instrument.counts = {}
     for account_id, orders in image.recent:
+        assert account_id in state.accounts, account_id
         state.accounts[account_id].recent = dict.fromkeys(orders)
     for rules in image.rules:
+        assert rules.account in state.accounts, rules.account
         state.accounts[rules.account].rules = rules_of(rules)
     state.tiers = {(tier, instrument): (maker, taker) for tier, instrument, maker, taker in image.tiers}
     state.countdowns = {(account, instrument): due_ns for account, instrument, due_ns in image.countdowns}
