@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from tests.helpers.duel import Desk, everything_but_sessions
+from tests.helpers.duel import Desk
+from tests.helpers.sight import everything_but_sessions
 from tests.helpers.strategies import trading
 from tests.helpers.world import CUSTOMERS, DAY_NS, QUOTE
 

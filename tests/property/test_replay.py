@@ -8,7 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.helpers.duel import Desk, make_log
-from tests.helpers.strategies import Asks, asks
+from tests.helpers.spot_strategies import spot_asks
+from tests.helpers.spot_traffic import SpotTraffic
+from tests.helpers.strategies import Asks
+from tests.helpers.traffic import Traffic
 
 from steelyard.core import Exchange, snapshot, wire
 from steelyard.core.commands import OpenSession
@@ -26,10 +29,11 @@ def run(bodies: list[bytes], exchange: Exchange) -> list[tuple[bytes, bytes]]:
     return seen
 
 
-@pytest.fixture(scope="module")
-def bodies() -> list[bytes]:
-    """Return a log of about three thousand commands, encoded."""
-    return [wire.encode_entry(entry) for entry in make_log(seed=11, commands=3_000)]
+@pytest.fixture(scope="module", params=[(Traffic, 11), (SpotTraffic, 11), (SpotTraffic, 10)])
+def bodies(request: pytest.FixtureRequest) -> list[bytes]:
+    """Return a log of about three thousand commands, encoded: of version 1, of 2, and from 1 to 2."""
+    kind, seed = request.param
+    return [wire.encode_entry(entry) for entry in make_log(seed, 3_000, kind)]
 
 
 def test_replaying_the_log_gives_the_same_bytes(bodies: list[bytes]) -> None:
@@ -106,7 +110,7 @@ def test_a_snapshot_cut_short_is_refused(bodies: list[bytes]) -> None:
         snapshot.load(kept + b"\0")
 
 
-@given(st.lists(asks, max_size=40), st.integers(0, 40))
+@given(st.lists(spot_asks, max_size=40), st.integers(0, 40))
 def test_a_snapshot_round_trip_equals_anywhere(log: list[Asks], cut: int) -> None:
     desk = Desk()
     for account, command in log[:cut]:
