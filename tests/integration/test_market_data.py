@@ -166,7 +166,8 @@ def test_a_replica_that_comes_back_is_followed_again_without_a_gap(tmp_path: Pat
                 await asyncio.sleep(0.01)
             assert [update.picture for update in seen].count(True) == 1, "the entries were still held"
             door.stub.hang_up()
-            door.stub.hold_feed_from = last + 5
+            door.trader(1002)
+            door.stub.hold_feed_from = door.stub.exchange.applied_index
             last = await busy(session, 30, first=200)
             while keeper.log_index < last:
                 await asyncio.sleep(0.01)

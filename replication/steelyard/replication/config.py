@@ -109,6 +109,8 @@ class NodePaths:
     front_socket: Path
     replica_log: Path
     gateway_log: Path
+    archive: Path
+    archive_log: Path
 
 
 def found_group(
@@ -286,6 +288,8 @@ def node_paths(directory: Path, member: int) -> NodePaths:
         front_socket=_socket_path(node / "front.sock"),
         replica_log=node / "replica.log",
         gateway_log=node / "gateway.log",
+        archive=node / "archive.sqlite",
+        archive_log=node / "archive.log",
     )
 
 

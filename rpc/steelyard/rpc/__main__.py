@@ -31,6 +31,7 @@ def main() -> int:
                 options.member,
                 node_paths(options.data, options.member).front_socket,
                 group.client_endpoint(options.member),
+                archive=node_paths(options.data, options.member).archive,
                 name=f"gateway-{options.member}-{os.getpid()}",
             )
         )

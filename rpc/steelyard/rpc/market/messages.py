@@ -1,11 +1,13 @@
 """Changes and pictures of a market as ``WatchResponse``, for one wish that many watchers may share."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from steelyard.core.events import Traded
 from steelyard.core.queries import Picture
 from steelyard.core.units import InstrumentState, Side
+from steelyard.replication.archive_file import Gap
+from steelyard.replication.archive_read import Printed
 from steelyard.replication.candles import Candle
 from steelyard.replication.intervals import SECOND_NS, Interval
 from steelyard.rpc.market.book import Best, Level, MarketBook, Shown
@@ -61,7 +63,7 @@ class View:
             message.status.append(_status(market.status))
         if tape is not None:
             if pb.CHANNEL_TICKER in channels:
-                message.ticker.CopyFrom(ticker_message(market, tape.ticker))
+                message.ticker.CopyFrom(_ticker(market, tape))
             candle = tape.candles.get(self.wish.interval) if self.wish.interval is not None else None
             if pb.CHANNEL_CANDLES in channels and candle is not None:
                 message.candle.CopyFrom(candle_message(candle))
@@ -104,7 +106,7 @@ class View:
             second = change.time_ns // SECOND_NS
             if self._ticker_owed and second > self._ticker_second:
                 self._ticker_owed, self._ticker_second = False, second
-                message.ticker.CopyFrom(ticker_message(market, tape.ticker))
+                message.ticker.CopyFrom(_ticker(market, tape))
                 said = True
         interval = self.wish.interval
         if pb.CHANNEL_CANDLES in self.wish.channels and interval is not None and change.trades:
@@ -163,6 +165,28 @@ def orders(index: int, picture: Picture) -> bytes:
     return response.SerializeToString()
 
 
+def trades(index: int, found: Iterable[Printed], gaps: Iterable[Gap]) -> bytes:
+    """Return trades as the protocol has them."""
+    response = pb.ListTradesResponse(log_index=index, gaps=map(gap_message, gaps))
+    response.trades.extend(
+        pb.PublicTrade(
+            trade=trade.trade,
+            log_index=trade.log_index,
+            log_time_ns=trade.time_ns,
+            price_ticks=trade.price_ticks,
+            size_lots=trade.size_lots,
+            taker_side=SIDES[Side(trade.taker_side)],
+        )
+        for trade in found
+    )
+    return response.SerializeToString()
+
+
+def gap_message(gap: Gap) -> common_pb2.Gap:
+    """Return a gap as the protocol has it."""
+    return common_pb2.Gap(after_index=gap.after_index, to_index=gap.to_index)
+
+
 def candle_message(candle: Candle) -> pb.Candle:
     """Return a candle as the protocol has it."""
     return pb.Candle(
@@ -178,11 +202,13 @@ def candle_message(candle: Candle) -> pb.Candle:
     )
 
 
-def ticker_message(market: Market, ticker: Ticker24h) -> pb.Ticker:
+def ticker_message(
+    instrument: int, ticker: Ticker24h, best: Best, mark_ticks: int, time_ns: int
+) -> pb.Ticker:
     """Return a ticker as the protocol has it."""
-    day, best = ticker.day(market.time_ns), market.best
+    day = ticker.day(time_ns)
     return pb.Ticker(
-        instrument=market.instrument,
+        instrument=instrument,
         last_ticks=ticker.last_ticks,
         last_lots=ticker.last_lots,
         bid_ticks=best.bid_ticks,
@@ -195,8 +221,14 @@ def ticker_message(market: Market, ticker: Ticker24h) -> pb.Ticker:
         volume_lots=day.volume_lots,
         volume_atoms=day.volume_atoms,
         trades=day.trades,
-        mark_ticks=market.status.mark_ticks,
-        log_time_ns=market.time_ns,
+        mark_ticks=mark_ticks,
+        log_time_ns=time_ns,
+    )
+
+
+def _ticker(market: Market, tape: Tape) -> pb.Ticker:
+    return ticker_message(
+        market.instrument, tape.ticker, market.best, market.status.mark_ticks, market.time_ns
     )
 
 

@@ -4,21 +4,39 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Final
 
-from steelyard.core.limits import BOOK_DEPTH_MAX
-from steelyard.core.queries import Book, GetBook, GetMarkets, GetPicture, Markets, Picture
+from steelyard.core.limits import BOOK_DEPTH_MAX, INTEGER_MAX
+from steelyard.core.queries import (
+    Book,
+    GetBook,
+    GetInstrument,
+    GetMarkets,
+    GetPicture,
+    InstrumentStanding,
+    Markets,
+    Picture,
+)
 from steelyard.core.units import InstrumentId
-from steelyard.replication.intervals import Interval
+from steelyard.replication.archive_file import Gap
+from steelyard.replication.archive_read import ArchiveReader
+from steelyard.replication.front import ReadMode
+from steelyard.replication.intervals import SECOND_NS, Interval, end_s
 from steelyard.rpc import encode, translate
 from steelyard.rpc.auth import Caller
 from steelyard.rpc.door import Door
 from steelyard.rpc.errors import DoorError, Reason
 from steelyard.rpc.interceptors import Calls, Handler
 from steelyard.rpc.market import messages
+from steelyard.rpc.market.book import Best
+from steelyard.rpc.market.history import ticker_of
+from steelyard.rpc.market.tape import Ticker24h, first_minute_s
 from steelyard.v1 import market_data_pb2
 
 NAME: Final = "steelyard.v1.MarketDataService"
 #: Orders a side in one answer.
 ORDERS_MAX: Final = 5_000
+#: Trades or candles in one answer.
+ROWS_MAX: Final = 1_000
+_NONE: Final = (0, 0, 0)
 
 
 class MarketDataService:
@@ -34,6 +52,9 @@ class MarketDataService:
             "ListInstruments": self.list_instruments,
             "GetBook": self.get_book,
             "GetOrders": self.get_orders,
+            "GetTicker": self.get_ticker,
+            "ListTrades": self.list_trades,
+            "ListCandles": self.list_candles,
         }
         handlers = {name: self._calls.signed(f"/{NAME}/{name}", handle) for name, handle in unary.items()}
         handlers["Watch"] = self._calls.signed_stream(f"/{NAME}/Watch", self.watch)
@@ -63,6 +84,83 @@ class MarketDataService:
         query = GetPicture(instrument=InstrumentId(request.instrument), orders_max=request.orders_max)
         return messages.orders(*await self._door.read(Picture, caller.key, query, mode, min_index))
 
+    async def get_ticker(self, body: bytes, caller: Caller) -> bytes:
+        """Return the last 24 hours of log time of one instrument, or of all."""
+        request = translate.parse(market_data_pb2.GetTickerRequest, body)
+        _, listed = await self._door.read(Markets, caller.key, GetMarkets(), ReadMode.STALE)
+        wanted = [
+            each.instrument for each in listed.instruments if request.instrument in (0, each.instrument)
+        ]
+        if request.instrument and not wanted:
+            raise DoorError(Reason.NOT_FOUND, "UNKNOWN_INSTRUMENT")
+
+        def look(reader: ArchiveReader) -> tuple[int, dict[InstrumentId, Ticker24h], list[Gap]]:
+            since_ns = first_minute_s(reader.last_ns) * SECOND_NS - 1
+            gaps = reader.gaps(reader.index_at(since_ns), reader.last_index)
+            return reader.last_index, {each: ticker_of(reader, each) for each in wanted}, gaps
+
+        index, tickers, gaps = await self._door.history.read(look)
+        response = market_data_pb2.GetTickerResponse(log_index=index, gaps=map(messages.gap_message, gaps))
+        for instrument, ticker in tickers.items():
+            response.tickers.append(await self._ticker(caller, instrument, ticker))
+        return response.SerializeToString()
+
+    async def _ticker(
+        self, caller: Caller, instrument: InstrumentId, ticker: Ticker24h
+    ) -> market_data_pb2.Ticker:
+        query = GetPicture(instrument=instrument, orders_max=1)
+        _, picture = await self._door.read(Picture, caller.key, query, ReadMode.STALE)
+        _, book = await self._door.read(
+            Book, caller.key, GetBook(instrument=instrument, depth=1), ReadMode.STALE
+        )
+        (bid_ticks, bid_lots, _), (ask_ticks, ask_lots, _) = (*book.bids, _NONE)[0], (*book.asks, _NONE)[0]
+        best = Best(bid_ticks, bid_lots, ask_ticks, ask_lots)
+        return messages.ticker_message(instrument, ticker, best, picture.standing.mark_ticks, picture.time_ns)
+
+    async def list_trades(self, body: bytes, caller: Caller) -> bytes:
+        """Return trades by number."""
+        request = translate.parse(market_data_pb2.ListTradesRequest, body)
+        count = _bounded(request.trades_max, "trades_max")
+        instrument = await self._listed(caller, request.instrument)
+        if request.after_trade > INTEGER_MAX:
+            raise DoorError(Reason.MALFORMED, "after_trade is out of range")
+
+        def look(reader: ArchiveReader) -> bytes:
+            found = reader.trades(instrument, request.after_trade, count)
+            gaps = reader.gaps(found[0].log_index, reader.last_index) if found else []
+            return messages.trades(reader.last_index, found, gaps)
+
+        return await self._door.history.read(look)
+
+    async def list_candles(self, body: bytes, caller: Caller) -> bytes:
+        """Return candles, oldest first."""
+        request = translate.parse(market_data_pb2.ListCandlesRequest, body)
+        count = _bounded(request.candles_max, "candles_max")
+        interval = interval_of(request.interval)
+        if not 0 <= request.from_ns <= INTEGER_MAX:
+            raise DoorError(Reason.MALFORMED, "from_ns is out of range")
+        instrument = await self._listed(caller, request.instrument)
+        from_s = -(-request.from_ns // SECOND_NS)
+
+        def look(reader: ArchiveReader) -> bytes:
+            found = reader.candles(instrument, interval, from_s, count)
+            response = market_data_pb2.ListCandlesResponse(
+                log_index=reader.last_index, candles=map(messages.candle_message, found)
+            )
+            if found:
+                after = reader.index_at(found[0].start_s * SECOND_NS - 1)
+                end_ns = end_s(interval, found[-1].start_s) * SECOND_NS - 1
+                response.gaps.extend(map(messages.gap_message, reader.gaps(after, reader.index_at(end_ns))))
+            return response.SerializeToString()
+
+        return await self._door.history.read(look)
+
+    async def _listed(self, caller: Caller, instrument: int) -> InstrumentId:
+        """Return an instrument that is listed, and that the caller may ask about."""
+        query = GetInstrument(instrument=InstrumentId(instrument))
+        await self._door.read(InstrumentStanding, caller.key, query, ReadMode.STALE)
+        return InstrumentId(instrument)
+
     async def watch(self, body: bytes, caller: Caller) -> AsyncGenerator[bytes]:
         """Yield a picture, then every change."""
         request = translate.parse(market_data_pb2.WatchRequest, body)
@@ -76,6 +174,12 @@ class MarketDataService:
                     yield message
         finally:
             feed.forget(watcher)
+
+
+def _bounded(count: int, name: str) -> int:
+    if not 0 < count <= ROWS_MAX:
+        raise DoorError(Reason.MALFORMED, f"{name} goes from 1 to {ROWS_MAX}")
+    return count
 
 
 def wish_of(request: market_data_pb2.WatchRequest) -> messages.Wish:
