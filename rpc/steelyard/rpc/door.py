@@ -50,14 +50,16 @@ class Waiter:
 class Door:
     """One gateway's state.  All of it can be lost: what matters is in the group or in the client."""
 
-    def __init__(self, group: str, member: int, socket_path: "Path", name: str) -> None:
+    def __init__(
+        self, group: str, member: int, socket_path: "Path", name: str, archive: "Path | None" = None
+    ) -> None:
         self.group = group
         self.member = member
         self.link = ReplicaLink(socket_path, group, name, self)
         self.verifier = Verifier(self.link, group, str(member))
         self.private_events = PrivateEvents(self.link)
         self.crowd = Crowd()
-        self.history = History()
+        self.history = History(archive)
         self.market_feed = MarketFeed(self, self.history)
         self.leases = Leases(self)
         self.streams: dict[int, TradeStream] = {}
@@ -156,6 +158,7 @@ class Door:
         """Take nothing new, let open requests finish, and send every stream to the leader."""
         self.draining = True
         self.market_feed.close()
+        self.history.close()
         self._tell()
         streams = list(self.streams.values())
         for stream in streams:

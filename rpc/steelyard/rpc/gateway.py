@@ -44,9 +44,21 @@ class PortTaken(Exception):
 class Gateway:
     """One gateway of one node."""
 
-    def __init__(self, group: str, member: int, socket_path: Path, listen: str, *, name: str) -> None:
-        """Prepare to serve clients at ``listen`` (``host:port``; port zero: any)."""
-        self.door = Door(group, member, socket_path, name)
+    def __init__(
+        self,
+        group: str,
+        member: int,
+        socket_path: Path,
+        listen: str,
+        *,
+        name: str,
+        archive: Path | None = None,
+    ) -> None:
+        """Prepare to serve clients at ``listen`` (``host:port``; port zero: any).
+
+        ``archive`` is where this node's archive is kept, if it has one.
+        """
+        self.door = Door(group, member, socket_path, name, archive)
         self.port = 0
         self._listen = listen
         self._tasks = [
@@ -86,13 +98,15 @@ class Gateway:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-async def serve(group: str, member: int, socket_path: Path, listen: str, *, name: str) -> None:
+async def serve(
+    group: str, member: int, socket_path: Path, listen: str, *, name: str, archive: Path | None = None
+) -> None:
     """Run a gateway until SIGTERM or SIGINT."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    gateway = Gateway(group, member, socket_path, listen, name=name)
+    gateway = Gateway(group, member, socket_path, listen, name=name, archive=archive)
     await gateway.start()
     # What lives as long as the process is not worth looking through again.
     gc.collect()
