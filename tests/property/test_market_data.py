@@ -1,5 +1,6 @@
 """Books rebuilt from events are the exchange's own, at every index and whatever the traffic."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -7,6 +8,21 @@ from tests.helpers.spot_traffic import SpotTraffic
 
 from steelyard.core import Exchange, queries
 from steelyard.core.entry import Applied
+from steelyard.core.events import (
+    AuctionEnded,
+    LotsTransferred,
+    MarkSet,
+    OrderCancelled,
+    OrderExpired,
+    OrderFilled,
+    OrderReduced,
+    OrderReplaced,
+    OrderReplenished,
+    OrderRested,
+    StateScheduled,
+    Traded,
+    TradePrevented,
+)
 from steelyard.core.queries import Picture
 from steelyard.core.rejects import Reject
 from steelyard.core.units import OPERATOR_KEY, InstrumentId, Side
@@ -57,7 +73,7 @@ def test_a_followed_market_is_the_exchanges_own_at_every_index(seed: int) -> Non
             assert (market.best, market.status) == (anew.best, anew.status)
             assert market.book.checksum() == anew.book.checksum()
             compared += len(picture.bids) + len(picture.asks)
-    assert compared > 500
+    assert compared > 0
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -66,7 +82,6 @@ def test_a_picture_and_the_changes_after_it_rebuild_levels_and_orders(seed: int)
     levels: dict[tuple[Side, int], Level] = {}
     orders: dict[int, Shown] = {}
     statuses: list[Status] = []
-    changes = 0
     for exchange, applied in entries(seed):
         if market is None:
             if InstrumentId(1) not in exchange.state.markets.instruments or applied.index < ENTRIES // 8:
@@ -79,7 +94,6 @@ def test_a_picture_and_the_changes_after_it_rebuild_levels_and_orders(seed: int)
                 orders |= {order.number: order for order in market.book.orders(side)}
             continue
         change = market.apply(applied.index, applied.time_ns, by_instrument(applied).get(InstrumentId(1), []))
-        changes += bool(change.levels)
         levels |= {(level.side, level.price_ticks): level for level in change.levels}
         orders |= {order.number: order for order in change.orders}
         levels = {place: level for place, level in levels.items() if level.lots}
@@ -96,4 +110,30 @@ def test_a_picture_and_the_changes_after_it_rebuild_levels_and_orders(seed: int)
         assert sorted(orders.values()) == sorted(o for side in Side for o in market.book.orders(side))
         listed = ((level.price_ticks, level.lots) for side in best for level in side[:25])
         assert checksum_of(listed) == market.book.checksum()
-    assert changes > 20
+
+
+#: Every way in which a book changes, and what could be taken for one.
+_MET = {
+    OrderRested,
+    Traded,
+    OrderFilled,
+    OrderCancelled,
+    OrderExpired,
+    OrderReduced,
+    OrderReplaced,
+    OrderReplenished,
+    TradePrevented,
+    LotsTransferred,
+    AuctionEnded,
+    StateScheduled,
+    MarkSet,
+}
+
+
+def test_the_traffic_of_these_tests_changes_books_in_every_way_there_is() -> None:
+    met: Counter[type] = Counter()
+    for seed in SEEDS:
+        for _, applied in entries(seed):
+            for events in by_instrument(applied).values():
+                met.update(type(event) for event in events)
+    assert not {kind.__name__ for kind in _MET if met[kind] < 10}
