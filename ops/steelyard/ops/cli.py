@@ -68,15 +68,25 @@ def cli() -> None:
 @profile
 @click.option("--detach", is_flag=True, help="Leave it running in the background.")
 @click.option("--empty", is_flag=True, help="Do not open the development market in a new group.")
+@click.option(
+    "--archive",
+    type=click.Choice(["all", "none", "1", "2", "3"]),
+    default="1",
+    show_default=True,
+    help="Which nodes keep trades, candles and statements, in a process of their own.",
+)
 @as_json
-def up(directory: Path, profile: Profile, detach: bool, empty: bool, as_json: bool) -> None:
+def up(directory: Path, profile: Profile, detach: bool, empty: bool, archive: str, as_json: bool) -> None:
     """Start a group of three on this machine; found it first if the directory has none.
 
     A new group gets an operator's key and, unless --empty, a development market: BTC-USDT and two funded
     accounts with a key each.  Without --detach the status is shown until Ctrl-C, which stops the group.
     """
     terminal = Terminal(as_json=as_json)
-    settings = running.UpSettings(directory=directory, profile=profile, empty=empty)
+    archives = {"all": (1, 2, 3), "none": ()}.get(archive)
+    if archives is None:
+        archives = (int(archive),)
+    settings = running.UpSettings(directory=directory, profile=profile, empty=empty, archives=archives)
     running.up(terminal, settings, detach=detach)
 
 
@@ -150,13 +160,25 @@ def replace(member: int, directory: Path, as_json: bool) -> None:
 @cli.command()
 @click.option("--seed", default=1, show_default=True, help="The market's seed.")
 @click.option("--steps", default=1500, show_default=True, type=click.IntRange(1), help="How long it lasts.")
+@click.option(
+    "--spot-tour",
+    is_flag=True,
+    help="Instead, show every kind of order and every rule of the spot exchange once.",
+)
 @as_json
-def demo(seed: int, steps: int, as_json: bool) -> None:
+def demo(seed: int, steps: int, spot_tour: bool, as_json: bool) -> None:
     """Replay a made-up market through a group of three, kill its leader half way, and judge the outcome."""
     from steelyard.ops import demo as part
     from steelyard.ops import synthetic
 
     terminal = Terminal(as_json=as_json)
+    if spot_tour:
+        from steelyard.ops.tour import tour, tour_table
+
+        result = _run(tour(terminal))
+        terminal.finish(result, tour_table(result))
+        _exit_unless_ok(result)
+        return
     result = _run(part.demo(terminal, synthetic.capture(seed=seed, diffs=steps)))
     terminal.finish(result, part.demo_table(result))
     _exit_unless_ok(result)

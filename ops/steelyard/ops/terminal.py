@@ -66,6 +66,11 @@ class Terminal:
             task = progress.add_task(escape(what), total=total)
             yield lambda done: progress.update(task, completed=done)
 
+    def show(self, what: RenderableType) -> None:
+        """Print a part of the outcome as soon as it is there, for a person; with ``as_json`` nothing."""
+        if not self.as_json:
+            self._out.print(what, highlight=False)
+
     def finish(self, result: dict[str, Any], shown: RenderableType | None = None) -> None:
         """Print the outcome: the object as JSON, or what a person would rather read."""
         if self.as_json:
