@@ -37,7 +37,13 @@ KILL_S: Final = 5.0
 POLL_S: Final = 0.1
 #: The end of a log in which its last line is looked for.
 LAST_BYTES: Final = 4096
-_MODULES: Final[dict[Part, str]] = {"replica": "steelyard.replication", "gateway": "steelyard.rpc"}
+#: What a node may have besides.
+_BESIDES: Final[tuple[Part, ...]] = ("archive",)
+_MODULES: Final[dict[Part, str]] = {
+    "replica": "steelyard.replication",
+    "gateway": "steelyard.rpc",
+    "archive": "steelyard.replication.archive",
+}
 
 
 class LocalGroup:
@@ -155,7 +161,7 @@ class LocalGroup:
             self.start_part(member, part)
 
     def start_part(self, member: int, part: Part) -> None:
-        """Start one of a node's two processes unless it runs; its output goes to the node's logs."""
+        """Start one of a node's processes unless it runs; its output goes to the node's logs."""
         node = self.run.nodes[member]
         recorded = node.part(part)
         if recorded is not None and recorded.alive():
@@ -178,10 +184,7 @@ class LocalGroup:
             )
         self._children[child.pid] = child
         process = Process.of(child.pid)
-        if part == "replica":
-            node.replica = process
-        else:
-            node.gateway = process
+        setattr(node, part, process)
         write_run(self.directory, self.run)
 
     def start_all(self) -> None:
@@ -226,7 +229,7 @@ class LocalGroup:
 
     def stop_node(self, member: int) -> None:
         """Stop a node in order: the replica first, so that its gateway can still say who leads then."""
-        for part in PARTS:
+        for part in (*PARTS, *_BESIDES):
             self._send(member, [part], signal.SIGTERM)
             process = self.run.nodes[member].part(part)
             self._await_end([process] if process is not None else [], seconds=STOP_S)
@@ -288,7 +291,7 @@ class LocalGroup:
         self.start(member)
 
     def stop(self) -> list[int]:
-        """Stop what runs, gateways before replicas, by SIGTERM, then SIGKILL; return their numbers."""
+        """Stop what runs, replicas last, by SIGTERM, then SIGKILL; return their numbers."""
         run = self.refresh()
         stopped = [process.pid for process in run.alive() if process.pid != os.getpid()]
         supervised = (
@@ -296,7 +299,8 @@ class LocalGroup:
         )
         gateways = [node.gateway for node in run.nodes.values() if node.gateway is not None]
         replicas = [node.replica for node in run.nodes.values() if node.replica is not None]
-        for group in (supervised, gateways, replicas):
+        archives = [node.archive for node in run.nodes.values() if node.archive is not None]
+        for group in (supervised, archives, gateways, replicas):
             living = [process for process in group if process.send(signal.SIGTERM)]
             self._reap_while(living, STOP_S)
             for process in living:
@@ -393,7 +397,9 @@ class LocalGroup:
     def log_path(self, member: int, part: Part) -> Path:
         """Return where a process's words go."""
         paths = node_paths(self.directory, member)
-        return paths.replica_log if part == "replica" else paths.gateway_log
+        return {"replica": paths.replica_log, "gateway": paths.gateway_log, "archive": paths.archive_log}[
+            part
+        ]
 
     def last_words(self, member: int, part: Part) -> str:
         """Return the last line of a process's log."""

@@ -10,28 +10,38 @@ from steelyard.ops.processes import Process
 
 RUN_FILE: Final = "run.json"
 
-Part = Literal["replica", "gateway"]
-#: In the order of their start; a gateway waits for its replica.
+Part = Literal["replica", "gateway", "archive"]
+#: What every node has, in the order of their start; a gateway waits for its replica.
 PARTS: Final[tuple[Part, ...]] = ("replica", "gateway")
 
 
 class NodeRun(msgspec.Struct):
-    """One node: its two processes, how often it stopped, and why it stays down (empty: it does not)."""
+    """One node: its processes, how often it stopped, and why it stays down (empty: it does not).
+
+    An archive that stays down leaves the node as it is.
+    """
 
     replica: Process | None = None
     gateway: Process | None = None
     stops: int = 0
     down_reason: str = ""
+    archive: Process | None = None
+    archive_down_reason: str = ""
 
     def part(self, part: Part) -> Process | None:
-        """Return the record of one of the two processes."""
-        return self.replica if part == "replica" else self.gateway
+        """Return the record of one of its processes."""
+        match part:
+            case "replica":
+                return self.replica
+            case "gateway":
+                return self.gateway
+            case "archive":
+                return self.archive
 
     def alive(self) -> list[Process]:
-        """Return those of the two that run."""
-        return [
-            process for process in (self.replica, self.gateway) if process is not None and process.alive()
-        ]
+        """Return those of its processes that run."""
+        processes = (self.replica, self.gateway, self.archive)
+        return [process for process in processes if process is not None and process.alive()]
 
 
 class Run(msgspec.Struct):

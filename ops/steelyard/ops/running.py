@@ -34,6 +34,8 @@ class UpSettings(NamedTuple):
     directory: Path
     profile: Profile
     empty: bool
+    #: The members that keep an archive.
+    archives: tuple[int, ...] = ()
 
 
 def up(terminal: Terminal, settings: UpSettings, *, detach: bool) -> None:
@@ -47,11 +49,11 @@ def up(terminal: Terminal, settings: UpSettings, *, detach: bool) -> None:
     if group.run.alive():
         raise GroupError(f"the group in {settings.directory} runs already; 'steelyard down' stops it")
     if detach:
-        with _supervised(group):
+        with _supervised(group, settings.archives):
             asyncio.run(_make_ready(terminal, group, empty=settings.empty))
         terminal.finish(_where(group), _where_table(group, "the group runs"))
     else:
-        _stay(terminal, group, empty=settings.empty)
+        _stay(terminal, group, settings)
 
 
 def down(terminal: Terminal, directory: Path) -> None:
@@ -78,11 +80,11 @@ def show_status(terminal: Terminal, directory: Path) -> bool:
 
 
 @contextmanager
-def _supervised(group: LocalGroup) -> Iterator[None]:
+def _supervised(group: LocalGroup, archives: tuple[int, ...]) -> Iterator[None]:
     """Start a supervisor that stays, unless the block fails or is interrupted."""
     with (group.directory / SUPERVISOR_LOG).open("ab") as log:
         child = subprocess.Popen(
-            [sys.executable, "-m", "steelyard.ops.supervisor", str(group.directory)],
+            [sys.executable, "-m", "steelyard.ops.supervisor", str(group.directory), *map(str, archives)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -117,11 +119,11 @@ async def _make_ready(terminal: Terminal, group: LocalGroup, *, empty: bool) -> 
                 await open_development_market(group, client)
 
 
-def _stay(terminal: Terminal, group: LocalGroup, *, empty: bool) -> None:
-    supervisor = Supervisor(group)
+def _stay(terminal: Terminal, group: LocalGroup, settings: UpSettings) -> None:
+    supervisor = Supervisor(group, settings.archives)
     try:
         supervisor.start()
-        asyncio.run(_show(terminal, supervisor, empty=empty))
+        asyncio.run(_show(terminal, supervisor, empty=settings.empty))
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # once is enough; stopping must not be interrupted
     finally:

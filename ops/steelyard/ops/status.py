@@ -9,8 +9,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from steelyard.client import Client, NodeStatus
+from steelyard.ops.archives import archive_index
 from steelyard.ops.cluster import LocalGroup
-from steelyard.ops.runfile import NodeRun
+from steelyard.ops.runfile import PARTS, NodeRun
 from steelyard.ops.supervisor import STOPS_MAX, WINDOW_S
 
 SAMPLE_S: Final = 0.5
@@ -63,10 +64,11 @@ class Watch:
             rate = round((status.commands_applied - last[2]) / (now_s - last[0]))
         self._last[member] = (now_s, status.replica_pid, status.commands_applied)
         down = not status.reachable
+        living = [run.part(part) in run.alive() for part in PARTS]
         return {
             "member": member,
             "endpoint": status.target,
-            "role": "down" if down and not run.alive() else status.role,
+            "role": "down" if down and not any(living) else status.role,
             "ready": status.ready,
             "term": status.term,
             "log_index": status.log_index,
@@ -82,6 +84,9 @@ class Watch:
             "sync_mode": status.sync_mode,
             "replica_pid": run.replica.pid if run.replica is not None and run.replica.alive() else 0,
             "gateway_pid": run.gateway.pid if run.gateway is not None and run.gateway.alive() else 0,
+            "archive_pid": run.archive.pid if run.archive is not None and run.archive.alive() else 0,
+            "archive_index": archive_index(self._group, member),
+            "archive_down_reason": run.archive_down_reason,
             "stops": run.stops,
             "down_reason": run.down_reason,
             "version": status.version,
@@ -102,6 +107,16 @@ _ROLES: Final = {
     "unreachable": "[red]unreachable[/]",
 }
 _DIGEST_SHOWN: Final = 12
+
+
+def _archive_text(node: dict[str, Any]) -> str:
+    if node["archive_down_reason"]:
+        return "[red]stopped[/]"
+    if node["archive_index"] is None:
+        return "-"
+    return f"{node['archive_index']:,}" if node["archive_pid"] else f"{node['archive_index']:,} (stopped)"
+
+
 _ROWS: Final[tuple[tuple[str, Callable[[dict[str, Any]], str]], ...]] = (
     ("role", lambda node: _ROLES.get(node["role"], node["role"])),
     ("endpoint", lambda node: node["endpoint"]),
@@ -115,6 +130,7 @@ _ROWS: Final[tuple[tuple[str, Callable[[dict[str, Any]], str]], ...]] = (
     ("log used", lambda node: f"{node['log_used_ppm'] / 10_000:.1f} %"),
     ("replica's process", lambda node: str(node["replica_pid"] or "-")),
     ("gateway's process", lambda node: str(node["gateway_pid"] or "-")),
+    ("archive at", _archive_text),
     ("stops", lambda node: str(node["stops"])),
 )
 
@@ -137,4 +153,8 @@ def status_table(status: dict[str, Any]) -> Table:
         table.caption_justify = "left"
     if any(node["down_reason"] for node in status["nodes"]):
         table.add_row("stays down", *(escape(node["down_reason"]) for node in status["nodes"]))
+    if any(node["archive_down_reason"] for node in status["nodes"]):
+        table.add_row(
+            "archive stays down", *(escape(node["archive_down_reason"]) for node in status["nodes"])
+        )
     return table

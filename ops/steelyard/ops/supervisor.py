@@ -5,10 +5,12 @@ import signal
 import sys
 import time
 from collections import deque
+from collections.abc import Iterable
 from pathlib import Path
 from types import FrameType
 from typing import Final
 
+from steelyard.ops.archives import ArchiveKeeper
 from steelyard.ops.cluster import MEMBERS, LocalGroup
 from steelyard.ops.errors import OpsError
 from steelyard.ops.log_files import bound_log
@@ -58,10 +60,12 @@ class Restarts:
 
 
 class Supervisor:
-    """Looks after the six processes of one group."""
+    """Looks after the six processes of one group, and its archives."""
 
-    def __init__(self, group: LocalGroup) -> None:
+    def __init__(self, group: LocalGroup, archives: Iterable[int] = ()) -> None:
+        """Look after a group; ``archives`` are the members that keep one."""
         self.group = group
+        self._archives = ArchiveKeeper(group, archives)
         group.leashed = True
         self._restarts = {member: Restarts() for member in MEMBERS}
         #: Processes known to have stopped, and when each may start again.
@@ -91,7 +95,7 @@ class Supervisor:
                     del self._due_s[member, part]
                     self.group.start_part(member, part)
                     happened.append(f"node {member}: {part} started again")
-        return happened
+        return happened + self._archives.look(now_s)
 
     def _replace_if_wished(self) -> list[str]:
         """Do what ``steelyard replace`` asks for: only we may start and stop what we look after."""
@@ -134,7 +138,7 @@ class _Stop(Exception):
     """Somebody asked us to stop."""
 
 
-def main(directory: Path) -> None:
+def main(directory: Path, archives: Iterable[int] = ()) -> None:
     """Start the group in ``directory`` and look after it until SIGTERM; then stop it."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:
@@ -144,7 +148,7 @@ def main(directory: Path) -> None:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    supervisor = Supervisor(LocalGroup.open(directory))
+    supervisor = Supervisor(LocalGroup.open(directory), archives)
     try:
         supervisor.start()
         while True:
@@ -159,6 +163,6 @@ def main(directory: Path) -> None:
 
 if __name__ == "__main__":
     try:
-        main(Path(sys.argv[1]))
+        main(Path(sys.argv[1]), map(int, sys.argv[2:]))
     except OpsError as failure:
         sys.exit(f"error: {failure}")

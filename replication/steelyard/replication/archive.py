@@ -39,6 +39,8 @@ BATCH_ROWS_MAX: Final = 50_000
 #: A state to go on from is kept after so many entries: a second or two of replay.
 SNAPSHOT_ENTRIES: Final = 50_000
 NICE: Final = 10
+#: Until there is a log to follow.
+WAIT_S: Final = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -277,6 +279,25 @@ def _row(instrument: int, interval: int, candle: Candle) -> CandleRow:
     )
 
 
+def _follow(directory: Path, member: int, stop: threading.Event) -> None:
+    """Follow the log until told to stop.
+
+    Raises:
+        StartRefused: There is nothing to follow, or not from where we stand.
+
+    """
+    archive = Archive(directory, member)
+    try:
+        log.info("the archive of member %d goes on after index %d", member, archive.last_index)
+        gc.collect()
+        gc.freeze()
+        while not stop.is_set():
+            if not archive.step():
+                stop.wait(LOOK_S)
+    finally:
+        archive.close()
+
+
 def main() -> None:
     """Follow the log until SIGTERM; leave with 0, or say in one line why not."""
     parser = argparse.ArgumentParser(prog="python -m steelyard.replication.archive", description=__doc__)
@@ -293,14 +314,13 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     try:
-        archive = Archive(arguments.data, arguments.member)
-        log.info("the archive of member %d goes on after index %d", arguments.member, archive.last_index)
-        gc.collect()
-        gc.freeze()
         while not stop.is_set():
-            if not archive.step():
-                stop.wait(LOOK_S)
-        archive.close()
+            try:
+                _follow(arguments.data, arguments.member, stop)
+            except StartRefused as error:
+                # A member that joins has no log yet, and one that fetches a snapshot has none to go on from.
+                log.info("waiting: %s", error)
+                stop.wait(WAIT_S)
     except ReplicationError as error:
         fail_stop(error.exit_code, str(error))
     except AssertionError as error:

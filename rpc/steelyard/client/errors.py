@@ -18,6 +18,7 @@
   - OutcomeUnknown       the request may or may not have been applied; retry with the same number
     - NotLeader          this replica cannot decide; ask ``leader``
     - Unavailable        no leader, draining, overloaded, or nobody there; ask again after ``delay_s``
+      - NoArchive        this node keeps no archive, or it is too far behind; ask another one
     - DeadlineExpired    no reply in time
     - ClockSkewed        the signature's time is outside the node's window; sign again
     - WrongNode          signed for another node than the one that got it; sign again
@@ -126,6 +127,10 @@ class Unavailable(OutcomeUnknown):
     """The node cannot serve the call at the moment."""
 
 
+class NoArchive(Unavailable):
+    """The node keeps no archive, or it has not come far enough; another node's may have."""
+
+
 class DeadlineExpired(OutcomeUnknown):
     """No reply within the deadline."""
 
@@ -158,6 +163,8 @@ def from_rpc(error: grpc.RpcError) -> SteelyardError:
             return ClockSkewed(int(metadata.get("server_time_ns", "0")), delay_s=delay_s)
         case "WRONG_NODE":
             return WrongNode(text)
+        case "NO_ARCHIVE":
+            return NoArchive(text)
         case "NONCE_REUSED":
             return Unavailable(text)
         case "SESSION_TAKEN_OVER":

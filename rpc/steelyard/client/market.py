@@ -7,31 +7,45 @@ from contextlib import aclosing
 from dataclasses import fields, replace
 from typing import Final
 
+from google.protobuf.message import Message
+
 from steelyard.client.admin import read_at
-from steelyard.client.errors import OutcomeUnknown
+from steelyard.client.errors import NoArchive, OutcomeUnknown
 from steelyard.client.failover import Backoff
 from steelyard.client.market_model import (
     Best,
     Candle,
     Channel,
+    Gap,
+    History,
     Interval,
     Level,
     MarketStatus,
     MarketUpdate,
+    Movement,
     ShownOrder,
+    Statement,
+    StatementBalance,
+    StatementLine,
     Ticker,
     Trade,
 )
 from steelyard.client.model import Instrument
 from steelyard.client.nodes import Nodes
 from steelyard.client.words import InstrumentState, ReadMode, Side
-from steelyard.v1 import market_data_pb2
+from steelyard.v1 import account_pb2, common_pb2, market_data_pb2
 
 _SERVICE: Final = "/steelyard.v1.MarketDataService"
 WATCH: Final = f"{_SERVICE}/Watch"
+GET_TICKER: Final = f"{_SERVICE}/GetTicker"
+LIST_TRADES: Final = f"{_SERVICE}/ListTrades"
+LIST_CANDLES: Final = f"{_SERVICE}/ListCandles"
+GET_STATEMENT: Final = "/steelyard.v1.AccountService/GetStatement"
 GET_ORDERS: Final = f"{_SERVICE}/GetOrders"
 #: Orders a side in one answer.
 ORDERS_MAX: Final = 5_000
+#: An archive may have to catch up first, and to add up much.
+ARCHIVE_TIMEOUT_S: Final = 10.0
 
 
 class MarketData:
@@ -112,6 +126,106 @@ class MarketData:
             for order in orders
         ]
 
+    async def tickers(self, instrument: Instrument | int = 0, *, node: str | None = None) -> History[Ticker]:
+        """Return the last 24 hours of one instrument, or of all (zero); see ``History``."""
+        request = market_data_pb2.GetTickerRequest(instrument=id_of(instrument))
+        response = market_data_pb2.GetTickerResponse.FromString(await self._ask(GET_TICKER, request, node))
+        return History(
+            response.log_index, [ticker_of(row) for row in response.tickers], gaps_of(response.gaps)
+        )
+
+    async def trades(
+        self,
+        instrument: Instrument | int,
+        *,
+        after_trade: int = 0,
+        trades_max: int = 100,
+        node: str | None = None,
+    ) -> History[Trade]:
+        """Return trades by number: those above ``after_trade``, or with zero the newest; at most 1000."""
+        request = market_data_pb2.ListTradesRequest(
+            instrument=id_of(instrument), after_trade=after_trade, trades_max=trades_max
+        )
+        response = market_data_pb2.ListTradesResponse.FromString(await self._ask(LIST_TRADES, request, node))
+        return History(response.log_index, [trade_of(row) for row in response.trades], gaps_of(response.gaps))
+
+    async def candles(
+        self,
+        instrument: Instrument | int,
+        interval: Interval,
+        *,
+        from_ns: int = 0,
+        candles_max: int = 100,
+        node: str | None = None,
+    ) -> History[Candle]:
+        """Return candles, oldest first: those that begin at ``from_ns`` or later, or with zero the newest.
+
+        At most 1000; intervals without a trade have none.
+        """
+        request = market_data_pb2.ListCandlesRequest(
+            instrument=id_of(instrument),
+            interval=market_data_pb2.Interval.ValueType(interval),
+            from_ns=from_ns,
+            candles_max=candles_max,
+        )
+        response = market_data_pb2.ListCandlesResponse.FromString(
+            await self._ask(LIST_CANDLES, request, node)
+        )
+        return History(
+            response.log_index, [candle_of(row) for row in response.candles], gaps_of(response.gaps)
+        )
+
+    async def statement(
+        self,
+        account: int | None = None,
+        *,
+        after_index: int = 0,
+        to_index: int = 0,
+        movements: bool = False,
+        node: str | None = None,
+    ) -> Statement:
+        """Return what moved for an account after one log index and up to another, and why.
+
+        Without gaps, the lines of each asset are the difference of its balances exactly.
+
+        Args:
+            account: The key's own account unless told otherwise.
+            after_index: Movements after this index; zero: from the beginning.
+            to_index: Up to this one; zero: the last that the archive has.
+            movements: Whether every single one is wanted; at most 10,000.
+            node: The node whose archive to ask; None: any that has one.
+
+        """
+        request = account_pb2.GetStatementRequest(
+            account=account or 0, after_index=after_index, to_index=to_index, movements=movements
+        )
+        return statement_of(
+            account_pb2.GetStatementResponse.FromString(await self._ask(GET_STATEMENT, request, node))
+        )
+
+    async def _ask(self, method: str, request: Message, node: str | None) -> bytes:
+        """Ask an archive: any node's that has one, the nodes in turn.
+
+        Raises:
+            NoArchive: No node that is there has one that has come far enough.
+
+        """
+        body = request.SerializeToString()
+        deadline_s = time.monotonic() + self._nodes.retry_deadline_s
+        backoff = Backoff()
+        while True:
+            refused: list[OutcomeUnknown] = []
+            for target in self._nodes.targets if node is None else (node,):
+                try:
+                    return await self._nodes.call_at(target, method, body, ARCHIVE_TIMEOUT_S)
+                except OutcomeUnknown as error:
+                    refused.append(error)
+            wait_s = backoff.next_s()
+            without = [error for error in refused if isinstance(error, NoArchive)]
+            if len(without) == len(refused) or time.monotonic() + wait_s >= deadline_s:
+                raise without[0] if without else refused[0]
+            await asyncio.sleep(wait_s)
+
     async def _watch_at(self, target: str, request: bytes, seen_index: int) -> AsyncGenerator[MarketUpdate]:
         """Yield a node's updates, whole pictures each as one, unless it knows less than we have seen."""
         parts: list[MarketUpdate] = []
@@ -176,6 +290,35 @@ def candle_of(row: market_data_pb2.Candle) -> Candle:
 def ticker_of(row: market_data_pb2.Ticker) -> Ticker:
     """Return a ticker."""
     return Ticker(*(getattr(row, name) for name in _TICKER))
+
+
+def gaps_of(rows: Iterable[common_pb2.Gap]) -> list[Gap]:
+    """Return what an archive misses."""
+    return [Gap(row.after_index, row.to_index) for row in rows]
+
+
+def statement_of(response: account_pb2.GetStatementResponse) -> Statement:
+    """Return a statement."""
+    return Statement(
+        response.log_index,
+        response.after_index,
+        response.to_index,
+        [StatementLine(row.asset, row.cause, row.amount_atoms, row.count) for row in response.lines],
+        [StatementBalance(row.asset, row.before_atoms, row.after_atoms) for row in response.balances],
+        [
+            Movement(
+                row.log_index,
+                row.log_time_ns,
+                row.asset,
+                row.cause,
+                row.amount_atoms,
+                row.other,
+                row.trade,
+            )
+            for row in response.movements
+        ],
+        gaps_of(response.gaps),
+    )
 
 
 def _status_of(row: market_data_pb2.StatusUpdate) -> MarketStatus:

@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import Generic, TypeVar
 
 from steelyard.client.words import InstrumentState, Side
+
+T = TypeVar("T")
 
 
 class Channel(IntEnum):
@@ -157,3 +160,57 @@ class Gap:
 
     after_index: int
     to_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class History(Generic[T]):
+    """What an archive answers: it had come to ``log_index``, and misses what ``gaps`` say among the rows."""
+
+    log_index: int
+    rows: list[T]
+    gaps: list[Gap]
+
+
+@dataclass(frozen=True, slots=True)
+class StatementLine:
+    """The sum of one cause, above zero if more came in than went out; ``cause`` is a stable word."""
+
+    asset: int
+    cause: str
+    amount_atoms: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class StatementBalance:
+    """What was owned of an asset before and after, free and held."""
+
+    asset: int
+    before_atoms: int
+    after_atoms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """One movement; above zero: in.  ``other`` is the account on the other side, ``trade`` zero for none."""
+
+    log_index: int
+    log_time_ns: int
+    asset: int
+    cause: str
+    amount_atoms: int
+    other: int
+    trade: int
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What moved for an account after one index and up to another."""
+
+    log_index: int
+    after_index: int
+    to_index: int
+    lines: list[StatementLine]
+    balances: list[StatementBalance]
+    movements: list[Movement]
+    gaps: list[Gap]

@@ -65,6 +65,8 @@ class Watcher:
     def __init__(self) -> None:
         self.connected = asyncio.Event()
         self.lost = asyncio.Event()
+        self.entries: list[bytes] = []
+        self.missed = 0
 
     def state_changed(self, _: State) -> None:
         """Note it."""
@@ -76,6 +78,14 @@ class Watcher:
 
     def happened(self, frame: Happened) -> None:
         """Nothing: no test here attaches."""
+
+    def applied(self, encoded: bytes) -> None:
+        """Note it."""
+        self.entries.append(encoded)
+
+    def unfollowed(self) -> None:
+        """Note it."""
+        self.missed += 1
 
 
 class Sink:
