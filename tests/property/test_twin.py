@@ -31,6 +31,8 @@ SHRUNK = {
     "SESSIONS_PER_ACCOUNT_MAX": 2,
     "SUB_ACCOUNTS_MAX": 2,
     "TIERS_MAX": 2,
+    "WAITING_PER_INSTRUMENT_MAX": 3,
+    "WAITING_PER_INSTRUMENT_MAX": 3,
     "WORK_PER_ENTRY_MAX": 2,
 }
 
@@ -44,14 +46,11 @@ def _shrunk_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
                     monkeypatch.setattr(module, bound, value)
 
 
-@pytest.mark.parametrize("seed", range(1, 7))
-def test_the_fast_exchange_equals_its_twin_on_seeded_traffic_of_version_1(seed: int) -> None:
-    assert duel(seed, 5_000, Traffic).commands >= 5_000
-
-
 def test_the_fast_exchange_equals_its_twin_on_traffic_that_meets_everything_there_is() -> None:
     met = Coverage()
-    for seed in range(1, 13):
+    for seed in range(1, 7):
+        met.add(duel(seed, 5_000, Traffic).coverage)
+    for seed in range(1, 14):
         met.add(duel(seed, 4_000, SpotTraffic).coverage)
     assert met.missing() == []
 

@@ -71,13 +71,22 @@ class Placing(Markets):
         here = [o for o in own if o.instrument == order.instrument]
         refuse_if(order.order in [*(o.order for o in own), *account.recent], Reject.DUPLICATE_ORDER)
         refuse_if(order.label != "" and order.label in [o.label for o in own], Reject.DUPLICATE_LABEL)
+        waiting = [
+            o
+            for o in self.orders
+            if o.instrument == order.instrument and o.state == OrderState.WAITING and o not in self.work
+        ]
         for count, bound in (
+            (len(waiting) if order.terms.trigger else 0, limits.WAITING_PER_INSTRUMENT_MAX),
             (len(self.orders) + len(more), limits.ORDERS_MAX),
             (len(own), limits.ORDERS_PER_ACCOUNT_MAX),
             (len(own), account.orders_max or TOO_BIG),
             (len(here), market.rules.orders_max or TOO_BIG),
         ):
             refuse_if(count >= bound, Reject.TOO_MANY_ORDERS)
+        if order.terms.trigger is not None:
+            waiting = [o for o in self.orders if o.instrument == order.instrument and self.waits(o)]
+            refuse_if(len(waiting) >= limits.WAITING_PER_INSTRUMENT_MAX, Reject.TOO_MANY_ORDERS)
 
     def check_numbers(self, market: Market, order: Order) -> None:
         """Check 5: price, trigger, size, notional, expiry."""

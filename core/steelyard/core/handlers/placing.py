@@ -17,6 +17,7 @@ from steelyard.core.limits import (
     LABEL_MAX,
     ORDERS_MAX,
     ORDERS_PER_ACCOUNT_MAX,
+    WAITING_PER_INSTRUMENT_MAX,
     is_printable_ascii,
 )
 from steelyard.core.matching import Order, Special, crosses, is_met, trailing_ticks
@@ -342,6 +343,9 @@ def _names_fault(
     if living >= ORDERS_PER_ACCOUNT_MAX or len(state.orders) + beside >= ORDERS_MAX:
         return Reject.TOO_MANY_ORDERS
     if account.rules is not None and 0 < account.rules.orders_max <= living:
+        return Reject.TOO_MANY_ORDERS
+    waits = terms_of(command).trigger is not None
+    if waits and len(instrument.triggers.orders) >= WAITING_PER_INSTRUMENT_MAX:
         return Reject.TOO_MANY_ORDERS
     if instrument.counts is None or instrument.rules is None:
         return None
