@@ -197,6 +197,7 @@ def _outcomes(state: State, requests: list[Request]) -> list[Outcome]:
     """Carry requests out, each once: a number that was used before is answered from memory."""
     index, time_ns = state.applied_index, state.time_ns
     sessions, keys = state.sessions, state.keys
+    idle_since_ns = time_ns - SESSION_IDLE_NS
     is_old = state.version < versions.KNOWN_MAX
     outcomes: list[Outcome] = []
     for request in requests:
@@ -207,17 +208,18 @@ def _outcomes(state: State, requests: list[Request]) -> list[Outcome]:
             if is_old and not is_readable(command, state.version):
                 request = wire.UNREADABLE  # noqa: PLW2901 - that is what it is to this version
                 command = request.command
-        session = sessions.get(request.session)
-        key = keys.get(request.key)
+        try:
+            session, key = sessions[request.session], keys[request.key]
+        except KeyError:
+            outcomes.append(_outcome_out_of_turn(state, request))
+            continue
         number = request.request
         if (
-            session is None
-            or key is None
-            or number != session.last_request + 1
+            number != session.last_request + 1
             or key.account != session.account
             or key.revoked
             or (key.expires_ns and key.expires_ns <= time_ns)
-            or time_ns - session.used_ns >= SESSION_IDLE_NS
+            or session.used_ns <= idle_since_ns
         ):
             outcomes.append(_outcome_out_of_turn(state, request))
             continue
@@ -232,7 +234,17 @@ def _outcomes(state: State, requests: list[Request]) -> list[Outcome]:
         elif not out:
             # A refusal that names a leg, and a batch whose legs are all refused, have done nothing.
             assert isinstance(reply, Refused | Many), "an accepted command must say what it did"
-        session.store(request.wants_from, index, reply, time_ns)
+        # Keep the reply, and release those that the client does not want any more; the newest always stays.
+        # Written out here, because a call would take longer than that.
+        replies = session.replies
+        replies.append((index, reply))
+        kept_from, wants_from = session.wants_from, request.wants_from
+        while kept_from < wants_from and len(replies) > 1:
+            replies.popleft()
+            kept_from += 1
+        session.wants_from = kept_from
+        session.last_request = number
+        session.used_ns = time_ns
         outcomes.append(Outcome(reply, out, index))
     return outcomes
 

@@ -39,21 +39,6 @@ class Session:
             return None
         return self.replies[request - self.wants_from]
 
-    def store(self, wants_from: int, index: int, reply: AnyReply, time_ns: int) -> None:
-        """Keep the reply of the next request, and release those below ``wants_from``.
-
-        What was released stays so, and the newest reply is always kept, whatever the client claims.
-        """
-        replies = self.replies
-        replies.append((index, reply))
-        self.last_request += 1
-        self.used_ns = time_ns
-        kept_from = self.wants_from
-        while kept_from < wants_from and len(replies) > 1:
-            replies.popleft()
-            kept_from += 1
-        self.wants_from = kept_from
-
     def check_invariants(self) -> None:
         """Raise ``AssertionError`` unless exactly the replies that are wanted are kept."""
         assert 0 < len(self.replies) <= REPLY_WINDOW_MAX or self.last_request == 0, len(self.replies)

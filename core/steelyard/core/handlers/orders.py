@@ -78,7 +78,7 @@ def place_order(
     time_in_force = command.time_in_force
     is_limit = command.kind is _LIMIT
     rests = time_in_force is _GTC
-    if not 0 < client_id <= INTEGER_MAX or (label and not is_printable_ascii(label, LABEL_MAX)):
+    if client_id <= 0 or client_id > INTEGER_MAX or (label and not is_printable_ascii(label, LABEL_MAX)):
         return Reject.MALFORMED
     if not rests and command.post_only:
         return Reject.MALFORMED
@@ -106,9 +106,9 @@ def place_order(
         return Reject.DUPLICATE_LABEL
     if len(account.orders) >= ORDERS_PER_ACCOUNT_MAX or len(state.orders) >= ORDERS_MAX:
         return Reject.TOO_MANY_ORDERS
-    if is_limit and not 0 < limit_ticks <= instrument.price_max_ticks:
+    if is_limit and (limit_ticks <= 0 or limit_ticks > instrument.price_max_ticks):
         return Reject.PRICE_OUT_OF_RANGE
-    if not 0 < size_lots <= instrument.size_max_lots:
+    if size_lots <= 0 or size_lots > instrument.size_max_lots:
         return Reject.SIZE_OUT_OF_RANGE
     if is_limit:
         if limit_ticks * size_lots * instrument.tick_lot_atoms < instrument.notional_min_atoms:
