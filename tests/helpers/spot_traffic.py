@@ -77,7 +77,7 @@ OLD_SEEDS = 5
 
 @dataclass
 class SpotTraffic(SpotWishes):
-    """A source of entries of version 2.  Seeds that are even have a tiny world."""
+    """A source of entries of version 2: a tiny world if the seed is even, a patient one if it is 3 · n."""
 
     version: int = 1
     feed_key: KeyId = OPERATOR_KEY
@@ -85,9 +85,10 @@ class SpotTraffic(SpotWishes):
     stopped: dict[tuple[str, AccountId], AnyCommand] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Choose the size of the world."""
+        """Choose what the world is like."""
         super().__post_init__()
         self.tiny = self.seed % 2 == 0
+        self.patient = self.seed % 3 == 0
 
     # ---- the script
 
@@ -126,6 +127,10 @@ class SpotTraffic(SpotWishes):
             }
             if state in forward and self.random.random() < 0.12:
                 yield from self.as_operator([SetInstrumentState(instrument=market, state=forward[state])])
+            if state == InstrumentState.OPEN and self.random.random() < 0.006:
+                length_ns = self.random.randint(SECOND_NS, 4 * SECOND_NS)
+                pause = SetInstrumentState(instrument=market, state=InstrumentState.HALTED)
+                yield from self.as_operator([pause, StartAuction(instrument=market, auction_ns=length_ns)])
 
     def of_a_family(self, command: AnyCommand) -> AnyCommand:
         """Let the last customer be a sub-account of the one before, all keys transfer, and tiers fit."""

@@ -34,6 +34,7 @@ from steelyard.core.units import (
     AssetId,
     BatchMode,
     InstrumentId,
+    InstrumentState,
     ListKind,
     OrderKind,
     OrderNumber,
@@ -71,9 +72,14 @@ class Known:
 
 @dataclass
 class SpotWishes(Traffic):
-    """A source of customers' commands of version 2.  ``tiny``: one market and few prices; all collide."""
+    """A source of customers' commands of version 2.
+
+    ``tiny``: one market and few prices, so that all collide; ``patient``: most orders wait, many of them
+    behind the price.
+    """
 
     tiny: bool = False
+    patient: bool = False
     known: dict[tuple[AccountId, int], Known] = field(default_factory=dict)
     #: the last trades' prices and marks
     seen: dict[tuple[InstrumentId, PriceSource], int] = field(default_factory=dict)
@@ -105,13 +111,33 @@ class SpotWishes(Traffic):
             common = replace(common, instrument=self.markets[0][0], size_lots=lots)
             if common.limit_ticks:
                 common = replace(common, limit_ticks=self.near(common.instrument, spread=2))
+        if self.states.get(common.instrument) == InstrumentState.AUCTION and self.random.random() < 0.8:
+            return self.collected(common)
         return self.on_terms(common) if self.random.random() < 0.45 else common
+
+    def collected(self, c: PlaceOrder) -> PlaceOrder:
+        """Return an order that an auction takes, and that may trade with others there."""
+        order = replace(
+            worded(c),
+            kind=OrderKind.LIMIT,
+            time_in_force=TimeInForce.GTC,
+            limit_ticks=self.near(c.instrument),
+            post_only=False,
+        )
+        pick = self.random.random()
+        if pick < 0.2:
+            return self.iceberg(order)
+        if pick < 0.4:
+            return replace(order, terms=OrderTerms(self_trade=self.random.choice(tuple(SelfTrade))))
+        return replace(order, terms=OrderTerms(expires_ns=max(0, self.soon()))) if pick < 0.5 else order
 
     def on_terms(self, c: PlaceOrder) -> PlaceOrderOnTerms:
         """Let an order say more: one or two uncommon terms, which mostly fit."""
         order = worded(c)
         pick = self.random.random()
-        if pick < 0.12:
+        if self.patient and pick < 0.8:
+            order = self.waiting(order)
+        elif pick < 0.12:
             order = self.by_budget(order)
         elif pick < 0.5:
             order = self.waiting(order)
@@ -156,7 +182,7 @@ class SpotWishes(Traffic):
 
     def waiting(self, order: PlaceOrderOnTerms) -> PlaceOrderOnTerms:
         """Wait for a price, or behind one."""
-        trails = self.random.random() < 0.35
+        trails = self.random.random() < (0.7 if self.patient else 0.35)
         fixed = not trails or self.random.random() < 0.5
         kind = self.random.choice(tuple(TriggerKind))
         source = self.random.choice((PriceSource.LAST, PriceSource.LAST, PriceSource.MARK))
@@ -347,7 +373,8 @@ class SpotWishes(Traffic):
             return self.batch(account)
         if pick < 0.9:
             crowd = len([1 for owner, _ in self.known if owner == account])
-            return self.cancelling(account) if crowd > 4 else self.place(account)
+            bound = 15 if self.patient else 4
+            return self.cancelling(account) if crowd > bound else self.place(account)
         if pick < 0.95:
             return self.rarely(account)
         if pick < 0.98:

@@ -71,13 +71,7 @@ class Placing(Markets):
         here = [o for o in own if o.instrument == order.instrument]
         refuse_if(order.order in [*(o.order for o in own), *account.recent], Reject.DUPLICATE_ORDER)
         refuse_if(order.label != "" and order.label in [o.label for o in own], Reject.DUPLICATE_LABEL)
-        waiting = [
-            o
-            for o in self.orders
-            if o.instrument == order.instrument and o.state == OrderState.WAITING and o not in self.work
-        ]
         for count, bound in (
-            (len(waiting) if order.terms.trigger else 0, limits.WAITING_PER_INSTRUMENT_MAX),
             (len(self.orders) + len(more), limits.ORDERS_MAX),
             (len(own), limits.ORDERS_PER_ACCOUNT_MAX),
             (len(own), account.orders_max or TOO_BIG),

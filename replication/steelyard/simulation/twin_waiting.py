@@ -107,6 +107,10 @@ class Waiting(Tables):
 
     # ---- triggers
 
+    def waits(self, order: Order) -> bool:
+        """Tell whether an order waits for a price that has not come."""
+        return order.state == OrderState.WAITING and order not in self.work
+
     def trigger_price(self, order: Order) -> int:
         """Return the price at which an active trailing order is triggered, to the tick."""
         cb = order.terms.callback_ppm
@@ -147,8 +151,7 @@ class Waiting(Tables):
             o
             for o in self.orders
             if o.instrument == market.spec.instrument
-            and o.state == OrderState.WAITING
-            and o not in self.work
+            and self.waits(o)
             and o.terms.trigger_source == source
         ]
         for order in waiting:
