@@ -52,7 +52,7 @@ INSTRUMENTS_MAX: Final = 4096
 #: comes soon or never.  64 * 80 bytes = 5 kB for an account that trades.
 RECENT_ORDERS_MAX: Final = 64
 
-#: Orders of one instrument that wait for a price.  One trade may meet all of them, which takes them out of the
+#: Orders of one instrument that wait for a price.  One trade may meet them all, which takes them out of the
 #: index at once: 20,000 * 8 us = 0.16 s, well below half of the shortest election timeout.
 WAITING_PER_INSTRUMENT_MAX: Final = 20_000
 
