@@ -41,7 +41,7 @@ GOLDEN: Final = {
         HERE / "digests_2.json",
         HERE / "snapshot_2.msgpack",
         SpotTraffic,
-        19,
+        13,
         commands=3_000,
     ),
 }
