@@ -7,13 +7,14 @@ import pytest
 from tests.helpers.duel import duel
 from tests.helpers.traffic import Traffic
 
-from steelyard.core import Exchange, snapshot
+from steelyard.core import Exchange, Outcome, Request, exchange, snapshot
 from steelyard.core.handlers import funds, orders
 from steelyard.core.instruments import bands
 from steelyard.core.ledger import Balance, Ledger
 from steelyard.core.matching import Book
 from steelyard.core.rounding import mul_div_down, mul_div_up
 from steelyard.core.sessions import Session
+from steelyard.core.state import State
 from steelyard.core.units import PPM
 
 Plant = Callable[[pytest.MonkeyPatch], None]
@@ -80,10 +81,15 @@ def keep_the_rest(balance: Balance, released_atoms: int, spent_atoms: int) -> No
     balance.free_atoms += min(0, released_atoms - spent_atoms)
 
 
-def forget_the_number(right: Callable[..., None], session: Session, *args: Any) -> None:  # noqa: ANN401
-    """Store a reply without using up its number, so that a retry is executed again."""
-    right(session, *args)
-    session.last_request -= 1
+def forget_the_number(
+    right: Callable[..., list[Outcome]], state: State, requests: list[Request]
+) -> list[Outcome]:
+    """Keep the last reply without using up its number, so that a retry is executed again."""
+    outcomes = right(state, requests)
+    session = state.sessions.get(requests[-1].session) if requests else None
+    if session is not None:
+        session.last_request -= 1
+    return outcomes
 
 
 FAULTS: dict[str, Plant] = {
@@ -103,7 +109,7 @@ FAULTS: dict[str, Plant] = {
     "everyone may deposit": instead(funds, "may_operate", lambda key: True),
     "a deposit is never too late": instead(funds, "is_too_late", lambda state, request: False),
     "a session never runs out": instead(Session, "is_expired", lambda session, time_ns: False),
-    "a retry is executed again": around(Session, "store", forget_the_number),
+    "a retry is executed again": around(exchange, "_outcomes", forget_the_number),
     "replies are missing in the snapshot": around(snapshot, "load", without_replies),
     "the order number is missing in the snapshot": around(snapshot, "load", without_counters),
 }
