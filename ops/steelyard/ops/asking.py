@@ -5,7 +5,9 @@ from typing import Any, NamedTuple
 from rich.table import Table
 
 from steelyard.client import ReadMode
+from steelyard.ops import market_watch
 from steelyard.ops.cluster import LocalGroup
+from steelyard.ops.market_views import book_values
 
 
 class Question(NamedTuple):
@@ -27,8 +29,10 @@ class Question(NamedTuple):
         return {"read": self.at.name, "node": self.node}
 
 
-async def book(group: LocalGroup, symbol: str, depth: int, question: Question) -> dict[str, Any]:
-    """Return the best levels of a book, prices and sizes as exact decimals.
+async def book(
+    group: LocalGroup, symbol: str, depth: int, question: Question, *, orders: bool = False
+) -> dict[str, Any]:
+    """Return the best levels of a book, prices and sizes as exact decimals; with ``orders`` every order, too.
 
     Raises:
         NotFound: Nothing of that symbol is listed, as far as the node asked knows.
@@ -37,14 +41,23 @@ async def book(group: LocalGroup, symbol: str, depth: int, question: Question) -
     async with group.client() as client:
         instrument = await client.instrument(symbol, **question.of(group))
         found = await client.book(instrument, depth, **question.of(group))
-    return {
-        "symbol": symbol,
-        **question.described(),
-        "ok": True,
-        "log_index": found.log_index,
-        "bids": [(str(instrument.price(ticks)), str(instrument.size(lots))) for ticks, lots in found.bids],
-        "asks": [(str(instrument.price(ticks)), str(instrument.size(lots))) for ticks, lots in found.asks],
-    }
+        every = None
+        if orders:
+            # Of the same moment or a later one, whoever answers.
+            index = max(found.log_index, question.min_index)
+            at = {**question.of(group), "min_index": index}
+            _, every = await client.market.orders(instrument, **at)
+    return question.described() | book_values(instrument, found, every)
+
+
+async def watch_book(
+    group: LocalGroup, symbol: str, depth: int, node: int | None, *, as_json: bool
+) -> dict[str, Any]:
+    """Show a book as it changes, until interrupted."""
+    target = None if node is None else group.endpoints[node - 1]
+    async with group.client() as client:
+        await market_watch.watch_book(client, symbol, depth, as_json=as_json, node=target)
+    return {"ok": True}
 
 
 async def balances(group: LocalGroup, name: str, question: Question) -> dict[str, Any]:
@@ -65,18 +78,6 @@ async def balances(group: LocalGroup, name: str, question: Question) -> dict[str
             {"asset": row.asset.symbol, "free": str(row.free), "held": str(row.held)} for row in rows
         ],
     }
-
-
-def book_table(found: dict[str, Any]) -> Table:
-    """Return a book as a person likes to read it: the best prices in the middle."""
-    table = Table(title=f"{found['symbol']} at log index {found['log_index']:,}", title_justify="left")
-    for name in ("bid size", "price", "ask size"):
-        table.add_column(name, justify="right")
-    for price, size in reversed(found["asks"]):
-        table.add_row("", price, size)
-    for price, size in found["bids"]:
-        table.add_row(size, price, "")
-    return table
 
 
 def balances_table(found: dict[str, Any]) -> Table:

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Coroutine
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -15,7 +16,7 @@ import uvloop
 from rich.console import RenderableType
 
 from steelyard.client import ReadMode
-from steelyard.ops import running
+from steelyard.ops import market_cli, running
 from steelyard.ops.errors import EXPECTED, OpsError
 from steelyard.ops.options import Measure, as_json, data_directory, kept_results, profile, question, quick
 from steelyard.ops.results import write_results
@@ -34,20 +35,29 @@ class Terminated(SystemExit):
     """Somebody sent SIGTERM."""
 
 
+#: Commands that are only read when somebody asks for them, for they bring much: where each is.
+ELSEWHERE: Final = {
+    "account": ("steelyard.ops.account", "account"),
+    "operate": ("steelyard.ops.operate", "operate"),
+    "sim": ("steelyard.ops.sim", "sim_command"),
+    "trade": ("steelyard.ops.trade", "trade"),
+}
+
+
 class Commands(click.Group):
-    """All commands; the simulator's is only read when somebody asks for it, for it brings half a replica."""
+    """All commands, here and elsewhere."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return their names."""
-        return sorted([*super().list_commands(ctx), "sim"])
+        return sorted([*super().list_commands(ctx), *ELSEWHERE])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return one of them."""
-        if cmd_name != "sim":
+        if cmd_name not in ELSEWHERE:
             return super().get_command(ctx, cmd_name)
-        from steelyard.ops.sim import sim_command
-
-        return sim_command
+        module, name = ELSEWHERE[cmd_name]
+        found: click.Command = getattr(import_module(module), name)
+        return found
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - as click has it
         """Run a command; a pipe that breaks in it is told like any failure: click would end in silence."""
@@ -110,19 +120,32 @@ def status(directory: Path, as_json: bool) -> None:
 @cli.command()
 @click.argument("symbol")
 @click.option("--depth", default=10, show_default=True, type=click.IntRange(1, 1000), help="Levels a side.")
+@click.option("--orders", is_flag=True, help="Every order as well, without its owner.")
+@click.option("--watch", is_flag=True, help="Go on showing it as it changes, until Ctrl-C.")
 @question
 @data_directory
 @as_json
 def book(
-    symbol: str, depth: int, node: int | None, freshness: tuple[ReadMode, int], directory: Path, as_json: bool
+    symbol: str,
+    depth: int,
+    orders: bool,
+    watch: bool,
+    node: int | None,
+    freshness: tuple[ReadMode, int],
+    directory: Path,
+    as_json: bool,
 ) -> None:
     """Show the best levels of an instrument's book, such as BTC-USDT."""
-    from steelyard.ops import asking
+    from steelyard.ops import asking, market_views
     from steelyard.ops.cluster import LocalGroup
 
-    asked = asking.Question(*freshness, node)
-    found = _run(asking.book(LocalGroup.open(directory), symbol, depth, asked))
-    Terminal(as_json=as_json).finish(found, asking.book_table(found))
+    group = LocalGroup.open(directory)
+    if watch:
+        _run(asking.watch_book(group, symbol, depth, node, as_json=as_json))
+        return
+    found = _run(asking.book(group, symbol, depth, asking.Question(*freshness, node), orders=orders))
+    shown = market_views.orders_table(found) if orders else market_views.book_table(found)
+    Terminal(as_json=as_json).finish(found, shown)
 
 
 @cli.command()
@@ -330,6 +353,9 @@ def e2e(
         profile=profile,
     )
     _finish(terminal, _run(part.end_to_end(terminal, plan)), "bench-e2e", keep=keep)
+
+
+market_cli.register(cli)
 
 
 def main() -> NoReturn:

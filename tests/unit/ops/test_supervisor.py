@@ -116,9 +116,11 @@ def test_three_stops_keep_a_node_down_with_both_its_processes_and_say_how_to_get
 def test_the_status_says_how_many_stops_a_node_may_have() -> None:
     node: dict[str, object] = {
         "member": 1,
-        **dict.fromkeys(("role", "endpoint", "digest", "sync_mode", "down_reason", "version"), ""),
+        **dict.fromkeys(("role", "endpoint", "digest", "sync_mode", "version"), ""),
+        **dict.fromkeys(("down_reason", "archive_down_reason"), ""),
         **dict.fromkeys(("term", "log_index", "commit_index", "digest_index", "snapshot_index"), 0),
         **dict.fromkeys(("orders_per_second", "log_used_ppm", "replica_pid", "gateway_pid"), 0),
+        **dict.fromkeys(("archive_pid", "archive_index"), 0),
     }
     group = {"group": "g", "term": 1, "orders_per_second": 0, "digests_equal": None}
     assert status_table({**group, "nodes": [{**node, "stops": 0}]}).caption is None
