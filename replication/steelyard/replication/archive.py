@@ -25,7 +25,8 @@ from steelyard.core.units import Side
 from steelyard.replication.archive_file import ArchiveWriter, Batch, CandleRow, Moved, Traded
 from steelyard.replication.archive_log import LogTail, Trimmed
 from steelyard.replication.candles import Candle, Trade
-from steelyard.replication.config import MEMBERS, node_paths, read_group
+from steelyard.replication.config import MEMBERS, NodePaths, node_paths, read_group
+from steelyard.replication.disk import LmdbReader, LogSource
 from steelyard.replication.errors import EX_INVARIANT, EX_REFUSED, ReplicationError, StartRefused, fail_stop
 from steelyard.replication.files import FolderFiles
 from steelyard.replication.intervals import DAY_S, SECOND_NS, STORED, start_s
@@ -155,20 +156,18 @@ class Ledger:
 class Archive:
     """One member's archive and the log it comes from."""
 
-    def __init__(self, directory: Path, member: int) -> None:
-        """Open both, and stand where the file ends.
+    def __init__(self, paths: NodePaths, group: str, disk: LogSource) -> None:
+        """Open the file, and stand where it ends; ``disk`` holds the log, and is ours from now on.
 
         Raises:
-            ReplicationError: There is no log, or something does not verify.
+            ReplicationError: The log does not go on from anything at hand, or something does not verify.
 
         """
-        paths = node_paths(directory, member)
-        self._group = read_group(directory).group
-        self._tail = LogTail(paths.store)
-        self._snapshots = SnapshotStore(FolderFiles(paths.snapshots), self._group)
-        self._file = ArchiveWriter(paths.archive, self._group)
+        self._tail = LogTail(disk)
+        self._snapshots = SnapshotStore(FolderFiles(paths.snapshots), group)
+        self._file = ArchiveWriter(paths.archive, group)
         self._kept = 0
-        self._opinion = SecondOpinion(paths.front_socket, self._group, f"archive-{member}")
+        self._opinion = SecondOpinion(paths.front_socket, group, f"archive-{paths.node.name}")
         self._exchange = Exchange()
         self._ledger = Ledger(self._file)
         self._stand()
@@ -286,7 +285,8 @@ def _follow(directory: Path, member: int, stop: threading.Event) -> None:
         StartRefused: There is nothing to follow, or not from where we stand.
 
     """
-    archive = Archive(directory, member)
+    paths = node_paths(directory, member)
+    archive = Archive(paths, read_group(directory).group, LmdbReader(paths.store))
     try:
         log.info("the archive of member %d goes on after index %d", member, archive.last_index)
         gc.collect()

@@ -1,10 +1,9 @@
 """Follows a member's log from another process: committed entries only, in order, in short transactions."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
-from steelyard.replication.disk import LmdbReader
+from steelyard.replication.disk import LogSource
 from steelyard.replication.errors import StoreDamaged
 from steelyard.replication.log_reader import LoggedEntry
 from steelyard.replication.log_record import (
@@ -32,9 +31,9 @@ class LogTail:
     The replica may trim and append meanwhile.  Crc and chain of what is read are verified.
     """
 
-    def __init__(self, directory: Path) -> None:
-        """Open; raises ``StartRefused`` if there is no log, ``StoreDamaged`` if its meta is broken."""
-        self._disk = LmdbReader(directory)
+    def __init__(self, disk: LogSource) -> None:
+        """Read from a disk, which is ours from now on; raises ``StoreDamaged`` if its meta is broken."""
+        self._disk = disk
         self.identity = parse_meta(self._disk.read_meta(), b"identity", Identity)
         self._next = 1
         self._chain: bytes | None = None
