@@ -91,7 +91,7 @@ async def open_market(group: LocalGroup, operator: Client, plan: MarketPlan) -> 
         for asset in (next_asset, next_asset + 1):
             await admin.deposit(account, asset, 2 * FUNDS_ATOMS // max(2, len(plan.accounts)))
         key = ApiKey.generate()
-        permissions = Permission.READ | Permission.TRADE
+        permissions = Permission.READ | Permission.TRADE | Permission.TRANSFER
         keys[name] = key.with_id(await admin.create_api_key(account, key.public_key, permissions), account)
     return OpenedMarket(group.endpoints, await operator.instrument(symbol), keys)
 

@@ -75,13 +75,13 @@ def asked(command: Command, instruments: Instruments) -> str:
         case ArmCountdown():
             return f"countdown of {command.countdown_ms} ms" if command.countdown_ms else "no countdown"
         case Transfer():
-            return f"transfer {command.amount_atoms:,} atoms of asset {command.asset}"
+            return f"transfer {_amount(command.asset, command.amount_atoms, instruments)}"
         case SetSelfTrade():
             return f"self-trade prevention: {SelfTrade(command.mode).name if command.mode else 'default'}"
         case OpenSubAccount():
             return f"open sub-account {command.account}"
         case PayReferral():
-            return f"pay what referrals earned of asset {command.asset}"
+            return f"pay what referrals earned of {_asset(command.asset, instruments)}"
 
 
 def order(command: PlaceOrder, instruments: Instruments) -> str:
@@ -168,7 +168,7 @@ def happened(event: Event, instruments: Instruments) -> str:
                 f"{instrument.quote.amount(event.notional_atoms)} without a fee"
             )
         case FundsEvent():
-            return f"{event.cause.name.lower()}: {event.amount_atoms:+,} atoms of asset {event.asset}"
+            return f"{event.cause.name.lower()}: {_amount(event.asset, event.amount_atoms, instruments)}"
         case AccountEvent():
             return event.step.name.lower().replace("_", " ")
         case EventsMissed():
@@ -217,6 +217,22 @@ def _done(reply: Placed | Amended, instrument: Instrument) -> str:
         f"traded {instrument.size(reply.executed_lots)} for {spent} {instrument.quote.symbol}, "
         f"fee {instrument.quote.amount(reply.fee_atoms)}, {instrument.size(reply.open_lots)} open"
     )
+
+
+def _asset(number: int, instruments: Instruments) -> str:
+    for instrument in instruments.values():
+        for asset in (instrument.base, instrument.quote):
+            if asset.asset == number:
+                return asset.symbol
+    return f"asset {number}"
+
+
+def _amount(number: int, atoms: int, instruments: Instruments) -> str:
+    for instrument in instruments.values():
+        for asset in (instrument.base, instrument.quote):
+            if asset.asset == number:
+                return f"{asset.amount(atoms):f} {asset.symbol}"
+    return f"{atoms:,} atoms of asset {number}"
 
 
 def _named(command: CancelOrder | AmendOrder) -> str:
