@@ -13,6 +13,7 @@ from steelyard.client.commands import Command, OpenSubAccount, PayReferral, SetS
 from steelyard.ops import words
 from steelyard.ops.cluster import LocalGroup
 from steelyard.ops.errors import OpsError
+from steelyard.ops.market_cli import statement
 from steelyard.ops.options import as_json, data_directory
 from steelyard.ops.order_options import MODES, NUMBER, mode_of
 from steelyard.ops.terminal import Terminal
@@ -48,6 +49,9 @@ of_account = click.option("--account", type=click.IntRange(1), help="Another one
 @click.group("account")
 def account() -> None:
     """Look at an account, and do what its owner may."""
+
+
+account.add_command(statement)
 
 
 @account.command("show")

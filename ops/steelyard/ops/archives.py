@@ -41,8 +41,10 @@ class ArchiveKeeper:
                 continue
             if node.archive is not None and member not in self._due_s:
                 happened.append(self._stopped(member, now_s))
-            elif now_s >= self._due_s.pop(member, 0.0):
+            elif now_s >= self._due_s.get(member, now_s):
+                self._due_s.pop(member, None)
                 self._group.start_part(member, "archive")
+                happened.append(f"node {member}: the archive is started")
         return happened
 
     def _stopped(self, member: int, now_s: float) -> str:

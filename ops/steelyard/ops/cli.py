@@ -16,7 +16,7 @@ import uvloop
 from rich.console import RenderableType
 
 from steelyard.client import ReadMode
-from steelyard.ops import market_cli, running
+from steelyard.ops import running
 from steelyard.ops.errors import EXPECTED, OpsError
 from steelyard.ops.options import Measure, as_json, data_directory, kept_results, profile, question, quick
 from steelyard.ops.results import write_results
@@ -38,9 +38,12 @@ class Terminated(SystemExit):
 #: Commands that are only read when somebody asks for them, for they bring much: where each is.
 ELSEWHERE: Final = {
     "account": ("steelyard.ops.account", "account"),
+    "candles": ("steelyard.ops.market_cli", "candles"),
     "operate": ("steelyard.ops.operate", "operate"),
     "sim": ("steelyard.ops.sim", "sim_command"),
     "trade": ("steelyard.ops.trade", "trade"),
+    "trades": ("steelyard.ops.market_cli", "trades"),
+    "watch": ("steelyard.ops.market_cli", "watch"),
 }
 
 
@@ -353,9 +356,6 @@ def e2e(
         profile=profile,
     )
     _finish(terminal, _run(part.end_to_end(terminal, plan)), "bench-e2e", keep=keep)
-
-
-market_cli.register(cli)
 
 
 def main() -> NoReturn:

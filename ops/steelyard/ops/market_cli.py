@@ -132,8 +132,8 @@ def watch(
 
 
 @click.command()
-@click.argument("key", default="alice")
-@click.option("--account", type=click.IntRange(1), help="Another account than the key's own.")
+@click.option("--account", type=click.IntRange(1), help="Another one than the key's own.")
+@click.option("--key", default="alice", show_default=True, help="Whose key, in the group's folder.")
 @click.option("--from", "after", default=0, type=click.IntRange(0), help="After this log index.")
 @click.option("--to", default=0, type=click.IntRange(0), help="Up to this log index; else as far as known.")
 @click.option("--movements", is_flag=True, help="Every single movement as well.")
@@ -141,8 +141,8 @@ def watch(
 @data_directory
 @as_json
 def statement(
-    key: str,
     account: int | None,
+    key: str,
     after: int,
     to: int,
     movements: bool,
@@ -150,7 +150,7 @@ def statement(
     directory: Path,
     as_json: bool,
 ) -> None:
-    """Show what came and went by cause, of the account of KEY, one of the keys in the group's folder.
+    """Show what came and went by cause, of the key's own account or of another that it may see.
 
     The amounts of an asset are the difference of its balances exactly.
     """
@@ -209,20 +209,3 @@ def _ask(directory: Path, ask: Any, node: int | None, key: str = "operator") -> 
 def _run(work: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(work)
-
-
-def register(root: click.Group) -> None:
-    """Add these commands to the command line, statements and tiers to the groups that they belong to."""
-    for command in (trades, candles, watch):
-        root.add_command(command)
-    _group(root, "account", "Look at an account.").add_command(statement)
-    _group(root, "operate", "What only operators may do.").add_command(tiers)
-
-
-def _group(root: click.Group, name: str, help_text: str) -> click.Group:
-    """Return the group of that name, made if nobody has made it."""
-    found = root.commands.get(name)
-    if not isinstance(found, click.Group):
-        found = click.Group(name, help=help_text)
-        root.add_command(found)
-    return found

@@ -13,6 +13,7 @@ from steelyard.client.errors import Rejected
 from steelyard.ops.account import PERMISSION_NAMES
 from steelyard.ops.cluster import LocalGroup
 from steelyard.ops.errors import OpsError
+from steelyard.ops.market_cli import tiers
 from steelyard.ops.options import as_json, data_directory
 from steelyard.ops.order_options import MODES, MOMENT, NS_PER_S, NUMBER, PERCENT, mode_of
 from steelyard.ops.terminal import Terminal
@@ -62,6 +63,9 @@ def operating(command: C) -> C:
 @click.group("operate")
 def operate() -> None:
     """Run the exchange: markets, accounts, fees and versions; exit status 1 if it refuses."""
+
+
+operate.add_command(tiers)
 
 
 # Markets.
