@@ -150,9 +150,7 @@ class Waiting(Tables):
         waiting = [
             o
             for o in self.orders
-            if o.instrument == market.spec.instrument
-            and self.waits(o)
-            and o.terms.trigger_source == source
+            if o.instrument == market.spec.instrument and self.waits(o) and o.terms.trigger_source == source
         ]
         for order in waiting:
             if order.extreme:

@@ -17,8 +17,8 @@ from steelyard.core.queries import AnyAnswer, AnyQuery, GetSession, SessionInfo
 from steelyard.core.rejects import Reject
 from steelyard.core.units import OPERATOR, OPERATOR_KEY, AccountId, KeyId, SessionId
 from steelyard.replication.front import FailureReason, ReadMode
-from steelyard.simulation import wishes
-from steelyard.simulation.clock import Agenda
+from steelyard.simulation import wishes, workload_spot
+from steelyard.simulation.clock import WALL_START_NS, Agenda
 from steelyard.simulation.doors import Door
 from steelyard.simulation.history import History
 
@@ -380,7 +380,8 @@ class Upgrader:
                 _NO_SESSION, 0, 0, OPERATOR_KEY, 0, 0, OpenSession(account=OPERATOR, name="upgrade")
             )
         else:
-            command = ActivateVersion(version=versions.FIRST + 1)
+            # The newest build's; who founds the group takes what every member knows.
+            command = ActivateVersion(version=versions.KNOWN_MAX)
             request = Request(self._session, 1, 0, OPERATOR_KEY, 1, 0, command)
         body = wire.encode_request(request)
         if request.request and (self._session, 1) not in self._history.writes:
@@ -408,7 +409,7 @@ class Workload:
         self._come(
             OPERATOR,
             OPERATOR_KEY,
-            lambda _: wishes.operator_wish(rng, habits.traders),
+            lambda _: workload_spot.operator_wish(rng, habits.traders),
             wishes.setup(habits.traders),
             self._set_up,
         )
@@ -432,11 +433,13 @@ class Workload:
             return
         trader, key = len(self._keys), KeyId(reply.made)
         self._keys[trader] = key
-        self._come(
-            wishes.account_of(trader), key, lambda number: wishes.trader_wish(self._rng, trader, number)
-        )
+        self._come(wishes.account_of(trader), key, lambda number: self._trader_wish(trader, number))
         if self.ready:
             self._upgrader.begin()
+
+    def _trader_wish(self, trader: int, number: int) -> AnyCommand:
+        now_ns = WALL_START_NS + int(self._agenda.now_s * 10**9)
+        return workload_spot.trader_wish(self._rng, trader, number, now_ns)
 
     def _come(
         self,
