@@ -378,7 +378,11 @@ class Replica:
             return
         self._founding = True
         key = bytes.fromhex(self._config.operator_public_key)
-        command = FoundGroupAt(group=self._config.group, operator_public_key=key, version=versions.KNOWN_MAX)
+        # A member whose build is older would have to stop; of whom nothing was heard, the least is believed.
+        known = min(
+            [versions.KNOWN_MAX, *(peer.knows or versions.SPOT_COMPLETE for peer in self._group.peers())]
+        )
+        command = FoundGroupAt(group=self._config.group, operator_public_key=key, version=known)
         request = msgspec.Raw(wire.encode_request(Request(SessionId(0), 0, 0, KeyId(0), 0, 0, command)))
         self._sequencer.submit(Part(self, [0], [request], len(request)))
 
