@@ -105,6 +105,13 @@ class ArchiveReader:
         )
         return sorted(Printed(*row) for row in rows)
 
+    def index_of(self, trade: int) -> int:
+        """Return the log index of the last trade up to a number, or zero if none is known."""
+        found = self._file.execute(
+            "SELECT log_index FROM trades WHERE trade <= ? ORDER BY trade DESC LIMIT 1", (trade,)
+        ).fetchone()
+        return int(found[0]) if found else 0
+
     def candles(self, instrument: int, interval: Interval, from_s: int, count: int) -> list[Candle]:
         """Return candles, oldest first: those that begin at ``from_s`` or later, or with zero the newest.
 

@@ -223,7 +223,7 @@ class MarketData:
             wait_s = backoff.next_s()
             without = [error for error in refused if isinstance(error, NoArchive)]
             if len(without) == len(refused) or time.monotonic() + wait_s >= deadline_s:
-                raise without[0] if without else refused[0]
+                raise NoArchive("; ".join(dict.fromkeys(map(str, without)))) if without else refused[0]
             await asyncio.sleep(wait_s)
 
     async def _watch_at(self, target: str, request: bytes, seen_index: int) -> AsyncGenerator[MarketUpdate]:

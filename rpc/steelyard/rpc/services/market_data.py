@@ -127,8 +127,13 @@ class MarketDataService:
 
         def look(reader: ArchiveReader) -> bytes:
             found = reader.trades(instrument, request.after_trade, count)
-            gaps = reader.gaps(found[0].log_index, reader.last_index) if found else []
-            return messages.trades(reader.last_index, found, gaps)
+            whole = len(found) == count
+            begin, end = reader.index_of(request.after_trade), reader.last_index
+            if whole and request.after_trade:
+                end = found[-1].log_index
+            elif whole:
+                begin = found[0].log_index
+            return messages.trades(reader.last_index, found, reader.gaps(begin, end))
 
         return await self._door.history.read(look)
 
