@@ -118,6 +118,7 @@ def busy_market() -> Venue:
         market_protection_ppm=200_000,
     )
     venue = complete(terms, funds_atoms=0)
+    venue.keys[OPERATOR] = venue.create_key(OPERATOR, int(Permission.FEED | Permission.OPERATE))
     for account in TRADERS:
         venue.deposit(account, BTC, 400)
         venue.deposit(account, USD, 5000)

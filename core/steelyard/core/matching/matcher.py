@@ -47,7 +47,8 @@ def match(book: Book, side: Side, limit_ticks: int, size_lots: int) -> list[tupl
         level = opposite.levels[keys[-1]]
         maker = level.oldest
         assert maker is not None, level.key
-        lots = min(maker.open_lots, size_lots)
+        # Calling min() takes longer than the rest of this step.
+        lots = maker.open_lots if maker.open_lots < size_lots else size_lots  # noqa: FURB136
         maker.open_lots -= lots
         level.open_lots -= lots
         size_lots -= lots
