@@ -29,9 +29,9 @@ class Lists(Placing):
         """Take two or three orders that depend on each other, or none."""
         self.check_list_shape(c)
         legs: list[Order] = []
-        for position, leg in enumerate(c.legs):
+        for position, wish in enumerate(c.legs):
             try:
-                legs.append(self.checked_leg(request, c.kind, leg, legs))
+                legs.append(self.checked_leg(request, c.kind, wish, legs))
             except Refusal as refusal:
                 raise Refusal(refusal.reason, position + 1) from refusal
         self.check_leg_funds(c.kind, legs)

@@ -36,7 +36,8 @@ class Placing(Markets):
         refuse_if(terms.budget_atoms < 0 or terms.display_lots < 0, Reject.MALFORMED)
         if terms.budget_atoms:
             at_once = at_market and c.time_in_force == TimeInForce.IOC and c.size_lots == 0
-            refuse_if(not at_once or waits or terms.display_lots or terms.expires_ns, Reject.MALFORMED)
+            more = waits or terms.display_lots != 0 or terms.expires_ns != 0
+            refuse_if(not at_once or more, Reject.MALFORMED)
         refuse_if(not 0 <= terms.callback_ppm < MILLION, Reject.MALFORMED)
         says = terms.trigger_ticks > 0 or terms.callback_ppm > 0
         refuse_if(waits and not says, Reject.MALFORMED)
