@@ -3,13 +3,17 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import msgspec
+
 from steelyard import core
-from steelyard.client import Accepted, Cancelled, Placed, Refused, Reply
+from steelyard.client import Accepted, Amended, Cancelled, Many, Placed, Refused, Reply, Swept, Waiting
+from steelyard.core import entry
 from steelyard.core.units import OrderNumber
 from steelyard.ops.cluster import LocalGroup
 from steelyard.ops.verdict import (
     FINDINGS_MAX,
     AckBook,
+    AckRow,
     Evidence,
     NodeEvidence,
     Verdict,
@@ -250,3 +254,28 @@ def test_a_gap_between_archive_and_log_is_lost_and_an_archive_that_lacks_somethi
     assert (gap.lost, gap.ok) == (1, False)
     lacking = NodeEvidence(2, without(1), until_index=101)
     assert judge(acknowledged(REPLIES[0]), Evidence([member, lacking], True, True)).lost == 1
+
+
+def test_replies_with_legs_travel_between_processes() -> None:
+    legs = (Waiting(1, 2, 3, 4), Refused(1, 2, 3, "PRICE_BAND", 0), Amended(1, 2, 3, 5, 0, 0, 0, 6))
+    replies: list[Reply] = [Many(1, 2, 3, legs), Swept(2, 2, 3, 9)]
+    here, there = AckBook(), AckBook()
+    record = here.recorder(SESSION)
+    for reply in replies:
+        record(reply.request, reply)
+    there.add_rows(msgspec.json.decode(msgspec.json.encode(here.rows()), type=dict[int, list[AckRow]]))
+    assert [reply for _, reply in there.items()] == replies
+
+
+def test_a_batch_is_judged_leg_by_leg() -> None:
+    batch = entry.Many(
+        request=1,
+        fingerprint=2,
+        legs=[
+            entry.Waiting(request=1, fingerprint=2, number=NUMBER),
+            core.Refused(request=1, fingerprint=2, reason=core.Reject.PRICE_BAND),
+        ],
+    )
+    told = told_by(Execution(3, 1, batch))
+    assert told == Many(1, 2, 3, (Waiting(1, 2, 3, 5), Refused(1, 2, 3, "PRICE_BAND", 0)))
+    assert told_by(Execution(3, 1, entry.Swept(request=1, fingerprint=2, count=4))) == Swept(1, 2, 3, 4)
