@@ -14,6 +14,8 @@ from steelyard.client.market import MarketData
 from steelyard.client.market_book import BookKeeper
 from steelyard.client.market_model import Channel, MarketUpdate
 from steelyard.client.words import InstrumentState, ReadMode, Side
+from steelyard.core.commands import ActivateVersion, SetInstrumentRules, SetMark
+from steelyard.core.units import OPERATOR, InstrumentId, KeyId, Permission
 from steelyard.rpc.gateway import Gateway
 from steelyard.rpc.market import watchers
 
@@ -218,5 +220,25 @@ def test_watching_goes_on_at_another_node_with_a_picture_that_is_not_older(tmp_p
             assert (keeper.book().bids, keeper.book().asks) == (book.bids, book.asks)
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
+
+    run(check())
+
+
+def test_instruments_are_listed_with_where_they_stand_and_orders_with_what_they_show(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with open_door(tmp_path) as door, client(door, door.alice) as trader:
+            door.stub.do(ActivateVersion(version=2))
+            key = door.key(OPERATOR, int(Permission.OPERATE | Permission.FEED | Permission.READ))
+            rules = SetInstrumentRules(instrument=InstrumentId(1), buy_up_ppm=2_000_000, price_step_ticks=5)
+            door.stub.do(rules)
+            door.stub.act(KeyId(key.id), OPERATOR, SetMark(instrument=InstrumentId(1), mark_ticks=120))
+            session = await trader.session("main")
+            await session.submit(buy(1, limit_ticks=100, size_lots=5))
+            await session.submit(sell(2, limit_ticks=100, size_lots=2))
+            listed = await trader.instrument("BTC-USD")
+            assert (listed.last_ticks, listed.mark_ticks, listed.next_state) == (100, 120, None)
+            index, orders = await trader.market.orders(listed)
+            assert index >= 1
+            assert [(order.side, order.price_ticks, order.lots) for order in orders] == [(Side.BUY, 100, 3)]
 
     run(check())

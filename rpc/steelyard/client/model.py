@@ -55,6 +55,13 @@ class Instrument:
     taker_ppm: int
     market_protection_ppm: int
     state: InstrumentState
+    last_ticks: int = 0
+    """The last trade's price when this was read; zero: none."""
+    mark_ticks: int = 0
+    """The mark when this was read; zero: none."""
+    next_state: InstrumentState | None = None
+    """Where it will move, at log time ``next_ns``."""
+    next_ns: int = 0
 
     @property
     def tick(self) -> Decimal:

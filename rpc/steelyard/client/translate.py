@@ -262,6 +262,10 @@ def instruments_of(response: market_data_pb2.ListInstrumentsResponse) -> dict[st
             taker_ppm=row.taker_ppm,
             market_protection_ppm=row.market_protection_ppm,
             state=InstrumentState(row.state),
+            last_ticks=row.last_ticks,
+            mark_ticks=row.mark_ticks,
+            next_state=InstrumentState(row.next_state) if row.next_state else None,
+            next_ns=row.next_ns,
         )
         for row in response.instruments
     }

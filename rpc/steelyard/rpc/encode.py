@@ -254,9 +254,27 @@ def markets(index: int, answer: queries.Markets) -> bytes:
         )
         for row in answer.instruments
     ]
+    for message, row in zip(instruments, answer.instruments, strict=True):
+        if row.standing is not None:
+            _add_standing(message, row.standing)
     return market_data_pb2.ListInstrumentsResponse(
         log_index=index, assets=assets, instruments=instruments
     ).SerializeToString()
+
+
+def _add_standing(message: market_data_pb2.Instrument, standing: queries.InstrumentStanding) -> None:
+    """Say where an instrument stands; the fields of its rules have the same names on both sides."""
+    message.last_ticks = standing.last_ticks
+    message.mark_ticks = standing.mark_ticks
+    if standing.next_state is not None:
+        message.next_state = _STATES[standing.next_state]
+        message.next_ns = standing.next_ns
+    rules = standing.rules
+    if rules is not None:
+        for field in message.rules.DESCRIPTOR.fields:
+            value = getattr(rules, field.name)
+            if value is not None:
+                setattr(message.rules, field.name, int(value))
 
 
 def totals(index: int, answer: queries.Totals) -> bytes:

@@ -94,7 +94,7 @@ class AssetInfo(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class InstrumentInfo(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A listed instrument: its scales, bounds, fees and state, as in ``ListInstrument``."""
+    """A listed instrument: scales, bounds, fees and state, as in ``ListInstrument``, and where it stands."""
 
     instrument: InstrumentId
     symbol: str
@@ -113,6 +113,7 @@ class InstrumentInfo(msgspec.Struct, frozen=True, array_like=True, gc=False):
     taker_ppm: int
     market_protection_ppm: int
     state: InstrumentState
+    standing: "InstrumentStanding | None" = None
 
 
 class Markets(msgspec.Struct, frozen=True, array_like=True, tag=6, gc=False):

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from itertools import islice
 
+from steelyard.core.instruments import Instrument
 from steelyard.core.invariants import customers_atoms
 from steelyard.core.limits import BOOK_DEPTH_MAX
 from steelyard.core.matching import BookSide, Order
@@ -59,6 +60,7 @@ def markets(state: State) -> Markets:
             taker_ppm=instrument.taker_ppm,
             market_protection_ppm=instrument.market_protection_ppm,
             state=instrument.state,
+            standing=_standing(instrument),
         )
         for _, instrument in sorted(state.markets.instruments.items())
     ]
@@ -70,6 +72,10 @@ def standing(state: State, query: GetInstrument) -> InstrumentStanding | Reject:
     instrument = state.markets.instruments.get(query.instrument)
     if instrument is None:
         return Reject.UNKNOWN_INSTRUMENT
+    return _standing(instrument)
+
+
+def _standing(instrument: Instrument) -> InstrumentStanding:
     return InstrumentStanding(
         instrument=instrument.instrument,
         state=instrument.state,
