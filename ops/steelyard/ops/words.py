@@ -46,6 +46,7 @@ from steelyard.client import (
     TriggerKind,
     Waiting,
 )
+from steelyard.client.reasons import sentence
 
 Instruments = Mapping[int, Instrument]
 NS_PER_S = 1_000_000_000
@@ -140,7 +141,7 @@ def answered(reply: Reply, instrument: Instrument) -> str:
         case Accepted():
             return "done"
         case Refused():
-            return f"refused: {reply.reason}" + (f" ({reply.expected})" if reply.expected else "")
+            return f"refused: {sentence(reply.reason)}" + (f" ({reply.expected})" if reply.expected else "")
         case Many():
             return "; ".join(answered(leg, instrument) for leg in reply.legs)
 

@@ -31,6 +31,8 @@ import grpc
 from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
+from steelyard.client.reasons import sentence
+
 _DETAILS: Final = "grpc-status-details-bin"
 
 
@@ -49,11 +51,13 @@ class SizeOffStep(SteelyardError, ValueError):
 class Rejected(SteelyardError):
     """The exchange refused the request and changed nothing.
 
-    ``reason`` is a name of ``steelyard.v1.Reject`` without its prefix; ``log_index`` is where it was decided.
+    ``reason`` is a name of ``steelyard.v1.Reject`` without its prefix, ``log_index`` is where it was decided.
+    ``expected`` is the leg at fault of a list, a batch or a replacement (from 1), or the bound that was
+    passed, or zero.
     """
 
     def __init__(self, reason: str, expected: int = 0, log_index: int = 0) -> None:
-        super().__init__(reason)
+        super().__init__(f"{sentence(reason)} ({expected})" if expected else sentence(reason))
         self.reason = reason
         self.expected = expected
         self.log_index = log_index

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from steelyard import client
 from steelyard.client import messages, wire, words
+from steelyard.client.reasons import SENTENCES
 from steelyard.client.translate import event_of
 from steelyard.core import commands, events, units
 from steelyard.core.limits import BATCH_MAX
@@ -77,6 +78,10 @@ def test_enumerations_have_the_same_names_and_numbers_everywhere(name: str) -> N
     core: type[IntEnum] = getattr(units, name)
     sdk: type[IntEnum] = getattr(words, name)
     assert spoken == {each.name: each.value for each in core} == {each.name: each.value for each in sdk}
+
+
+def test_every_reason_has_its_sentence() -> None:
+    assert list(SENTENCES) == [reject.name for reject in Reject]
 
 
 def test_permissions_of_the_sdk_are_the_cores() -> None:
