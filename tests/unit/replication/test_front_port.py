@@ -28,6 +28,7 @@ from steelyard.replication.front import (
     Attached,
     Detach,
     Done,
+    Entries,
     Failed,
     FailureReason,
     Follow,
@@ -38,6 +39,8 @@ from steelyard.replication.front import (
     ReadMode,
     State,
     Submit,
+    Unfollow,
+    Unfollowed,
 )
 from steelyard.replication.front_port import FrontPort
 from steelyard.replication.gateway import Gateway
@@ -340,3 +343,39 @@ def test_the_socket_is_ours_alone_and_an_old_one_is_replaced(scene: Scene) -> No
     scene.turn()
     old.close()
     assert not scene.path.exists()
+
+
+def test_a_gateway_that_follows_gets_every_entry_whole_in_frames_of_bounded_size(
+    scene: Scene, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway_frames, "ENTRY_PART_BYTES", 100)
+    client.send(Follow(5))
+    assert client.receive() == [Attached(5, 3)]
+    (gateway,) = scene.port.gateways
+    assert gateway.follows
+    for size in (1, 100, 250):
+        gateway.applied(bytes(size))
+    scene.turn()
+    sent = [(len(frame.applied), frame.more) for frame in client.receive() if isinstance(frame, Entries)]
+    assert sent == [(1, False), (100, False), (100, True), (100, True), (50, False)]
+    client.send(Unfollow())
+    scene.turn()
+    assert not gateway.follows
+
+
+def test_a_gateway_that_follows_too_slowly_is_told_and_keeps_its_replies(
+    scene: Scene, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway_frames, "FOLLOWED_BYTES_MAX", 1000)
+    client.send(Follow(5))
+    client.receive()
+    (gateway,) = scene.port.gateways
+    for _ in range(20):
+        if gateway.follows:
+            gateway.applied(bytes(100))
+    assert not gateway.follows
+    assert gateway.waiting_bytes < 2000
+    client.send(Submit([1], skips(1)))
+    frames = client.receive()
+    assert [type(frame) for frame in frames[-2:]] == [Unfollowed, Done]
+    assert {type(frame) for frame in frames[:-2]} == {Entries}
