@@ -104,7 +104,10 @@ def place_order(
         return Reject.DUPLICATE_ORDER
     if label and label in account.labels:
         return Reject.DUPLICATE_LABEL
-    if len(account.orders) >= ORDERS_PER_ACCOUNT_MAX or len(state.orders) >= ORDERS_MAX:
+    living = len(state.orders)
+    if living >= ORDERS_PER_ACCOUNT_MAX and (
+        living >= ORDERS_MAX or len(account.orders) >= ORDERS_PER_ACCOUNT_MAX
+    ):
         return Reject.TOO_MANY_ORDERS
     if is_limit and (limit_ticks <= 0 or limit_ticks > instrument.price_max_ticks):
         return Reject.PRICE_OUT_OF_RANGE
@@ -383,6 +386,7 @@ def _rest(
     label = command.label
     price_ticks = command.limit_ticks
     pledge.hold(open_lots * pledge_per_lot_atoms)
+    earned = instrument.base if side is _BUY else instrument.quote
     order = Order(
         account.account,
         instrument.instrument,
@@ -395,7 +399,7 @@ def _rest(
         open_lots,
         pledge_per_lot_atoms,
         pledge,
-        account.balance(instrument.base if side is _BUY else instrument.quote),
+        account.balances.get(earned) or account.balance(earned),
     )
     order.post_only = command.post_only
     instrument.book.rest(order)
