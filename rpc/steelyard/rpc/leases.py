@@ -12,13 +12,13 @@ from steelyard.core.versions import SPOT_COMPLETE
 from steelyard.replication.front import FailureReason
 from steelyard.rpc.errors import DoorError, Reason
 from steelyard.rpc.status import refusal
+from steelyard.rpc.translate_orders import NS_PER_MS
 
 if TYPE_CHECKING:
     from steelyard.rpc.door import Door
 
 log = logging.getLogger(__name__)
 
-NS_PER_MS: Final = 1_000_000
 #: Shorter than an election, so below it a failover would cancel everything.
 LEASE_MS_MIN: Final = 1_000
 LEASE_MS_MAX: Final = COUNTDOWN_NS_MAX // NS_PER_MS
