@@ -220,6 +220,7 @@ def test_an_account_has_a_bounded_number_of_orders(monkeypatch: pytest.MonkeyPat
 
 def test_all_accounts_together_have_a_bounded_number_of_orders(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("steelyard.core.handlers.orders.ORDERS_MAX", 2)
+    monkeypatch.setattr("steelyard.core.handlers.orders.ORDERS_PER_ACCOUNT_MAX", 2)
     venue = market()
     venue.place(ALICE, buy(1, 1, 1))
     venue.place(BOB, buy(1, 1, 1))
@@ -228,5 +229,6 @@ def test_all_accounts_together_have_a_bounded_number_of_orders(monkeypatch: pyte
 
 
 def test_the_limits_are_what_memory_allows() -> None:
+    assert limits.ORDERS_PER_ACCOUNT_MAX <= limits.ORDERS_MAX
     assert limits.ORDERS_PER_ACCOUNT_MAX * 400 <= 80 * 10**6
     assert limits.ORDERS_MAX * 400 <= 800 * 10**6

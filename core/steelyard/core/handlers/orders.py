@@ -104,6 +104,7 @@ def place_order(
         return Reject.DUPLICATE_ORDER
     if label and label in account.labels:
         return Reject.DUPLICATE_LABEL
+    # An account cannot have that many unless all accounts together do.
     living = len(state.orders)
     if living >= ORDERS_PER_ACCOUNT_MAX and (
         living >= ORDERS_MAX or len(account.orders) >= ORDERS_PER_ACCOUNT_MAX
