@@ -22,7 +22,7 @@ from steelyard.core.commands import (
     SetSelfTrade,
 )
 from steelyard.core.entry import Outcome, Placed, Waiting
-from steelyard.core.events import OrderAccepted, OrderExpired
+from steelyard.core.events import OrderAccepted, OrderExpired, Traded
 from steelyard.core.queries import Trial, TryOrder
 from steelyard.core.units import (
     OPERATOR,
@@ -132,7 +132,7 @@ def busy_market() -> Venue:
 
 
 def what_happened(outcome: Outcome) -> Trial:
-    """Return a dry run's answer as the real run's reply and events give it."""
+    """Return what a dry run should have said, from the events of the real one."""
     reply = outcome.reply
     if isinstance(reply, Refused):
         return Trial(reply.reason, 0, False, 0, 0, 0, 0, None)
@@ -141,20 +141,17 @@ def what_happened(outcome: Outcome) -> Trial:
     if isinstance(reply, Waiting):
         return Trial(None, accepted.limit_ticks, True, 0, 0, 0, 0, None)
     assert isinstance(reply, Placed)
-    ended = [
-        event.reason
-        for event in outcome.events
-        if isinstance(event, OrderExpired) and event.number == reply.number
-    ]
+    traded = [e for e in outcome.events if isinstance(e, Traded) and e.taker_number == reply.number]
+    ended = [e for e in outcome.events if isinstance(e, OrderExpired) and e.number == reply.number]
     return Trial(
         None,
         accepted.limit_ticks,
         False,
-        reply.executed_lots,
-        reply.executed_atoms,
-        reply.fee_atoms,
+        sum(event.size_lots for event in traded),
+        sum(event.notional_atoms for event in traded),
+        sum(event.taker_fee_atoms for event in traded),
         reply.open_lots,
-        ended[0] if ended else None,
+        ended[0].reason if ended else None,
     )
 
 
