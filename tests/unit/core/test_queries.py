@@ -22,6 +22,7 @@ from steelyard.core.queries import (
     AnyQuery,
     GetBalances,
     GetBook,
+    GetInstrument,
     GetKey,
     GetMarkets,
     GetOpenOrders,
@@ -119,8 +120,10 @@ def test_markets_say_what_was_listed() -> None:
     venue = market(listing(maker_ppm=-5, taker_ppm=10, notional_min_atoms=7))
 
     answer = venue.query(ALICE, GetMarkets())
+    standing = venue.query(ALICE, GetInstrument(instrument=BTC_USD))
 
     assert isinstance(answer, queries.Markets)
+    assert isinstance(standing, queries.InstrumentStanding)
     assert answer.assets == [queries.AssetInfo(BTC, "BTC", 0), queries.AssetInfo(USD, "USD", 0)]
     assert answer.instruments == [
         queries.InstrumentInfo(
@@ -141,6 +144,7 @@ def test_markets_say_what_was_listed() -> None:
             taker_ppm=10,
             market_protection_ppm=50_000,
             state=InstrumentState.OPEN,
+            standing=standing,
         )
     ]
 
