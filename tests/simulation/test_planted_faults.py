@@ -7,7 +7,7 @@ import pytest
 from steelyard.core import wire
 from steelyard.core.entry import Entry
 from steelyard.core.units import OMNIBUS
-from steelyard.simulation.cluster import SimReplica
+from steelyard.simulation.node import SimReplica
 from steelyard.simulation.patches import patched
 from steelyard.simulation.run import simulate
 

@@ -12,9 +12,10 @@ from steelyard.replication.guards import Guards
 from steelyard.replication.journal import APPLY_ENTRIES_MAX
 from steelyard.replication.wire import APPEND_ENTRIES_MAX
 from steelyard.simulation.checkers import Violation
-from steelyard.simulation.cluster import NEWEST, Cluster, Node, Tuning
+from steelyard.simulation.cluster import Cluster
 from steelyard.simulation.faults import Faults
 from steelyard.simulation.history import History
+from steelyard.simulation.node import NEWEST, Node, Tuning
 from steelyard.simulation.patches import patched, quiet
 from steelyard.simulation.verdict import judge, judge_member, judge_snapshots
 from steelyard.simulation.workload import Habits, Workload
