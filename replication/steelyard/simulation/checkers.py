@@ -49,6 +49,8 @@ class Promises:
         self.term = self.vote = self.commit = 0
         self.vouched_index = 0
         """What a wiped or replaced disk held: its copies are lost by accident, not by a broken promise."""
+        self.spoiled_index = 0
+        """What a disk held before an accident that its member cannot know of until it reads there again."""
 
 
 class Machine(Protocol):
@@ -143,7 +145,8 @@ class Checkers:
             return
         hard = platter.hard
         if isinstance(message, Ack):
-            kept = not message.success or platter.has(message.next_index - 1)
+            acked = message.next_index - 1
+            kept = not message.success or platter.has(acked) or acked <= self.promises[sender].spoiled_index
             if not message.success:
                 self._rejected(sender, receiver, message.term)
         elif isinstance(message, VoteGrant):
@@ -173,8 +176,13 @@ class Checkers:
             self.violate("C10", f"n{member} changed its vote in term {hard.term}")
         promises.term, promises.vote, promises.commit = hard.term, hard.vote, hard.commit
 
+    def spoiled(self, member: int, before: Platter) -> None:
+        """Learn that an accident was done to a disk, which held this before it."""
+        self.lost(member, before)
+        self.promises[member].spoiled_index = max(before.log, default=0)
+
     def lost(self, member: int, platter: Platter) -> None:
-        """Learn that an accident was done to a disk: what it held is no broken promise of ours."""
+        """Learn that what a disk held may be lost: that is no broken promise of ours."""
         promises = self.promises[member]
         promises.vouched_index = max(promises.vouched_index, self.frontier, max(platter.log, default=0))
 
@@ -183,6 +191,7 @@ class Checkers:
         self.lost(member, old)
         hard, promises = new.hard, self.promises[member]
         promises.term, promises.vote, promises.commit = hard.term, hard.vote, hard.commit
+        promises.spoiled_index = 0
 
     def caught_up(self, member: int, platter: Platter) -> None:
         """Learn that a replaced disk holds everything again: from now on its copies count."""

@@ -84,6 +84,7 @@ def test_c3_two_leaders_of_one_term() -> None:
 
 def test_c4_an_ack_or_a_vote_that_the_disk_does_not_have() -> None:
     platter, checkers = Platter.founded("g", 1), Checkers(Agenda())
+    checkers.promises[1] = Promises()
     ack = Ack(1, 5, True, False, 4, 0, 0, 0)
     checkers.promised(1, 2, encode(ack), platter)
     assert fired(checkers) == {"C4"}
@@ -92,6 +93,25 @@ def test_c4_an_ack_or_a_vote_that_the_disk_does_not_have() -> None:
     again.promised(1, 2, encode(VoteGrant(3)), platter)
     assert fired(again) == set()
     again.promised(1, 3, encode(VoteGrant(3)), platter)
+    assert fired(again) == {"C4"}
+
+
+def test_c4_an_ack_of_what_an_accident_took_from_the_disk_since_is_no_broken_promise() -> None:
+    platter, checkers = Platter.founded("g", 1), Checkers(Agenda())
+    checkers.promises[1] = Promises()
+    platter.log[4] = b"an entry"
+    before = platter.copy()
+    del platter.log[4]
+    checkers.spoiled(1, before)
+    checkers.promised(1, 2, encode(Ack(1, 5, True, False, 4, 0, 0, 0)), platter)
+    assert fired(checkers) == set()
+    checkers.promised(1, 2, encode(Ack(1, 6, True, False, 5, 0, 0, 0)), platter)
+    assert fired(checkers) == {"C4"}
+    again = Checkers(Agenda())
+    again.promises[1] = Promises()
+    again.spoiled(1, before)
+    again.replaced(1, before, platter)
+    again.promised(1, 2, encode(Ack(1, 5, True, False, 4, 0, 0, 0)), platter)
     assert fired(again) == {"C4"}
 
 
