@@ -3,7 +3,7 @@
 import random
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from steelyard.core import Exchange, versions
@@ -254,7 +254,7 @@ class Node:
                         rng=dice,
                         waiter=waiter,
                         links=links,
-                        guards=tuning.guards,
+                        guards=replace(tuning.guards, retry_at=self._retry_at),
                         background=SimBackground(cluster.agenda, dice, files, process, clock),
                     ),
                     self,
@@ -329,6 +329,13 @@ class Node:
         self.cluster.checkers.replaced(self.member, old, platter)
 
     # --- helpers -------------------------------------------------------------------------------------
+
+    def _retry_at(self, match_index: int, next_index: int, hint: int) -> int:
+        """Count how often a rejection sets a leader back."""
+        retry = self.cluster.tuning.guards.retry_at(match_index, next_index, hint)
+        if retry < next_index and self.replica is not None:
+            self.cluster.checkers.set_back(self.member, self.replica.store.current_term)
+        return retry
 
     def _after_turn(self, frames: int, taken: int) -> None:
         cluster, process = self.cluster, self.process

@@ -13,7 +13,7 @@ from steelyard.core.units import OPERATOR, OPERATOR_KEY, AccountId, AssetId, Key
 from steelyard.replication.front import ReadMode
 from steelyard.replication.log_record import HardState, pack_meta
 from steelyard.replication.wire import Ack, VoteGrant, encode
-from steelyard.simulation.checkers import BOUND_REJECTIONS, Body, Checkers, Promises
+from steelyard.simulation.checkers import BOUND_SET_BACKS, Body, Checkers, Promises
 from steelyard.simulation.clock import Agenda
 from steelyard.simulation.disk import Platter
 from steelyard.simulation.history import History
@@ -191,9 +191,9 @@ def test_c13_a_member_that_is_not_what_its_log_gives(scene: Scene) -> None:
 
 
 def test_c12_a_leader_that_asks_for_every_entry_of_a_conflict() -> None:
-    checkers, platter = Checkers(Agenda()), Platter.founded("g", 1)
-    for times in (BOUND_REJECTIONS - 1, 1):
+    checkers = Checkers(Agenda())
+    for times in (BOUND_SET_BACKS - 1, 1):
         assert fired(checkers) == set()
         for _ in range(times):
-            checkers.promised(1, 2, encode(Ack(3, 9, False, True, 8, 0, 0, 0)), platter)
+            checkers.set_back(2, 3)
     assert fired(checkers) == {"C12"}
