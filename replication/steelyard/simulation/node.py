@@ -212,6 +212,11 @@ class Node:
         """Whether a process runs here."""
         return self.process is not None
 
+    @property
+    def busy_until_s(self) -> float:
+        """When the turn under way ends, with all that its disk takes; in the past if none is."""
+        return self._busy_until_s
+
     # --- the process's life ------------------------------------------------------------------------
 
     def start(self) -> None:
