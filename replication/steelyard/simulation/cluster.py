@@ -106,7 +106,8 @@ class Cluster:
     def stopped(self, node: Node, knows: int, code: int, reason: str) -> None:
         """Judge a member that stopped itself, and send an operator if its disk or its build is bad."""
         excused = code in (EX_DISK, EX_REFUSED) and (node.excused or node.damaged)
-        outdated = knows < self.version
+        # Whoever finds a version that its build does not know says so in these words.
+        outdated = knows < self.version and f"and this build knows {knows}" in reason
         self.checkers.stopped(node.member, code, reason, excused=excused or outdated)
         self.count("stopped itself")
         if outdated and not node.damaged:
@@ -132,10 +133,18 @@ class Cluster:
         node.start()
 
     def version_in_force(self, node: Node, version: int) -> None:
-        """Judge what a member does with a version: its build knows it, and every member was told of it."""
+        """Judge what a member does with a version: its build knows it, and every member did."""
         assert node.process is not None
         if version > node.process.knows:
             self.checkers.violate("C1", f"n{node.member} goes on in version {version}, unknown to its build")
+        self.version_activated(version)
+
+    def version_activated(self, version: int) -> None:
+        """Note what an entry that is committed switches to, and judge that every member was known to know it.
+
+        Whoever comes to that entry first may have been set back to an older build since it was asked:
+        then nobody has applied it yet, and the member has to stop.
+        """
         if version > self.version:
             self.version = version
             ignorant = [each.member for each in self.nodes.values() if each.knew < version]

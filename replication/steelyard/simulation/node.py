@@ -21,7 +21,7 @@ from steelyard.simulation.clock import MachineClock
 from steelyard.simulation.disk import Platter, SimDisk, SimFiles
 from steelyard.simulation.doors import Door, SimFront
 from steelyard.simulation.network import SimLinks
-from steelyard.simulation.process import Process
+from steelyard.simulation.process import Killed, Process
 
 if TYPE_CHECKING:
     from steelyard.simulation.cluster import Cluster
@@ -113,7 +113,12 @@ class SimReplica(Replica):
             self._group.hand_over()
 
     def _apply(self, index: int, _term: int, body: bytes) -> None:
-        super()._apply(index, _term, body)
+        try:
+            super()._apply(index, _term, body)
+        except Killed as end:
+            if isinstance(end.__context__, versions.UnknownVersion):
+                self._node.cluster.version_activated(self._exchange.state.version + 1)
+            raise
         self._watch_apply(index, _term, body)
 
     def _apply_noop(self, index: int) -> None:
