@@ -14,9 +14,9 @@ from steelyard.replication.log_record import HardState
 from steelyard.replication.log_store import LogStore
 from steelyard.simulation import run, verdict
 from steelyard.simulation.checkers import Checkers
-from steelyard.simulation.cluster import SimReplica
 from steelyard.simulation.history import History
 from steelyard.simulation.mutants import MUTANTS
+from steelyard.simulation.node import SimReplica
 from steelyard.simulation.patches import patched
 from steelyard.simulation.run import Result, simulate
 from steelyard.simulation.verdict import Replayed

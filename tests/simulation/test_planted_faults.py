@@ -1,13 +1,15 @@
 """A fault planted in one member of a running group is seen, by the checker that is there for it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from steelyard.core import wire
 from steelyard.core.entry import Entry
 from steelyard.core.units import OMNIBUS
-from steelyard.simulation.cluster import SimReplica
+from steelyard.replication.guards import Guards
+from steelyard.simulation.node import SimReplica
 from steelyard.simulation.patches import patched
 from steelyard.simulation.run import simulate
 
@@ -51,3 +53,12 @@ def test_a_member_that_differs_is_seen(plant: Callable[..., None], checkers: set
         found = {v.checker for seed in range(3) for v in simulate(seed).violations[:1]}
     assert found
     assert found <= checkers
+
+
+def test_a_leader_that_retries_above_a_conflict_is_seen_by_its_attempts() -> None:
+    above = replace(Guards(), retry_at=lambda _, __, hint: hint + 1)
+    for seed in range(12):
+        found = simulate(seed, guards=above, faults=frozenset({"old-leader"})).violations
+        if any("went back in its log" in violation.what for violation in found):
+            return
+    pytest.fail("nobody went back in its log too often")

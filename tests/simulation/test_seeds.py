@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from steelyard.simulation.cluster import Cluster
 from steelyard.simulation.run import Result, simulate
 
 PINNED = [
@@ -31,6 +32,19 @@ def test_every_kind_of_fault_alone_is_survived() -> None:
         for kind in ("power", "wipe", "flip-log", "copy", "snapshots")
     }
     assert {kind: result.violations for kind, result in results.items() if result.violations} == {}
+
+
+def test_syncs_under_way_when_faults_end_are_waited_for_and_then_health_is_judged() -> None:
+    def prepare(cluster: Cluster) -> None:
+        def slow() -> None:
+            for node in cluster.nodes.values():
+                node.platter.sync_s = 25.0
+
+        cluster.agenda.at(20.0, slow)
+
+    result = simulate(2, faults=frozenset({"clock"}), prepare=prepare)
+    assert (result.violations, set(result.faults)) == ([], {"clock jump"})
+    assert result.simulated_s > 45
 
 
 def test_a_trace_can_be_read() -> None:

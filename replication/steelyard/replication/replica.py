@@ -122,7 +122,7 @@ class Replica:
         self._config = config
         self._member = settings.member
         self._store = machine.store
-        snapshots = SnapshotStore(machine.files, config.group)
+        snapshots = SnapshotStore(machine.files, config.group, self._store.identity.boots)
         recovered = recover(self._store, snapshots)
         self._exchange = recovered.exchange
         self._checked_index, self._checked_digest = recovered.checked_index, recovered.checked_digest

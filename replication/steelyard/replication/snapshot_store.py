@@ -142,10 +142,15 @@ def decode(content: bytes) -> Snapshot:
 class SnapshotStore:
     """The snapshot files of one member, in one folder that it owns."""
 
-    def __init__(self, files: Files, group: str) -> None:
-        """Keep snapshots of ``group`` in ``files``."""
+    def __init__(self, files: Files, group: str, boots: int = 0) -> None:
+        """Keep snapshots of ``group`` in ``files``.
+
+        ``boots`` tells this life of the member from every other: a child that outlives its parent for a
+        moment must not write into what the next life's child has under way.
+        """
         self._files = files
         self._group = group
+        self._temporary = f".{boots}{_TEMPORARY}"
 
     def write(self, snapshot: Snapshot) -> SnapshotRef | None:
         """Put a snapshot on disk and return the pointer to it, or None if the disk has no room now.
@@ -174,10 +179,12 @@ class SnapshotStore:
         content = encode(snapshot)
         header = snapshot.header
         name = snapshot_name(header.index, header.term)
-        self._files.create(name + _TEMPORARY)
-        self._files.append(name + _TEMPORARY, content)
-        self._files.sync(name + _TEMPORARY)
-        self._read(name + _TEMPORARY, SnapshotRef(header.index, header.term, name, content[-_SHA_BYTES:]))
+        self._files.create(name + self._temporary)
+        self._files.append(name + self._temporary, content)
+        self._files.sync(name + self._temporary)
+        self._read(
+            name + self._temporary, SnapshotRef(header.index, header.term, name, content[-_SHA_BYTES:])
+        )
 
     def publish_prepared(self, index: int, term: int) -> SnapshotRef:
         """Give a prepared file its name and return the pointer to it.
@@ -187,15 +194,15 @@ class SnapshotStore:
 
         """
         files, name = self._files, snapshot_name(index, term)
-        size_bytes = files.size(name + _TEMPORARY)
-        sha256 = files.read(name + _TEMPORARY, size_bytes - _SHA_BYTES)
-        files.rename(name + _TEMPORARY, name)
+        size_bytes = files.size(name + self._temporary)
+        sha256 = files.read(name + self._temporary, size_bytes - _SHA_BYTES)
+        files.rename(name + self._temporary, name)
         files.sync_names()
         return SnapshotRef(index, term, name, sha256)
 
     def discard_prepared(self, index: int, term: int) -> None:
         """Remove what ``prepare`` may have left of a file."""
-        name = snapshot_name(index, term) + _TEMPORARY
+        name = snapshot_name(index, term) + self._temporary
         if name in self._files.names():
             self._files.remove(name)
 

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from steelyard.replication.group import MemberId
-from steelyard.simulation.cluster import Cluster, Node
+from steelyard.simulation.cluster import Cluster
+from steelyard.simulation.node import Node
 
 Adversary = Callable[[Cluster, random.Random, Callable[[], bool]], None]
 """Sets itself up on a cluster; the last argument says whether the run is healed."""

@@ -18,8 +18,8 @@ from steelyard.simulation.disk import Platter
 
 BOUND_FRAMES_PER_TURN: Final = 400
 """More than this in one turn is a flood: four entries to two members, heartbeats, answers, pieces."""
-BOUND_REJECTIONS: Final = 1_000
-"""By one member in one term: a burst of all that is in flight, for each link that is made anew."""
+BOUND_SET_BACKS: Final = 100
+"""Of one leader in one term: a few for each link that is made anew, however much was in flight on it."""
 BOUND_PENDING_BYTES: Final = 32 << 20
 INVARIANTS_EVERY: Final = 64
 _APPEND: Final = 3
@@ -49,6 +49,8 @@ class Promises:
         self.term = self.vote = self.commit = 0
         self.vouched_index = 0
         """What a wiped or replaced disk held: its copies are lost by accident, not by a broken promise."""
+        self.spoiled_index = 0
+        """What a disk held before an accident that its member cannot know of until it reads there again."""
 
 
 class Machine(Protocol):
@@ -74,8 +76,8 @@ class Checkers:
         self.applied = 0
         self.unsettled = False
         """Whether a disk or the frontier has changed since C4 was looked at."""
-        self.rejections: dict[tuple[int, int, int], int] = {}
-        """How often a member rejected a leader's appends, by (member, leader, term)."""
+        self.set_backs: dict[tuple[int, int], int] = {}
+        """How often a rejection made a leader go back in its log, by (leader, term)."""
         self.counts_entries = False
         self.sent = 0
         """How many entries left in appends; only counted when asked for, for every append must be read."""
@@ -143,9 +145,8 @@ class Checkers:
             return
         hard = platter.hard
         if isinstance(message, Ack):
-            kept = not message.success or platter.has(message.next_index - 1)
-            if not message.success:
-                self._rejected(sender, receiver, message.term)
+            acked = message.next_index - 1
+            kept = not message.success or platter.has(acked) or acked <= self.promises[sender].spoiled_index
         elif isinstance(message, VoteGrant):
             kept = hard.term > message.term or (hard.term, hard.vote) == (message.term, receiver)
         else:
@@ -153,12 +154,15 @@ class Checkers:
         if not kept:
             self.violate("C4", f"n{sender} promises {message} to n{receiver}, and its disk does not")
 
-    def _rejected(self, sender: int, receiver: int, term: int) -> None:
-        """C12: a leader finds where a log agrees with its own in a few attempts, not in one per entry."""
-        election = (sender, receiver, term)
-        count = self.rejections[election] = self.rejections.get(election, 0) + 1
-        if count == BOUND_REJECTIONS:
-            self.violate("C12", f"n{sender} rejected {count} appends of n{receiver} in term {term}")
+    def set_back(self, leader: int, term: int) -> None:
+        """C12: a leader finds where a log agrees with its own in a few attempts, not in one per entry.
+
+        Attempts of the leader are counted, and not rejections: a member that wakes rejects all that was
+        sent to it meanwhile, before the leader can have heard of the first.
+        """
+        count = self.set_backs[leader, term] = self.set_backs.get((leader, term), 0) + 1
+        if count == BOUND_SET_BACKS:
+            self.violate("C12", f"n{leader} went back in its log {count} times in term {term}")
 
     def kept(self, member: int, platter: Platter) -> None:
         """C10: what a disk says of itself never moves back, whatever process uses it."""
@@ -173,8 +177,13 @@ class Checkers:
             self.violate("C10", f"n{member} changed its vote in term {hard.term}")
         promises.term, promises.vote, promises.commit = hard.term, hard.vote, hard.commit
 
+    def spoiled(self, member: int, before: Platter) -> None:
+        """Learn that an accident was done to a disk, which held this before it."""
+        self.lost(member, before)
+        self.promises[member].spoiled_index = max(before.log, default=0)
+
     def lost(self, member: int, platter: Platter) -> None:
-        """Learn that an accident was done to a disk: what it held is no broken promise of ours."""
+        """Learn that what a disk held may be lost: that is no broken promise of ours."""
         promises = self.promises[member]
         promises.vouched_index = max(promises.vouched_index, self.frontier, max(platter.log, default=0))
 
@@ -183,6 +192,7 @@ class Checkers:
         self.lost(member, old)
         hard, promises = new.hard, self.promises[member]
         promises.term, promises.vote, promises.commit = hard.term, hard.vote, hard.commit
+        promises.spoiled_index = 0
 
     def caught_up(self, member: int, platter: Platter) -> None:
         """Learn that a replaced disk holds everything again: from now on its copies count."""

@@ -121,12 +121,13 @@ def misdirect(cluster: Cluster, rng: random.Random) -> None:
 def _spoil(cluster: Cluster, rng: random.Random, kind: str, accident: Callable[[Platter], str]) -> None:
     node = rng.choice(list(cluster.nodes.values()))
     if cluster.may_lose(node) and not node.damaged:
+        before = node.platter.copy()
         where = accident(node.platter)
         if where:
             cluster.count(kind)
             cluster.trace.note(node.member, f"{kind}: {where}")
             node.damaged = True
-            cluster.checkers.lost(node.member, node.platter)
+            cluster.checkers.spoiled(node.member, before)
             if rng.random() < 0.5:
                 node.kill()
                 cluster.restart_later(node)

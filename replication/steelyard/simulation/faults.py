@@ -9,8 +9,9 @@ import msgspec
 from steelyard.core.limits import SESSION_IDLE_NS
 from steelyard.simulation import damage
 from steelyard.simulation.adversaries import ADVERSARIES
-from steelyard.simulation.cluster import NEWEST, Cluster, Node
+from steelyard.simulation.cluster import Cluster
 from steelyard.simulation.disk import SYNC_S
+from steelyard.simulation.node import NEWEST, Node
 
 _HALF: Final = 0.5
 KIND_SHARE: Final = 0.3

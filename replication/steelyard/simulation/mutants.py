@@ -21,8 +21,8 @@ from steelyard.replication.log_record import HardState, Record, pack_meta
 from steelyard.replication.log_store import LogStore
 from steelyard.replication.questions import Questions
 from steelyard.replication.wire import Append
-from steelyard.simulation.cluster import Node
 from steelyard.simulation.disk import Platter, SimFiles
+from steelyard.simulation.node import Node
 from steelyard.simulation.patches import patched
 from steelyard.simulation.run import Result, simulate
 

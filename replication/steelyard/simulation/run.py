@@ -12,9 +12,10 @@ from steelyard.replication.guards import Guards
 from steelyard.replication.journal import APPLY_ENTRIES_MAX
 from steelyard.replication.wire import APPEND_ENTRIES_MAX
 from steelyard.simulation.checkers import Violation
-from steelyard.simulation.cluster import NEWEST, Cluster, Node, Tuning
+from steelyard.simulation.cluster import Cluster
 from steelyard.simulation.faults import Faults
 from steelyard.simulation.history import History
+from steelyard.simulation.node import NEWEST, Node, Tuning
 from steelyard.simulation.patches import patched, quiet
 from steelyard.simulation.verdict import judge, judge_member, judge_snapshots
 from steelyard.simulation.workload import Habits, Workload
@@ -139,7 +140,8 @@ def _phases(cluster: Cluster, workload: Workload, rng: random.Random, kinds: fro
         cluster.run_until(agenda.now_s + COMMIT_S)
         return
     before = checkers.frontier
-    healed_s = agenda.now_s
+    # A turn that began on a slow disk was given all its syncs at that price: health begins when it ends.
+    healed_s = max(agenda.now_s, *(node.busy_until_s for node in healed))
     if not cluster.run_until(healed_s + COMMIT_S, lambda: checkers.frontier > before):
         if not checkers.violations:
             checkers.violate("C11", f"nothing new was committed within {COMMIT_S} s of health")

@@ -286,7 +286,7 @@ class Device(MemoryFiles):
 
 @closed_by(
     "the sync of a snapshot",
-    line(SnapshotStore.prepare, "self._files.sync(name + _TEMPORARY)", "pass"),
+    line(SnapshotStore.prepare, "self._files.sync(name + self._temporary)", "pass"),
     says="SnapshotDamaged",
 )
 @closed_by(

@@ -126,3 +126,18 @@ def test_a_full_disk_leaves_no_half_file_and_no_pointer(
     monkeypatch.setattr(os, "fsync", fail)
     assert SnapshotStore(FolderFiles(tmp_path), GROUP).write(example()) is None
     assert not list(tmp_path.iterdir())
+
+
+def test_a_child_that_outlives_its_parent_spoils_nothing_of_the_next_life(tmp_path: Path) -> None:
+    class Lingering(FolderFiles):
+        """Files of a child whose parent died: the next life prepares the same snapshot between its steps."""
+
+        def create(self, name: str) -> None:
+            super().create(name)
+            later.prepare(example())
+
+    later = SnapshotStore(FolderFiles(tmp_path), GROUP, boots=5)
+    SnapshotStore(Lingering(tmp_path), GROUP, boots=4).prepare(example())
+    ref = later.publish_prepared(7, 3)
+    assert later.read(ref).state == example().state
+    assert later.clean([ref]) == ["snap-7-3.sys.4.tmp"]

@@ -13,7 +13,7 @@ from steelyard.core.units import OPERATOR, OPERATOR_KEY, AccountId, AssetId, Key
 from steelyard.replication.front import ReadMode
 from steelyard.replication.log_record import HardState, pack_meta
 from steelyard.replication.wire import Ack, VoteGrant, encode
-from steelyard.simulation.checkers import BOUND_REJECTIONS, Body, Checkers, Promises
+from steelyard.simulation.checkers import BOUND_SET_BACKS, Body, Checkers, Promises
 from steelyard.simulation.clock import Agenda
 from steelyard.simulation.disk import Platter
 from steelyard.simulation.history import History
@@ -84,6 +84,7 @@ def test_c3_two_leaders_of_one_term() -> None:
 
 def test_c4_an_ack_or_a_vote_that_the_disk_does_not_have() -> None:
     platter, checkers = Platter.founded("g", 1), Checkers(Agenda())
+    checkers.promises[1] = Promises()
     ack = Ack(1, 5, True, False, 4, 0, 0, 0)
     checkers.promised(1, 2, encode(ack), platter)
     assert fired(checkers) == {"C4"}
@@ -92,6 +93,25 @@ def test_c4_an_ack_or_a_vote_that_the_disk_does_not_have() -> None:
     again.promised(1, 2, encode(VoteGrant(3)), platter)
     assert fired(again) == set()
     again.promised(1, 3, encode(VoteGrant(3)), platter)
+    assert fired(again) == {"C4"}
+
+
+def test_c4_an_ack_of_what_an_accident_took_from_the_disk_since_is_no_broken_promise() -> None:
+    platter, checkers = Platter.founded("g", 1), Checkers(Agenda())
+    checkers.promises[1] = Promises()
+    platter.log[4] = b"an entry"
+    before = platter.copy()
+    del platter.log[4]
+    checkers.spoiled(1, before)
+    checkers.promised(1, 2, encode(Ack(1, 5, True, False, 4, 0, 0, 0)), platter)
+    assert fired(checkers) == set()
+    checkers.promised(1, 2, encode(Ack(1, 6, True, False, 5, 0, 0, 0)), platter)
+    assert fired(checkers) == {"C4"}
+    again = Checkers(Agenda())
+    again.promises[1] = Promises()
+    again.spoiled(1, before)
+    again.replaced(1, before, platter)
+    again.promised(1, 2, encode(Ack(1, 5, True, False, 4, 0, 0, 0)), platter)
     assert fired(again) == {"C4"}
 
 
@@ -171,9 +191,9 @@ def test_c13_a_member_that_is_not_what_its_log_gives(scene: Scene) -> None:
 
 
 def test_c12_a_leader_that_asks_for_every_entry_of_a_conflict() -> None:
-    checkers, platter = Checkers(Agenda()), Platter.founded("g", 1)
-    for times in (BOUND_REJECTIONS - 1, 1):
+    checkers = Checkers(Agenda())
+    for times in (BOUND_SET_BACKS - 1, 1):
         assert fired(checkers) == set()
         for _ in range(times):
-            checkers.promised(1, 2, encode(Ack(3, 9, False, True, 8, 0, 0, 0)), platter)
+            checkers.set_back(2, 3)
     assert fired(checkers) == {"C12"}
