@@ -18,8 +18,8 @@ from steelyard.simulation.disk import Platter
 
 BOUND_FRAMES_PER_TURN: Final = 400
 """More than this in one turn is a flood: four entries to two members, heartbeats, answers, pieces."""
-BOUND_SET_BACKS: Final = 100
-"""Of one leader in one term: a few for each link that is made anew, however much was in flight on it."""
+BOUND_SET_BACKS: Final = 60
+"""Of one leader in one term until it makes another link: each link that is lost costs a few at most."""
 BOUND_PENDING_BYTES: Final = 32 << 20
 INVARIANTS_EVERY: Final = 64
 _APPEND: Final = 3
@@ -76,8 +76,8 @@ class Checkers:
         self.applied = 0
         self.unsettled = False
         """Whether a disk or the frontier has changed since C4 was looked at."""
-        self.set_backs: dict[tuple[int, int], int] = {}
-        """How often a rejection made a leader go back in its log, by (leader, term)."""
+        self.set_backs: dict[tuple[int, int, int], int] = {}
+        """How often a rejection made a leader go back in its log, by (leader, term, links it had made)."""
         self.counts_entries = False
         self.sent = 0
         """How many entries left in appends; only counted when asked for, for every append must be read."""
@@ -154,13 +154,15 @@ class Checkers:
         if not kept:
             self.violate("C4", f"n{sender} promises {message} to n{receiver}, and its disk does not")
 
-    def set_back(self, leader: int, term: int) -> None:
+    def set_back(self, leader: int, term: int, links: int) -> None:
         """C12: a leader finds where a log agrees with its own in a few attempts, not in one per entry.
 
         Attempts of the leader are counted, and not rejections: a member that wakes rejects all that was
-        sent to it meanwhile, before the leader can have heard of the first.
+        sent to it meanwhile, before the leader can have heard of the first. What a lost link took with it
+        is searched for anew, so the count begins again with each of the ``links`` that the leader makes.
         """
-        count = self.set_backs[leader, term] = self.set_backs.get((leader, term), 0) + 1
+        search = (leader, term, links)
+        count = self.set_backs[search] = self.set_backs.get(search, 0) + 1
         if count == BOUND_SET_BACKS:
             self.violate("C12", f"n{leader} went back in its log {count} times in term {term}")
 

@@ -263,6 +263,8 @@ class SimLinks:
         self._greeting: list[End] = []
         self._dial_at_s = {peer: 0.0 for peer in sorted(settings.peers) if peer > settings.member}
         self._ticked_s = clock.monotonic_s()
+        self.made = 0
+        """How many links there were."""
         self.refused: dict[str, int] = {}
         """How often an end was closed for what came through it, by reason."""
 
@@ -396,6 +398,7 @@ class SimLinks:
         if old is not None:
             self._close(old)
         self._greeting.remove(end)
+        self.made += 1
         end.linked = True
         end.reader.epoch = end.writer.epoch = end.handshake.epoch
         end.reader.payload_bytes_max = FRAME_BYTES_MAX

@@ -343,8 +343,8 @@ class Node:
     def _retry_at(self, match_index: int, next_index: int, hint: int) -> int:
         """Count how often a rejection sets a leader back."""
         retry = self.cluster.tuning.guards.retry_at(match_index, next_index, hint)
-        if retry < next_index and self.replica is not None:
-            self.cluster.checkers.set_back(self.member, self.replica.store.current_term)
+        if retry < next_index and self.replica is not None and self.links is not None:
+            self.cluster.checkers.set_back(self.member, self.replica.store.current_term, self.links.made)
         return retry
 
     def _after_turn(self, frames: int, taken: int) -> None:

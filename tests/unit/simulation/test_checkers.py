@@ -192,8 +192,8 @@ def test_c13_a_member_that_is_not_what_its_log_gives(scene: Scene) -> None:
 
 def test_c12_a_leader_that_asks_for_every_entry_of_a_conflict() -> None:
     checkers = Checkers(Agenda())
-    for times in (BOUND_SET_BACKS - 1, 1):
+    for times, links in ((BOUND_SET_BACKS - 1, 1), (BOUND_SET_BACKS - 1, 2), (1, 2)):
         assert fired(checkers) == set()
         for _ in range(times):
-            checkers.set_back(2, 3)
+            checkers.set_back(2, 3, links)
     assert fired(checkers) == {"C12"}
