@@ -92,7 +92,7 @@ def test_a_folder_without_a_group_is_told(tmp_path: Path) -> None:
 
 def test_whoever_kills_a_supervised_node_leaves_its_restart_to_the_supervisor(tmp_path: Path) -> None:
     data = tmp_path / "group"
-    steelyard("up", "--detach", "--empty", "--data", str(data))
+    steelyard("up", "--detach", "--empty", "--archive", "none", "--data", str(data))
     try:
         group = LocalGroup.open(data)
         group.kill(1)
