@@ -9,6 +9,7 @@ def test_a_short_run_gives_every_figure() -> None:
     result = run(commands=400, batch=20, resting=200, accounts=5, advanced=advanced.append)
 
     assert list(result) == [
+        "version",
         "commands_per_second",
         "us_per_command",
         "cpu_us_per_command",
@@ -22,6 +23,7 @@ def test_a_short_run_gives_every_figure() -> None:
         "flavour",
         "machine",
     ]
+    assert result["version"] == 2
     assert result["commands"] == 400
     assert result["flavour"] == "interpreted"
     assert sum(advanced) == 800
