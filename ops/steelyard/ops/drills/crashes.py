@@ -28,6 +28,9 @@ FORGETS_S: Final = 60.0
 FETCH_MAP_BYTES: Final = 24 << 20
 #: A fetch takes some of these, time enough to meet it.
 FETCH_DELAY_S: Final = 0.1
+FETCH_LOOK_S: Final = 0.005
+#: Short enough that no log forgets meanwhile what the last archive does not have.
+FETCH_WAIT_S: Final = 10.0
 
 
 async def kill_leader(stage: Stage, rounds: int) -> None:
@@ -96,17 +99,19 @@ async def kill_during_fetch(stage: Stage, rounds: int) -> None:
         for number in range(rounds):
             near, member = await stage.followers()
             await _archived_and_forgotten(stage, near)
-            folder = node_paths(stage.group.directory, member).snapshots
+            log = stage.group.log_path(member, "replica")
             async with stage.measured():
                 stage.group.kill(member)
                 stage.group.wipe(member)
                 stage.mesh.delay(member, FETCH_DELAY_S)
                 stage.group.restart(member)
+                begun = 0
                 for victim in (member, await stage.leader() if number % 2 else member):
-                    if not await asyncio.to_thread(_fetches, folder):
+                    if not await asyncio.to_thread(_fetches, log, begun):
                         stage.failures.append(f"node {member} fetched no snapshot")
                     stage.group.kill(victim)
-                    unfinished += bool(_part_files(folder))
+                    begun, is_open = _fetches_begun(log)
+                    unfinished += is_open
                     # Whoever fetches has no vote: until a leader is back, there is no majority.
                     stage.group.restart(victim)
                 stage.mesh.heal()
@@ -186,18 +191,27 @@ def _writes(folder: Path) -> bool:
     return False
 
 
-def _fetches(folder: Path) -> bool:
-    """Wait until a snapshot is being fetched; return whether one was."""
-    deadline_s = time.monotonic() + SNAPSHOT_WAIT_S
+def _fetches(log: Path, begun: int) -> bool:
+    """Wait until a member says that it fetches one snapshot more than ``begun``; return whether it did.
+
+    Its first piece is then a delayed question and a delayed answer away, and a small snapshot is one piece.
+    """
+    deadline_s = time.monotonic() + FETCH_WAIT_S
     while time.monotonic() < deadline_s:
-        if _part_files(folder):
+        if _fetches_begun(log)[0] > begun:
             return True
-        time.sleep(SNAPSHOT_LOOK_S)
+        time.sleep(FETCH_LOOK_S)
     return False
 
 
-def _part_files(folder: Path) -> list[Path]:
-    return list(folder.glob("*.part"))
+def _fetches_begun(log: Path) -> tuple[int, bool]:
+    """Return how many fetches a member has begun in its log, and whether the last one has not ended."""
+    try:
+        told = log.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:  # the node was wiped, and its log begins anew
+        return 0, False
+    parts = told.split("fetching the snapshot of index")
+    return len(parts) - 1, len(parts) > 1 and "installed the snapshot of index" not in parts[-1]
 
 
 async def _archived_and_forgotten(stage: Stage, member: int) -> None:
@@ -244,7 +258,7 @@ DRILLS: Final = (
         rounds=4,
         quick_rounds=2,
         setting=Setting(
-            snapshot_entries=SNAPSHOT_ENTRIES,
+            snapshot_entries=KEEP_ENTRIES // 2,  # replay begins at one; the archives must reach from one to the next
             log_keep_entries=KEEP_ENTRIES,
             map_size_bytes=FETCH_MAP_BYTES,  # each archive is as large
             meshed=True,
