@@ -258,7 +258,8 @@ DRILLS: Final = (
         rounds=4,
         quick_rounds=2,
         setting=Setting(
-            snapshot_entries=KEEP_ENTRIES // 2,  # replay begins at one; the archives must reach from one to the next
+            # replay begins at a snapshot: the archives must reach from one to the next
+            snapshot_entries=KEEP_ENTRIES // 2,
             log_keep_entries=KEEP_ENTRIES,
             map_size_bytes=FETCH_MAP_BYTES,  # each archive is as large
             meshed=True,
