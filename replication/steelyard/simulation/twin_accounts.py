@@ -98,9 +98,10 @@ class Accounts(Changing):
         if command.version > versions.KNOWN_MAX:
             raise versions.UnknownVersion(str(command.version))
         self.version = command.version
-        # What snapshots of the first version did not hold is not known.
-        for order in self.orders:
-            order.post_only = False
+        if command.version == versions.SPOT_COMPLETE:
+            # What snapshots of the first version did not hold is not known.
+            for order in self.orders:
+                order.post_only = False
         self.say(VersionActivated(version=command.version))
 
     def create_key(self, request: Request, command: CreateApiKey) -> int:
