@@ -17,6 +17,9 @@ from typing import Final
 #: The spot exchange complete: orders on terms, lists, amends, batches, countdowns, auctions, tiers, families.
 SPOT_COMPLETE: Final = 2
 
+#: Perpetual contracts: indices, marks, positions, margin, funding, liquidation.
+DERIVATIVES: Final = 3
+
 #: The newest version that this build can carry out.  (Not ``Final``: tests play builds of other ages.)
 KNOWN_MAX: int = 2
 

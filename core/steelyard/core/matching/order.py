@@ -2,9 +2,12 @@
 
 from steelyard.core.commands.terms import NO_TERMS, OrderTerms
 from steelyard.core.ledger import Balance
+from steelyard.core.matching.position import Position
 from steelyard.core.units import (
     AccountId,
     InstrumentId,
+    Leg,
+    LiquidationId,
     ListNumber,
     OrderId,
     OrderKind,
@@ -71,9 +74,13 @@ class Special:
     __slots__ = (
         "budget_atoms",
         "cap_ppm",
+        "close_position",
         "kind",
+        "leg",
+        "liquidation",
         "list_number",
         "prevented_lots",
+        "reduce_only",
         "shown_lots",
         "state",
         "terms",
@@ -99,6 +106,12 @@ class Special:
         self.prevented_lots = 0
         self.budget_atoms = terms.budget_atoms
         self.trail: Trail | None = None
+        #: of an order in a contract
+        self.leg = Leg.NET
+        self.reduce_only = False
+        self.close_position = False
+        #: whose order of the engine it is, or zero
+        self.liquidation = LiquidationId(0)
 
     @property
     def extreme_ticks(self) -> int:
@@ -131,6 +144,7 @@ class Order:
         "open_lots",
         "order",
         "pledge",
+        "position",
         "post_only",
         "price_ticks",
         "proceeds",
@@ -167,6 +181,8 @@ class Order:
         self.pledge = pledge
         self.proceeds = proceeds
         self.post_only = False
+        #: of an order in a contract: the position that it is about
+        self.position: Position | None = None
         self.special: Special | None = None
         self.level: Level | None = None
         self.before: Order | None = None
