@@ -4,14 +4,24 @@ from typing import Final
 
 from steelyard.core import versions
 from steelyard.core.accounts import Account, ApiKey
+from steelyard.core.contracts.liquidation import Liquidation
 from steelyard.core.instruments import Instrument, Markets
 from steelyard.core.ledger import Ledger, Rates, TierRates, tier_rates
 from steelyard.core.limits import RECENT_ORDERS_MAX
 from steelyard.core.lists import OrderList
-from steelyard.core.matching import Order
+from steelyard.core.matching import Order, Scope
 from steelyard.core.sessions import Session
 from steelyard.core.timers import Timers
-from steelyard.core.units import AccountId, InstrumentId, KeyId, ListNumber, OrderId, OrderNumber, SessionId
+from steelyard.core.units import (
+    AccountId,
+    InstrumentId,
+    KeyId,
+    LiquidationId,
+    ListNumber,
+    OrderId,
+    OrderNumber,
+    SessionId,
+)
 from steelyard.core.work import Work
 
 _SPOT_COMPLETE: Final = versions.SPOT_COMPLETE
@@ -51,6 +61,13 @@ class State:
         self.last_session = 0
         self.last_number = 0
         self.last_trade = 0
+        #: from version 3 on: (account, instrument) where new orders are off; zero is all of them
+        self.kill_switches: dict[tuple[AccountId, InstrumentId], None] = {}
+        #: the engine's queue, first in, first out
+        self.liquidations: dict[LiquidationId, Liquidation] = {}
+        self.last_liquidation = 0
+        #: what has to be judged before the request, timer or unit is over; empty between them
+        self.touched: dict[Scope, None] = {}
 
     def rates(self, account: Account, instrument: Instrument) -> Rates:
         """Return (maker_ppm, taker_ppm) of an account in an instrument: of its tier, else of the listing.

@@ -2,14 +2,15 @@
 
 from bisect import insort
 
-from steelyard.core.commands import ListInstrument
+from steelyard.core.commands import ListIndex, ListInstrument
+from steelyard.core.contracts.contract import Index
 from steelyard.core.instruments.spec import Asset, Instrument
 from steelyard.core.instruments.spot import spot_scales
-from steelyard.core.units import AssetId, InstrumentId, InstrumentState
+from steelyard.core.units import AssetId, IndexId, InstrumentId, InstrumentState
 
 
 class Markets:
-    """The listed assets and instruments.
+    """The listed assets, instruments and indices.
 
     ``uncrossing`` are the instruments whose auction is making its trades, by id.
     """
@@ -20,6 +21,8 @@ class Markets:
         self.asset_symbols: dict[str, AssetId] = {}
         self.instrument_symbols: dict[str, InstrumentId] = {}
         self.uncrossing: list[InstrumentId] = []
+        self.indices: dict[IndexId, Index] = {}
+        self.index_symbols: dict[str, IndexId] = {}
 
     def list_asset(self, asset: AssetId, symbol: str, decimals: int) -> None:
         """Add an asset under a new id and symbol."""
@@ -38,6 +41,15 @@ class Markets:
         self.instruments[listing.instrument] = instrument
         self.instrument_symbols[listing.symbol] = listing.instrument
         return instrument
+
+    def list_index(self, listing: ListIndex) -> Index:
+        """Add an index, without a price, under a new id and symbol."""
+        assert listing.index not in self.indices, listing.index
+        assert listing.symbol not in self.index_symbols, listing.symbol
+        index = Index(listing)
+        self.indices[listing.index] = index
+        self.index_symbols[listing.symbol] = listing.index
+        return index
 
     def begin_uncrossing(self, instrument: Instrument, price_ticks: int) -> None:
         """Let an auction that has found its price make its trades, a few with each entry."""
