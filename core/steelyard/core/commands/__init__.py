@@ -22,6 +22,12 @@ from steelyard.core.commands.accounts import (
 from steelyard.core.commands.base import (
     Command,
 )
+from steelyard.core.commands.bundles import (
+    Batch,
+    Leg,
+    PlaceOrderList,
+    ReplaceOrder,
+)
 from steelyard.core.commands.contracts import (
     AdjustBucket,
     ContractRules,
@@ -61,14 +67,10 @@ from steelyard.core.commands.markets import (
 from steelyard.core.commands.orders import (
     AmendOrder,
     ArmCountdown,
-    Batch,
     CancelOrder,
     CancelOrders,
-    Leg,
     PlaceOrder,
-    PlaceOrderList,
     PlaceOrderOnTerms,
-    ReplaceOrder,
 )
 from steelyard.core.commands.terms import (
     NO_TERMS,
