@@ -11,16 +11,18 @@ class Index:
     """An index price: what its sources said last, and what follows from it.
 
     ``price_ticks`` is zero before the first; ``is_stale`` while no source is young enough, and then the price
-    is the last one.  ``contracts`` are those that lean on it, by id.
+    is the last one.  It becomes stale at ``stale_at_ns`` (zero while it is).  ``contracts`` are those that
+    lean on it, by id.
     """
 
-    __slots__ = ("contracts", "index", "is_stale", "listing", "price_ticks", "quotes")
+    __slots__ = ("contracts", "index", "is_stale", "listing", "price_ticks", "quotes", "stale_at_ns")
 
     def __init__(self, listing: ListIndex) -> None:
         self.listing = listing
         self.index: IndexId = listing.index
         self.price_ticks = 0
         self.is_stale = True
+        self.stale_at_ns = 0
         self.quotes: list[IndexQuote] = []
         self.contracts: list[InstrumentId] = []
 
@@ -28,8 +30,8 @@ class Index:
 class Premiums:
     """What the samples of the running funding interval have been, as its rule needs it.
 
-    AVERAGED: ``count`` samples and their (weighted) ``sum_ppb``.  SAMPLED: the premiums of the running
-    minute, and the medians of the minutes before.
+    AVERAGED: ``count`` samples and their (weighted) ``sum_ppb``.  SAMPLED: the premiums of the minute that
+    ends at ``minute_ns``, and the medians of the minutes before.
     """
 
     __slots__ = ("count", "medians_ppb", "minute_ns", "minute_ppb", "sum_ppb")
@@ -51,7 +53,11 @@ class Contract:
     ``cumulative_nanoatoms`` is what a long of one lot has owed since the listing; ``pending_nanoatoms`` waits
     for the end of a sweep.  ``bases_ticks`` are the last samples of the mid price less the index.  The next
     sample is due at ``sample_ns`` and funding at ``funding_ns``; both are zero until the contract first has a
-    mark.  ``settle_ticks`` is the final price, once the contract is closed.
+    mark.  The last sample was at ``sampled_ns``, zero: never.  ``settle_ticks`` is the final price, once the
+    contract is closed.
+
+    ``turns`` are the positions that the running sweep or settlement has not come to, as a heap by (account,
+    leg), or None while nobody has looked; recomputed when needed, and no part of a snapshot.
     """
 
     __slots__ = (
@@ -71,9 +77,11 @@ class Contract:
         "rate_ppb",
         "rules",
         "sample_ns",
+        "sampled_ns",
         "scale",
         "settle",
         "settle_ticks",
+        "turns",
     )
 
     def __init__(
@@ -97,5 +105,7 @@ class Contract:
         self.premiums = Premiums()
         self.bases_ticks: deque[int] = deque()
         self.sample_ns = 0
+        self.sampled_ns = 0
         self.funding_ns = 0
         self.settle_ticks = 0
+        self.turns: list[tuple[AccountId, Leg]] | None = None

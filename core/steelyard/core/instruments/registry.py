@@ -12,7 +12,9 @@ from steelyard.core.units import AssetId, IndexId, InstrumentId, InstrumentState
 class Markets:
     """The listed assets, instruments and indices.
 
-    ``uncrossing`` are the instruments whose auction is making its trades, by id.
+    ``uncrossing`` are the instruments whose auction is making its trades, by id.  ``sweeping`` are the
+    contracts that collect funding from every position, ``settling`` the closed ones that still have positions;
+    both by id, and recomputed on load.
     """
 
     def __init__(self) -> None:
@@ -21,6 +23,8 @@ class Markets:
         self.asset_symbols: dict[str, AssetId] = {}
         self.instrument_symbols: dict[str, InstrumentId] = {}
         self.uncrossing: list[InstrumentId] = []
+        self.sweeping: list[InstrumentId] = []
+        self.settling: list[InstrumentId] = []
         self.indices: dict[IndexId, Index] = {}
         self.index_symbols: dict[str, IndexId] = {}
 
