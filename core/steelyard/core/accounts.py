@@ -3,7 +3,7 @@
 from typing import Final
 
 from steelyard.core.ledger import Balance
-from steelyard.core.matching import Margin, Order
+from steelyard.core.matching import Margin, Order, Position
 from steelyard.core.sessions import Session
 from steelyard.core.units import (
     AccountId,
@@ -162,6 +162,14 @@ class Account:
         if margin is None:
             margin = self.margins[asset] = Margin(self.account, asset)
         return margin
+
+    def forget_silent(self, position: Position) -> None:
+        """Know a position no more if it says nothing, and its margin neither if that says nothing then."""
+        if not position.says_something():
+            margin = position.margin
+            margin.positions.pop((position.instrument, position.leg), None)
+            if not margin.says_something():
+                self.margins.pop(margin.asset, None)
 
     def free_atoms(self, asset: AssetId) -> int:
         """Return what can be spent, without opening a balance for it."""

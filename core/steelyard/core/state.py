@@ -103,6 +103,8 @@ class State:
         counts = instrument.counts
         if counts is not None:
             counts[order.account] = counts.get(order.account, 0) + 1
+        if order.position is not None:
+            order.position.living += 1
 
     def expire_in_time(self, order: Order) -> None:
         """Have a living order looked at when its time comes, as it is now; earlier timers are out of date."""
@@ -130,8 +132,15 @@ class State:
         instrument = self.markets.instruments[order.instrument]
         if order.special is not None:
             instrument.specials -= 1
+        position = order.position
+        if position is not None:
+            position.living -= 1
+            if position.qty_lots == 0:
+                account.forget_silent(position)
         if self.version >= _SPOT_COMPLETE:
-            remember_closed(account, client_id)
+            # Orders of the liquidation engine have no id of their own.
+            if client_id:
+                remember_closed(account, client_id)
             counts = instrument.counts
             if counts is not None:
                 counts[order.account] -= 1

@@ -3,13 +3,12 @@
 from typing import Final
 
 from steelyard.core.events import AnyEvent, OrderTermsSet
-from steelyard.core.handlers import lists
+from steelyard.core.handlers import lists, pledging
 from steelyard.core.handlers.conditional import begin_waiting
 from steelyard.core.handlers.ending import end_order
 from steelyard.core.handlers.legs import alternative_fault, larger_pledge
 from steelyard.core.handlers.placing import (
     book_fault,
-    lacks_funds,
     order_fault,
     reference_fault,
     special_of,
@@ -53,7 +52,7 @@ def _admit_triggered(state: State, instrument: Instrument, order: Order, out: li
         end_order(state, order, fault, out)
         return
     # Its price may have become a better one since it was pledged for.
-    order.pledge.release(pledged_atoms - order.pledged_atoms)
+    pledging.give_back(order, pledged_atoms)
     work_order(state, instrument, order, out, renews=True)
 
 
@@ -61,12 +60,12 @@ def _admit_alone(state: State, instrument: Instrument, order: Order, out: list[A
     state.work.remove(order)
     _leave_pending(state, instrument, order)
     fault = order_fault(state, instrument, order)
-    if fault is None and lacks_funds(order):
+    if fault is None and pledging.lacks_funds(order):
         fault = Reject.INSUFFICIENT_FUNDS
     if fault is not None:
         _end_pending(state, order, fault, out)
         return
-    order.pledge.hold(order.pledged_atoms)
+    pledging.pledge(order)
     _say_admitted(order, out)
     _act(state, instrument, order, out)
 
@@ -81,14 +80,14 @@ def _admit_alternatives(
     first, second = legs
     fault = alternative_fault(state, instrument, first) or alternative_fault(state, instrument, second)
     payer = larger_pledge(legs)
-    if fault is None and lacks_funds(payer):
+    if fault is None and pledging.lacks_funds(payer):
         fault = Reject.INSUFFICIENT_FUNDS
     if fault is not None:
         lists.dissolve(state, order_list)
         for order in legs:
             _end_pending(state, order, fault, out)
         return
-    payer.pledge.hold(payer.pledged_atoms)
+    pledging.pledge(payer)
     order_list.holder = payer.number
     for order in legs:
         _say_admitted(order, out)

@@ -8,6 +8,7 @@ from steelyard.core.accounts import ApiKey
 from steelyard.core.commands import NO_TERMS, AmendOrder, OrderTerms
 from steelyard.core.entry import Amended, AnyReply, Request
 from steelyard.core.events import AnyEvent, OrderAmended, OrderReduced
+from steelyard.core.handlers import pledging
 from steelyard.core.handlers.checks import named_order
 from steelyard.core.handlers.conditional import begin_waiting
 from steelyard.core.handlers.ending import displace, end_order
@@ -82,8 +83,7 @@ def amend_order(
         return Reject.INSUFFICIENT_FUNDS
 
     # Nothing below can fail.
-    payer.pledge.release(payer.pledged_atoms)
-    payer.pledge.hold(needed_atoms)
+    pledging.exchange(payer, needed_atoms)
     taken = _change(state, instrument, order, changed, out, keeps_place=keeps_place)
     number = order.number
     if other is not None:

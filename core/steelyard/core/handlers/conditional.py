@@ -3,7 +3,7 @@
 from typing import Final
 
 from steelyard.core.events import AnyEvent, OrderTriggered, TrailingActivated
-from steelyard.core.handlers import lists
+from steelyard.core.handlers import lists, pledging
 from steelyard.core.instruments import Instrument
 from steelyard.core.instruments.bands import protection_ticks
 from steelyard.core.ledger import lot_pledge_atoms
@@ -99,7 +99,7 @@ def _limit(instrument: Instrument, order: Order, special: Special, limit_ticks: 
     pledged_atoms = order.pledged_atoms
     order.price_ticks = min(order.price_ticks, limit_ticks)
     order.lot_pledge_atoms = lot_pledge_atoms(order.price_ticks, instrument.tick_lot_atoms, special.cap_ppm)
-    order.pledge.release(pledged_atoms - order.pledged_atoms)
+    pledging.give_back(order, pledged_atoms)
 
 
 def _trigger(

@@ -6,12 +6,12 @@ from steelyard.core.accounts import ApiKey
 from steelyard.core.commands import PlaceOrderList, PlaceOrderOnTerms
 from steelyard.core.entry import AnyReply, LegReply, Many, Refused, Request, Waiting
 from steelyard.core.events import AnyEvent, OrderListAccepted
+from steelyard.core.handlers import pledging
 from steelyard.core.handlers.conditional import begin_waiting
 from steelyard.core.handlers.placing import (
     accept_order,
     book_fault,
     draft_order,
-    lacks_funds,
     numbers_fault,
     order_fault,
     reference_fault,
@@ -51,7 +51,7 @@ def place_order_list(
         legs.append(order)
     instrument = state.markets.instruments[command.instrument]
     payer = larger_pledge(legs) if command.kind == _OCO else legs[0]
-    if lacks_funds(payer):
+    if pledging.lacks_funds(payer):
         return _refused(request, Reject.INSUFFICIENT_FUNDS, legs.index(payer) + 1)
 
     # Nothing below can fail.

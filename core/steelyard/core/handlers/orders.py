@@ -19,10 +19,11 @@ from steelyard.core.events import (
     OrderRested,
     Traded,
 )
+from steelyard.core.handlers import pledging
 from steelyard.core.handlers.checks import may, named_order
 from steelyard.core.handlers.conditional import begin_waiting
 from steelyard.core.handlers.ending import end_order
-from steelyard.core.handlers.placing import accept_order, check_order, lacks_funds, special_of
+from steelyard.core.handlers.placing import accept_order, check_order, special_of
 from steelyard.core.handlers.taking import place_taken
 from steelyard.core.handlers.trading import refer
 from steelyard.core.instruments import Instrument
@@ -196,7 +197,7 @@ def place_generally(
     order = check_order(state, command, key, request.not_after_ns)
     if isinstance(order, Reject):
         return order
-    if lacks_funds(order):
+    if pledging.lacks_funds(order):
         return Reject.INSUFFICIENT_FUNDS
 
     # Nothing below can fail.

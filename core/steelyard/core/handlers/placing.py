@@ -5,7 +5,7 @@ from typing import Final
 from steelyard.core.accounts import Account, ApiKey
 from steelyard.core.commands import NO_TERMS, OrderTerms, PlaceOrder, PlaceOrderOnTerms
 from steelyard.core.events import AnyEvent, OrderAccepted, OrderTermsSet
-from steelyard.core.handlers import lists
+from steelyard.core.handlers import lists, pledging
 from steelyard.core.handlers.checks import may, stopped
 from steelyard.core.handlers.conditional import source_ticks
 from steelyard.core.instruments import Instrument
@@ -243,13 +243,6 @@ def fix_pledge(instrument: Instrument, order: Order) -> None:
         )
 
 
-def lacks_funds(order: Order) -> bool:
-    """Return whether the account cannot pledge for an order that has passed all other checks."""
-    if special_of(order).terms.budget_atoms and order.side == _SELL and order.open_lots == 0:
-        return True
-    return order.pledge.free_atoms < order.pledged_atoms
-
-
 def accept_order(
     state: State, instrument: Instrument, order: Order, out: list[AnyEvent], *, pledges: bool = True
 ) -> None:
@@ -264,7 +257,7 @@ def accept_order(
     if special.state != OrderState.WORKING:
         use_balances(state, instrument, order)
     if pledges:
-        order.pledge.hold(order.pledged_atoms)
+        pledging.pledge(order)
     state.add_order(order)
     terms = special.terms
     if terms.expires_ns:

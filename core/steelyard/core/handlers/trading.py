@@ -12,7 +12,7 @@ from steelyard.core.events import (
     Traded,
     TradePrevented,
 )
-from steelyard.core.handlers import ending, lists
+from steelyard.core.handlers import ending, lists, pledging
 from steelyard.core.handlers.placing import renumber, special_of
 from steelyard.core.instruments import Instrument
 from steelyard.core.ledger import fill_fees, referral_atoms
@@ -222,8 +222,9 @@ def prevent(
         buyer, seller = (taker, maker) if taker.side == _BUY else (maker, taker)
         _pay(instrument, buyer, seller, what.maker_lots, notional_atoms, 0, 0)
     else:
-        _release(maker, what.maker_lots, notional_atoms)
-        _release(taker, what.taker_lots, price_ticks * what.taker_lots * instrument.tick_lot_atoms)
+        pledging.unpledge_lots(maker, what.maker_lots, notional_atoms)
+        taker_atoms = price_ticks * what.taker_lots * instrument.tick_lot_atoms
+        pledging.unpledge_lots(taker, what.taker_lots, taker_atoms)
     _lose(instrument, maker, what.maker_lots)
     _lose(instrument, taker, what.taker_lots)
     out.append(
@@ -295,15 +296,6 @@ def _pay(
     buyer.proceeds.free_atoms += base_atoms
     seller.pledge.spend_held(base_atoms, base_atoms)
     seller.proceeds.free_atoms += notional_atoms - seller_fee_atoms
-
-
-def _release(order: Order, lots: int, notional_atoms: int) -> None:
-    """Give back what an order holds for lots that it will not trade."""
-    if _by_budget(order) and order.side == _BUY:
-        special_of(order).budget_atoms -= notional_atoms
-        order.pledge.release(notional_atoms)
-    else:
-        order.pledge.release(lots * order.lot_pledge_atoms)
 
 
 def _give(instrument: Instrument, order: Order, lots: int) -> None:

@@ -1,5 +1,7 @@
 """A resting order, linked to its level and its neighbours in the queue."""
 
+from typing import Final
+
 from steelyard.core.commands.terms import NO_TERMS, OrderTerms
 from steelyard.core.ledger import Balance
 from steelyard.core.matching.position import Position
@@ -124,11 +126,17 @@ class Special:
         self.trail = Trail(extreme_ticks) if extreme_ticks else None
 
 
+#: Stands for the balances of an order about a position: nothing is ever moved there.
+NO_BALANCE: Final = Balance()
+
+
 class Order:
     """An order waiting in the book.
 
     ``pledge`` is the balance that pays for it and holds ``open_lots * lot_pledge_atoms`` for it;
-    ``proceeds`` is the balance that its trades credit.  The three links are None outside a book, so
+    ``proceeds`` is the balance that its trades credit.  An order about a position has neither, but its
+    ``position``, which counts the lots of those that work: there ``lot_pledge_atoms`` is what a lot may cost
+    in fees (cross), or what is held for it (isolated).  The three links are None outside a book, so
     that an order that has left leaves no cycle behind.
     """
 
@@ -193,6 +201,12 @@ class Order:
         """How many of the open lots can be seen: all, unless it is an iceberg that stands in the book."""
         special = self.special
         return self.open_lots if special is None else special.shown_lots or self.open_lots
+
+    @property
+    def is_reduce_only(self) -> bool:
+        """Whether the order may only make its position smaller."""
+        special = self.special
+        return special is not None and special.reduce_only
 
     @property
     def pledged_atoms(self) -> int:

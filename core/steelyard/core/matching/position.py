@@ -1,6 +1,6 @@
 """One account's positions in contracts, and the margin wallet that they lean on."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from steelyard.core.units import (
     AccountId,
@@ -10,10 +10,13 @@ from steelyard.core.units import (
     LiquidationId,
     OrderId,
     RiskLevel,
+    Side,
 )
 
 if TYPE_CHECKING:
     from steelyard.core.matching.order import Order
+
+_BUY: Final = Side.BUY
 
 
 class Scope:
@@ -46,6 +49,23 @@ class Margin(Scope):
         self.positions: dict[tuple[InstrumentId, Leg], Position] = {}
         self.hedged: dict[InstrumentId, None] = {}
 
+    def position(self, instrument: InstrumentId, leg: Leg) -> "Position":
+        """Return the position of that leg, an empty one that the margin knows from now on if it had none."""
+        position = self.positions.get((instrument, leg))
+        if position is None:
+            position = self.positions[instrument, leg] = Position(self, instrument, leg, 0)
+        return position
+
+    def says_something(self) -> bool:
+        """Return whether anything here is not as if the margin had never been."""
+        return (
+            self.wallet_atoms != 0
+            or self.liquidation != 0
+            or self.level != RiskLevel.SAFE
+            or bool(self.positions)
+            or bool(self.hedged)
+        )
+
 
 class Position(Scope):
     """Signed lots with the cash flow that they have cost or brought, and the orders about them.
@@ -59,6 +79,10 @@ class Position(Scope):
     are over those that are not reduce-only: ``open_buy_lots``, ``open_sell_lots``, and ``fees_atoms``, which
     all their lots may cost (cross).  No buy of them is above ``buy_high_ticks``, no sell below
     ``sell_low_ticks``: bounds that save looking through the orders, and nothing hangs on how tight they are.
+
+    ``reducing_lots`` are the open lots of the working reduce-only orders: above zero those of sells, below
+    zero those of buys, so that it stands between zero and ``qty_lots``.  ``living`` counts all living orders
+    about the position, those that do not work yet included.  Both follow from the orders.
     """
 
     __slots__ = (
@@ -72,11 +96,13 @@ class Position(Scope):
         "is_isolated",
         "leg",
         "leverage",
+        "living",
         "margin",
         "open_buy_lots",
         "open_sell_lots",
         "orders",
         "qty_lots",
+        "reducing_lots",
         "sell_low_ticks",
         "settled_nanoatoms",
     )
@@ -100,8 +126,57 @@ class Position(Scope):
         self.fees_atoms = 0
         self.buy_high_ticks = 0
         self.sell_low_ticks = 0
+        self.reducing_lots = 0
+        self.living = 0
 
     @property
     def scope(self) -> Scope:
         """What is liquidated with it."""
         return self if self.is_isolated else self.margin
+
+    def says_something(self) -> bool:
+        """Return whether anything here is not as if the position had never been."""
+        return (
+            self.qty_lots != 0
+            or self.living != 0
+            or self.is_isolated
+            or self.leverage != 0
+            or self.bucket_atoms != 0
+            or self.liquidation != 0
+        )
+
+    def begin(self, order: "Order") -> None:
+        """Know an order that begins to work, and count its open lots."""
+        assert order.order not in self.orders, order.number
+        self.orders[order.order] = order
+        if order.is_reduce_only:
+            self._count(order, order.open_lots)
+            return
+        price_ticks = order.price_ticks
+        if order.side is _BUY:
+            if self.open_buy_lots == 0 or price_ticks > self.buy_high_ticks:
+                self.buy_high_ticks = price_ticks
+        elif self.open_sell_lots == 0 or price_ticks < self.sell_low_ticks:
+            self.sell_low_ticks = price_ticks
+        self._count(order, order.open_lots)
+
+    def lose(self, order: "Order", lots: int) -> None:
+        """Count fewer lots of a working order, which has traded them or lost them."""
+        self._count(order, -lots)
+
+    def end(self, order: "Order") -> None:
+        """Forget an order that works no more, with what it has open."""
+        del self.orders[order.order]
+        if order.open_lots:
+            self._count(order, -order.open_lots)
+
+    def _count(self, order: "Order", lots: int) -> None:
+        if order.is_reduce_only:
+            self.reducing_lots += -lots if order.side is _BUY else lots
+            return
+        if order.side is _BUY:
+            self.open_buy_lots += lots
+        else:
+            self.open_sell_lots += lots
+        if not self.is_isolated:
+            self.fees_atoms += lots * order.lot_pledge_atoms

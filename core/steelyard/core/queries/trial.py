@@ -2,7 +2,8 @@
 
 from steelyard.core.accounts import ApiKey
 from steelyard.core.commands import PlaceOrder
-from steelyard.core.handlers.placing import check_order, lacks_funds, needs_trigger, special_of
+from steelyard.core.handlers import pledging
+from steelyard.core.handlers.placing import check_order, needs_trigger, special_of
 from steelyard.core.handlers.taking import Plan
 from steelyard.core.queries.answers import Trial
 from steelyard.core.readable import is_readable
@@ -17,7 +18,7 @@ def try_order(state: State, key: ApiKey, command: PlaceOrder) -> Trial:
     order = check_order(state, command, key, not_after_ns=0)
     if isinstance(order, Reject):
         return _refused(order)
-    if lacks_funds(order):
+    if pledging.lacks_funds(order):
         return _refused(Reject.INSUFFICIENT_FUNDS)
     if needs_trigger(special_of(order)):
         return Trial(None, order.price_ticks, True, 0, 0, 0, 0, None)
