@@ -2,18 +2,20 @@
 
 from bisect import insort
 
-from steelyard.core.commands import ListIndex, ListInstrument
-from steelyard.core.contracts.contract import Index
+from steelyard.core.commands import ListContract, ListIndex, ListInstrument
+from steelyard.core.contracts.contract import Contract, Index
+from steelyard.core.contracts.scales import contract_scale
+from steelyard.core.instruments.perpetual import settle_asset
 from steelyard.core.instruments.spec import Asset, Instrument
 from steelyard.core.instruments.spot import spot_scales
-from steelyard.core.units import AssetId, IndexId, InstrumentId, InstrumentState
+from steelyard.core.units import AssetId, ContractKind, IndexId, InstrumentId, InstrumentState
 
 
 class Markets:
     """The listed assets, instruments and indices.
 
     ``uncrossing`` are the instruments whose auction is making its trades, by id.  ``sweeping`` are the
-    contracts that collect funding from every position, ``settling`` the closed ones that still have positions;
+    contracts that collect funding from every position, ``settling`` the closed ones that have positions left;
     both by id, and recomputed on load.
     """
 
@@ -39,11 +41,26 @@ class Markets:
         """Add an instrument, whose listing has been checked, under a new id and symbol."""
         assert listing.instrument not in self.instruments, listing.instrument
         assert listing.symbol not in self.instrument_symbols, listing.symbol
-        scales = spot_scales(listing, self.assets[listing.base].decimals, self.assets[listing.quote].decimals)
-        assert scales is not None, listing.instrument
-        instrument = Instrument(listing, scales.lot_atoms, scales.tick_lot_atoms, state)
+        if isinstance(listing, ListContract):
+            instrument = self._contract(listing, state)
+        else:
+            instrument = self._spot(listing, state)
         self.instruments[listing.instrument] = instrument
         self.instrument_symbols[listing.symbol] = listing.instrument
+        return instrument
+
+    def _spot(self, listing: ListInstrument, state: InstrumentState) -> Instrument:
+        scales = spot_scales(listing, self.assets[listing.base].decimals, self.assets[listing.quote].decimals)
+        assert scales is not None, listing.instrument
+        return Instrument(listing, scales.lot_atoms, scales.tick_lot_atoms, state)
+
+    def _contract(self, listing: ListContract, state: InstrumentState) -> Instrument:
+        settle, index = settle_asset(listing), self.indices[listing.index]
+        scale = contract_scale(listing, self.assets[settle].decimals)
+        assert scale is not None, listing.instrument
+        instrument = Instrument(listing, 0, scale if listing.contract == ContractKind.LINEAR else 0, state)
+        instrument.contract = Contract(listing.contract, scale, settle, index, listing.rules)
+        insort(index.contracts, listing.instrument)
         return instrument
 
     def list_index(self, listing: ListIndex) -> Index:

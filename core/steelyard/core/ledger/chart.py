@@ -1,5 +1,6 @@
 """The system's own accounts of one asset: the outside world, fees, referral shares, roundings, and losses."""
 
+from steelyard.core.limits import PEAK_NS
 from steelyard.core.units import AssetId
 
 
@@ -64,6 +65,18 @@ class House:
         assert 0 < atoms <= self.fees_atoms, (atoms, self.fees_atoms)
         self.fees_atoms -= atoms
         self.referral_atoms += atoms
+
+    def insure(self, atoms: int, time_ns: int) -> None:
+        """Give to INSURANCE (below zero: take from it) and keep its peak; the caller does the other side.
+
+        The peak is the highest since it was set, and what INSURANCE has once it is ``PEAK_NS`` old.
+        """
+        if time_ns - self.peak_ns >= PEAK_NS:
+            self.peak_atoms, self.peak_ns = self.insurance_atoms, time_ns
+        self.insurance_atoms += atoms
+        assert self.insurance_atoms >= 0, (self.asset, self.insurance_atoms)
+        if self.insurance_atoms > self.peak_atoms:
+            self.peak_atoms, self.peak_ns = self.insurance_atoms, time_ns
 
     def check_invariants(self) -> None:
         """Raise ``AssertionError`` unless every account is on its side of zero."""
