@@ -51,6 +51,7 @@ FIRST_CUSTOMER: Final = AccountId(1000)
 OPERATOR_KEY: Final = KeyId(1)
 
 PPM: Final = 1_000_000
+PPB: Final = 1_000_000_000
 
 
 class Side(IntEnum):
