@@ -108,8 +108,7 @@ def open_loss_atoms(contract: Contract, position: Position, mark_ticks: int) -> 
         return 0
     loss_atoms = 0
     for order in position.orders.values():
-        special = order.special
-        if special is None or not special.reduce_only:
+        if not order.is_reduce_only:
             loss_atoms += order_loss_atoms(
                 contract, order.side, order.open_lots, order.price_ticks, mark_ticks
             )
@@ -291,7 +290,7 @@ def available_with_atoms(
     else:
         sells += lots
     atoms -= order_loss_atoms(contract, side, lots, limit_ticks, mark_ticks)
-    if without is not None and (without.special is None or not without.special.reduce_only):
+    if without is not None and not without.is_reduce_only:
         out_lots = without.open_lots
         if without.side == _BUY:
             buys -= out_lots

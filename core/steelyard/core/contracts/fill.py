@@ -1,18 +1,15 @@
 """What fills and funding do to a position and to the money behind it."""
 
-from typing import Final
-
 from steelyard.core.contracts.contract import Contract
 from steelyard.core.matching import Position
-from steelyard.core.rounding import mul_div_down, mul_div_up
-
-_NANO: Final = 1_000_000_000
+from steelyard.core.rounding import mul_div_down, mul_div_towards_zero, mul_div_up
+from steelyard.core.units import PPB
 
 
 def owed_atoms(contract: Contract, position: Position) -> int:
     """Return what a position owes of funding (below zero: is owed): ``ceil(q * (C - settled) / 10**9)``."""
     delta_nanoatoms = contract.cumulative_nanoatoms - position.settled_nanoatoms
-    return mul_div_up(position.qty_lots, delta_nanoatoms, _NANO) if delta_nanoatoms else 0
+    return mul_div_up(position.qty_lots, delta_nanoatoms, PPB) if delta_nanoatoms else 0
 
 
 def settle(contract: Contract, position: Position) -> int:
@@ -57,7 +54,7 @@ def fill(
     closed_lots = min(lots, abs(qty_lots)) if (qty_lots > 0) != (signed_lots > 0) else 0
     realised_atoms, closing_atoms = 0, 0
     if closed_lots:
-        closing_atoms = flow_atoms if closed_lots == lots else _part_of(flow_atoms, closed_lots, lots)
+        closing_atoms = mul_div_towards_zero(flow_atoms, closed_lots, lots)
         share_atoms = mul_div_down(position.cash_flow_atoms, closed_lots, abs(qty_lots))
         realised_atoms = share_atoms + closing_atoms
         position.cash_flow_atoms -= share_atoms
@@ -69,13 +66,6 @@ def fill(
         position.margin.wallet_atoms += realised_atoms - fee_atoms
     _hold(contract, position, qty_lots + signed_lots)
     return realised_atoms
-
-
-def _part_of(flow_atoms: int, closed_lots: int, lots: int) -> int:
-    """Return the closing part of a flip's flow, its notional rounded down."""
-    if flow_atoms < 0:
-        return -mul_div_down(-flow_atoms, closed_lots, lots)
-    return mul_div_down(flow_atoms, closed_lots, lots)
 
 
 def _hold(contract: Contract, position: Position, qty_lots: int) -> None:

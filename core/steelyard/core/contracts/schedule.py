@@ -2,9 +2,7 @@
 
 from steelyard.core.commands import MarginTerms, MarginTier
 from steelyard.core.rounding import mul_div_down, mul_div_up, ppm_up
-from steelyard.core.units import PPM
-
-_PPB = 1_000_000_000
+from steelyard.core.units import PPB, PPM
 
 
 def maintenance_atoms(terms: MarginTerms, notional_atoms: int, lots: int) -> int:
@@ -21,7 +19,7 @@ def maintenance_atoms(terms: MarginTerms, notional_atoms: int, lots: int) -> int
     tiers = terms.tiers
     rate_ppm = tiers[0].maintenance_ppm
     if terms.slope_ppb:
-        return mul_div_up(notional_atoms, 1000 * rate_ppm + terms.slope_ppb * lots, _PPB)
+        return mul_div_up(notional_atoms, 1000 * rate_ppm + terms.slope_ppb * lots, PPB)
     if len(tiers) == 1 or notional_atoms < tiers[1].floor_atoms:
         return ppm_up(notional_atoms, rate_ppm)
     cum_ppm = 0
@@ -45,7 +43,7 @@ def initial_atoms(
     tiers = terms.tiers
     rate_ppm = tiers[0].initial_ppm
     if terms.slope_ppb:
-        atoms = mul_div_up(notional_atoms, 1000 * rate_ppm + terms.slope_ppb * lots, _PPB)
+        atoms = mul_div_up(notional_atoms, 1000 * rate_ppm + terms.slope_ppb * lots, PPB)
     elif len(tiers) == 1 or notional_atoms < tiers[1].floor_atoms:
         atoms = ppm_up(notional_atoms, rate_ppm)
     else:
