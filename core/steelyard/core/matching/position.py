@@ -58,11 +58,14 @@ class Margin(Scope):
 
     def says_something(self) -> bool:
         """Return whether anything here is not as if the margin had never been."""
+        return bool(self.positions) or self.says_more_than_positions()
+
+    def says_more_than_positions(self) -> bool:
+        """Return whether anything here is not said by its positions."""
         return (
             self.wallet_atoms != 0
             or self.liquidation != 0
             or self.level != RiskLevel.SAFE
-            or bool(self.positions)
             or bool(self.hedged)
         )
 
@@ -136,9 +139,12 @@ class Position(Scope):
 
     def says_something(self) -> bool:
         """Return whether anything here is not as if the position had never been."""
+        return self.living != 0 or self.says_more_than_orders()
+
+    def says_more_than_orders(self) -> bool:
+        """Return whether anything here is not said by the orders about it."""
         return (
             self.qty_lots != 0
-            or self.living != 0
             or self.is_isolated
             or self.leverage != 0
             or self.bucket_atoms != 0
