@@ -5,9 +5,14 @@ from typing import cast
 from steelyard.core.commands import OrderTerms
 from steelyard.core.rejects import Reject
 from steelyard.core.units import (
+    ContractKind,
+    Leg,
+    LiquidationEnd,
+    MarginMode,
     OrderKind,
     OrderState,
     PriceSource,
+    RiskLevel,
     SelfTrade,
     Side,
     TimeInForce,
@@ -54,6 +59,31 @@ def price_source(value: PriceSource) -> "common_pb2.PriceSource.ValueType":
 def reject(value: Reject | None) -> "common_pb2.Reject.ValueType":
     """Return the protocol's reason; None: unspecified."""
     return cast("common_pb2.Reject.ValueType", value or 0)
+
+
+def contract_kind(value: ContractKind) -> "common_pb2.ContractKind.ValueType":
+    """Return the protocol's kind of contract."""
+    return cast("common_pb2.ContractKind.ValueType", value)
+
+
+def position_leg(value: Leg) -> "common_pb2.PositionLeg.ValueType":
+    """Return the protocol's leg."""
+    return cast("common_pb2.PositionLeg.ValueType", value)
+
+
+def margin_mode(value: MarginMode) -> "common_pb2.MarginMode.ValueType":
+    """Return the protocol's margin mode."""
+    return cast("common_pb2.MarginMode.ValueType", value)
+
+
+def risk_level(value: RiskLevel) -> "common_pb2.RiskLevel.ValueType":
+    """Return the protocol's risk level."""
+    return cast("common_pb2.RiskLevel.ValueType", value)
+
+
+def liquidation_end(value: LiquidationEnd) -> "common_pb2.LiquidationEnd.ValueType":
+    """Return how a liquidation ended, in the protocol."""
+    return cast("common_pb2.LiquidationEnd.ValueType", value)
 
 
 def order_terms(terms: OrderTerms) -> trading_pb2.OrderTerms:
