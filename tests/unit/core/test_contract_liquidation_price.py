@@ -169,7 +169,9 @@ def test_who_can_lose_nothing_has_none() -> None:
 
 
 def test_of_two_the_nearer_one_is_shown() -> None:
-    """A steep second tier turns a hedged pair that wins by a rise into one that loses by it::
+    """A steep second tier turns a hedged pair that wins by a rise into one that loses by it.
+
+    ::
 
     -300_000 + 500 P - 10 P - 5 P = 0                 P = 618.6
     -300_000 + 500 P - (900 P - 1_780_000) - 5 P = 0  P = 3654.3
