@@ -22,6 +22,7 @@ from steelyard.core.contract_images import (
     restore_working,
 )
 from steelyard.core.exchange import Exchange
+from steelyard.core.handlers.timing import recompute_turns, urgent_timers
 from steelyard.core.images import (
     FirstImage,
     Image,
@@ -38,7 +39,6 @@ from steelyard.core.lists import OrderList
 from steelyard.core.matching import NO_BALANCE, Order, Special
 from steelyard.core.sessions import Session
 from steelyard.core.state import State
-from steelyard.core.timers import COUNTDOWN, INSTRUMENT
 from steelyard.core.units import OrderNumber, OrderState, Side
 
 FIRST_SCHEMA: Final = 2
@@ -368,11 +368,8 @@ def _load_waiting(state: State, image: Image) -> None:
             state.markets.instruments[order.instrument].triggers.add(order)
         if row.terms.expires_ns != 0:
             expiries.append((row.terms.expires_ns, row.number))
-    state.timers.refill(
-        [(row.next_ns, INSTRUMENT, row.instrument, 0) for row in image.markets if row.next_ns != 0]
-        + [(due_ns, COUNTDOWN, account, instrument) for account, instrument, due_ns in image.countdowns],
-        expiries,
-    )
+    state.timers.refill(urgent_timers(state), expiries)
+    recompute_turns(state)
 
 
 def _load_sessions(state: State, image: FirstImage) -> None:

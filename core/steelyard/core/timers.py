@@ -1,4 +1,4 @@
-"""What falls due at which log time: instruments and countdowns first, then orders' expiries."""
+"""What falls due at which log time: instruments, countdowns and prices first, then orders' expiries."""
 
 from heapq import heapify, heappop, heappush
 from typing import Final
@@ -9,22 +9,30 @@ from steelyard.core.units import AccountId, InstrumentId, OrderNumber
 INSTRUMENT: Final = 1
 #: A due countdown: (due_ns, COUNTDOWN, account, instrument).
 COUNTDOWN: Final = 2
+#: An index that becomes stale, a contract's sample and its funding, a withdrawal gate that opens again:
+#: (due_ns, kind, index or instrument or asset, 0).
+INDEX: Final = 3
+SAMPLE: Final = 4
+FUNDING: Final = 5
+GATE: Final = 6
 
 Timer = tuple[int, int, int, int]
 
 
 class Timers:
-    """Two heaps of due times: the short work of instruments and countdowns, and the expiries of orders.
+    """Two heaps of due times: the short work of all kinds of ``Timer``, and the expiries of orders.
 
     A timer is a hint.  When it fires, the state says whether it still stands: the order lives and expires
     then, the countdown was not armed again.  So nothing has to be taken out early, and everything can be
     recomputed from the state when a snapshot is loaded.
     """
 
-    __slots__ = ("expiries", "urgent")
+    __slots__ = ("_standing", "expiries", "urgent")
 
     def __init__(self) -> None:
         self.urgent: list[Timer] = []
+        #: (kind, subject) to the time of the first timer that ``wake`` has set
+        self._standing: dict[tuple[int, int], int] = {}
         #: (due_ns, order number)
         self.expiries: list[tuple[int, OrderNumber]] = []
 
@@ -36,6 +44,16 @@ class Timers:
         """Let a countdown be looked at when ``due_ns`` has come."""
         heappush(self.urgent, (due_ns, COUNTDOWN, account, instrument))
 
+    def wake(self, due_ns: int, kind: int, subject: int) -> None:
+        """Let a subject of a kind that is put off again and again be looked at by ``due_ns``.
+
+        If it is looked at earlier anyway, nothing is added: whoever looks must ask for the rest of the time.
+        """
+        standing_ns = self._standing.get((kind, subject))
+        if standing_ns is None or due_ns < standing_ns:
+            self._standing[kind, subject] = due_ns
+            heappush(self.urgent, (due_ns, kind, subject, 0))
+
     def expiry(self, due_ns: int, number: OrderNumber) -> None:
         """Let an order be looked at when ``due_ns`` has come."""
         heappush(self.expiries, (due_ns, number))
@@ -46,9 +64,13 @@ class Timers:
         return min(first) if first else None
 
     def pop_urgent(self, time_ns: int) -> Timer | None:
-        """Return the first instrument or countdown that is due at ``time_ns`` and forget it, or None."""
+        """Return the first urgent timer that is due at ``time_ns`` and forget it, or None."""
         if self.urgent and self.urgent[0][0] <= time_ns:
-            return heappop(self.urgent)
+            timer = heappop(self.urgent)
+            due_ns, kind, subject, _ = timer
+            if kind > COUNTDOWN and self._standing.get((kind, subject)) == due_ns:
+                del self._standing[kind, subject]
+            return timer
         return None
 
     def pop_expiry(self, time_ns: int) -> tuple[int, OrderNumber] | None:
@@ -62,9 +84,10 @@ class Timers:
         return None
 
     def keep_urgent(self, urgent: list[Timer]) -> None:
-        """Let exactly these instruments and countdowns be looked at."""
+        """Let exactly these be looked at, each subject of a kind that ``wake`` sets at most once."""
         self.urgent = urgent
         heapify(self.urgent)
+        self._standing = {(kind, subject): due_ns for due_ns, kind, subject, _ in urgent if kind > COUNTDOWN}
 
     def keep_expiries(self, expiries: list[tuple[int, OrderNumber]]) -> None:
         """Let exactly these orders be looked at."""

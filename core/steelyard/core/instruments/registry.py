@@ -85,6 +85,38 @@ class Markets:
         instrument.uncross_ticks = 0
         self.uncrossing.remove(instrument.instrument)
 
+    def begin_sweeping(self, instrument: Instrument) -> None:
+        """Let a contract collect what every position owes of funding, one by one."""
+        contract = instrument.contract
+        assert contract is not None, instrument.instrument
+        contract.is_sweeping = True
+        contract.turns = None
+        insort(self.sweeping, instrument.instrument)
+
+    def end_sweeping(self, instrument: Instrument) -> None:
+        """Forget a sweep in which every position has paid."""
+        contract = instrument.contract
+        assert contract is not None, instrument.instrument
+        contract.is_sweeping = False
+        contract.turns = None
+        self.sweeping.remove(instrument.instrument)
+
+    def begin_settling(self, instrument: Instrument) -> None:
+        """Let the mark of a closed contract be its final price, and its positions be closed one by one."""
+        contract = instrument.contract
+        assert contract is not None, instrument.instrument
+        assert instrument.state == InstrumentState.CLOSED, instrument.state
+        contract.settle_ticks = instrument.mark_ticks
+        if contract.positions:
+            insort(self.settling, instrument.instrument)
+
+    def end_settling(self, instrument: Instrument) -> None:
+        """Forget a contract that has no positions any more."""
+        contract = instrument.contract
+        assert contract is not None, instrument.instrument
+        contract.turns = None
+        self.settling.remove(instrument.instrument)
+
     def check_invariants(self) -> None:
         """Raise ``AssertionError`` unless ids and symbols agree and every book is sound."""
         assert len(self.asset_symbols) == len(self.assets), self.asset_symbols
@@ -104,5 +136,15 @@ class Markets:
                 assert not instrument.book.asks.keys, instrument_id
         uncrossing = [id_ for id_, instrument in sorted(self.instruments.items()) if instrument.uncross_ticks]
         assert self.uncrossing == uncrossing, (self.uncrossing, uncrossing)
+        sweeping: list[InstrumentId] = []
+        settling: list[InstrumentId] = []
+        for instrument_id, instrument in sorted(self.instruments.items()):
+            contract = instrument.contract
+            if contract is not None and contract.is_sweeping:
+                sweeping.append(instrument_id)
+            if contract is not None and contract.positions and instrument.state == InstrumentState.CLOSED:
+                settling.append(instrument_id)
+        assert self.sweeping == sweeping, (self.sweeping, sweeping)
+        assert self.settling == settling, (self.settling, settling)
         for instrument_id in uncrossing:
             assert self.instruments[instrument_id].state == InstrumentState.AUCTION, instrument_id
