@@ -135,7 +135,8 @@ from steelyard.client.replies import (
     Waiting,
 )
 from steelyard.client.session import Session
-from steelyard.client.sync import SyncAdmin, SyncClient, SyncSession
+from steelyard.client.sync import SyncClient, SyncSession
+from steelyard.client.sync_parts import SyncAdmin, SyncMarketData
 from steelyard.client.trader import Trader
 from steelyard.client.unary import UnarySession
 from steelyard.client.words import (
@@ -295,6 +296,7 @@ __all__ = [
     "Swept",
     "SyncAdmin",
     "SyncClient",
+    "SyncMarketData",
     "SyncSession",
     "Ticker",
     "TimeInForce",
