@@ -1,0 +1,190 @@
+"""On which level of the ladder scopes stand, and whom the engine has to take."""
+
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from steelyard.core.contracts import equity, ladder
+from steelyard.core.contracts.contract import Contract
+from steelyard.core.contracts.liquidation import Liquidation
+from steelyard.core.contracts.scales import mark_notional_atoms
+from steelyard.core.events import AnyEvent, LiquidationStarted, RiskLevelChanged
+from steelyard.core.handlers.gates import look_at_gate
+from steelyard.core.instruments import Instrument
+from steelyard.core.matching import Margin, Position, Scope
+from steelyard.core.state import State
+from steelyard.core.units import AccountId, AssetId, InstrumentId, Leg, LiquidationId, RiskLevel
+
+_SAFE: Final = RiskLevel.SAFE
+_LIQUIDATING: Final = RiskLevel.LIQUIDATING
+_WALLET: Final = (InstrumentId(0), Leg.NET)
+
+#: By which scopes are ordered, and how events name them: a wallet has instrument zero and leg NET.
+ScopeName = tuple[AccountId, AssetId, InstrumentId, Leg]
+
+
+class _Beginning(NamedTuple):
+    """A scope that the engine has to take."""
+
+    ratio_ppm: int
+    name: ScopeName
+    scope: Scope
+    equity_atoms: int
+    maintenance_atoms: int
+
+
+def scope_name(scope: Scope) -> ScopeName:
+    """Return how a scope is called in events, and by what it is ordered."""
+    if isinstance(scope, Position):
+        return scope.account, scope.margin.asset, scope.instrument, scope.leg
+    assert isinstance(scope, Margin), scope
+    return scope.account, scope.asset, *_WALLET
+
+
+def positions_with_lots(scope: Scope) -> list[Position]:
+    """Return a scope's positions that have lots, by (instrument, leg)."""
+    if isinstance(scope, Position):
+        return [scope] if scope.qty_lots else []
+    assert isinstance(scope, Margin), scope
+    held = [each for each in scope.positions.values() if each.qty_lots and not each.is_isolated]
+    if len(held) > 1:
+        held.sort(key=lambda position: (position.instrument, position.leg))
+    return held
+
+
+def judge_touched(state: State, out: list[AnyEvent]) -> None:
+    """Judge the scopes that a request, a timer or a unit of work has touched, and forget that it did."""
+    touched = state.touched
+    scopes = list(touched)
+    touched.clear()
+    for scope in scopes:
+        if scope.liquidation:
+            # Money has come in, or its lots have gone otherwise: the engine looks at it again.
+            state.liquidations[scope.liquidation].is_parked = False
+    _judge(state, scopes, out)
+
+
+def judge_marked(state: State, instruments: list[Instrument], out: list[AnyEvent]) -> None:
+    """Judge all scopes with lots in contracts whose mark has changed, and look at parked ones again."""
+    scopes: dict[Scope, None] = {}
+    for instrument in instruments:
+        for position in contract_of(instrument).positions.values():
+            scopes[position.scope] = None
+    for scope in scopes:
+        if scope.liquidation:
+            state.liquidations[scope.liquidation].is_parked = False
+    _judge(state, scopes, out)
+
+
+def contract_of(instrument: Instrument) -> Contract:
+    """Return the contract that an instrument is."""
+    contract = instrument.contract
+    assert contract is not None, instrument.instrument
+    return contract
+
+
+def level_of(state: State, scope: Scope, ratio_ppm: int) -> RiskLevel:
+    """Return the level that a ratio has, whatever the level was; without lots SAFE."""
+    held = positions_with_lots(scope)
+    return ladder.level_at(ratio_ppm, _thresholds(state, held)) if held else _SAFE
+
+
+def set_level(scope: Scope, level: RiskLevel, ratio_ppm: int, out: list[AnyEvent]) -> None:
+    """Let a scope stand on a level, and say so if it stood on another one."""
+    before = scope.level
+    if level == before:
+        return
+    scope.level = level
+    account, asset, instrument, leg = scope_name(scope)
+    out.append(
+        RiskLevelChanged(
+            account=account,
+            asset=asset,
+            instrument=instrument,
+            leg=leg,
+            before=before,
+            after=level,
+            ratio_ppm=ratio_ppm,
+        )
+    )
+
+
+def _thresholds(state: State, held: list[Position]) -> ladder.AnyThresholds:
+    instruments = state.markets.instruments
+    return ladder.thresholds(
+        contract_of(instruments[position.instrument]).rules.liquidation for position in held
+    )
+
+
+def _judge(state: State, scopes: Iterable[Scope], out: list[AnyEvent]) -> None:
+    """Judge scopes in their order; whom the engine has to take comes last, the worst first."""
+    beginnings: list[_Beginning] = []
+    for scope in sorted(scopes, key=scope_name):
+        if scope.liquidation:
+            continue
+        beginning = _judge_scope(state, scope, out)
+        if beginning is not None:
+            beginnings.append(beginning)
+    if not beginnings:
+        return
+    if len(beginnings) > 1:
+        beginnings.sort(key=lambda each: (-each.ratio_ppm, -_notional_atoms(state, each.scope), each.name))
+    for beginning in beginnings:
+        _begin(state, beginning, out)
+    losses: dict[AssetId, bool] = {}
+    for beginning in beginnings:
+        asset = beginning.name[1]
+        losses[asset] = losses.get(asset, False) or beginning.equity_atoms < 0
+    for asset in sorted(losses):
+        look_at_gate(state, asset, out, had_loss=losses[asset])
+
+
+def _judge_scope(state: State, scope: Scope, out: list[AnyEvent]) -> _Beginning | None:
+    """Let a scope stand on the level that it has; return it if the engine has to take it."""
+    instruments = state.markets.instruments
+    held = positions_with_lots(scope)
+    for position in held:
+        if contract_of(instruments[position.instrument]).index.is_stale:
+            return None
+    equity_atoms, maintenance_atoms = equity.standing_atoms(scope, instruments)
+    ratio_ppm = equity.ratio_ppm(equity_atoms, maintenance_atoms)
+    if equity_atoms < maintenance_atoms or equity_atoms < 0:
+        return _Beginning(ratio_ppm, scope_name(scope), scope, equity_atoms, maintenance_atoms)
+    level = ladder.level_after(scope.level, ratio_ppm, _thresholds(state, held)) if held else _SAFE
+    if level != scope.level:
+        set_level(scope, level, ratio_ppm, out)
+        if not held and isinstance(scope, Margin) and not scope.says_something():
+            state.accounts[scope.account].margins.pop(scope.asset, None)
+    return None
+
+
+def _notional_atoms(state: State, scope: Scope) -> int:
+    """Return the notional of all lots of a scope at the marks."""
+    atoms = 0
+    for position in positions_with_lots(scope):
+        instrument = state.markets.instruments[position.instrument]
+        atoms += mark_notional_atoms(contract_of(instrument), abs(position.qty_lots), instrument.mark_ticks)
+    return atoms
+
+
+def _begin(state: State, beginning: _Beginning, out: list[AnyEvent]) -> None:
+    """Give a scope to the engine."""
+    scope = beginning.scope
+    account, asset, instrument, leg = beginning.name
+    set_level(scope, _LIQUIDATING, beginning.ratio_ppm, out)
+    state.last_liquidation += 1
+    number = LiquidationId(state.last_liquidation)
+    liquidation = Liquidation(number, account, asset, instrument, leg)
+    liquidation.is_below_zero = beginning.equity_atoms < 0
+    state.liquidations[number] = liquidation
+    scope.liquidation = number
+    out.append(
+        LiquidationStarted(
+            liquidation=number,
+            account=account,
+            asset=asset,
+            instrument=instrument,
+            leg=leg,
+            equity_atoms=beginning.equity_atoms,
+            maintenance_atoms=beginning.maintenance_atoms,
+        )
+    )
