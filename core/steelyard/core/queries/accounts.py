@@ -162,4 +162,7 @@ def _detail(state: State, order: Order) -> OrderDetail:
         cap_ppm=special.cap_ppm,
         extreme_ticks=special.extreme_ticks,
         terms=special.terms,
+        leg=special.leg,
+        reduce_only=special.reduce_only,
+        close_position=special.close_position,
     )

@@ -2,16 +2,19 @@
 
 import msgspec
 
-from steelyard.core.commands import OrderTerms, SetInstrumentRules
+from steelyard.core.commands import ContractRules, IndexQuote, OrderTerms, SetInstrumentRules
 from steelyard.core.entry import AnyReply
 from steelyard.core.rejects import Reject
 from steelyard.core.units import (
     AccountId,
     AssetId,
+    ContractKind,
     HoldId,
+    IndexId,
     InstrumentId,
     InstrumentState,
     KeyId,
+    Leg,
     ListKind,
     ListNumber,
     OrderId,
@@ -93,6 +96,15 @@ class AssetInfo(msgspec.Struct, frozen=True, array_like=True, gc=False):
     decimals: int
 
 
+class ContractInfo(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What of a perpetual contract never changes; ``scale`` is ``k`` or ``S``."""
+
+    kind: ContractKind
+    index: IndexId
+    settle: AssetId
+    scale: int
+
+
 class InstrumentInfo(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A listed instrument: scales, bounds, fees and state, as in ``ListInstrument``, and where it stands."""
 
@@ -114,6 +126,7 @@ class InstrumentInfo(msgspec.Struct, frozen=True, array_like=True, gc=False):
     market_protection_ppm: int
     state: InstrumentState
     standing: "InstrumentStanding | None" = None
+    contract: ContractInfo | None = None
 
 
 class Markets(msgspec.Struct, frozen=True, array_like=True, tag=6, gc=False):
@@ -133,6 +146,10 @@ class AssetTotal(msgspec.Struct, frozen=True, array_like=True, gc=False):
     rounding_atoms: int
     sum_atoms: int
     referral_atoms: int = 0
+    clearing_atoms: int = 0
+    funding_atoms: int = 0
+    insurance_atoms: int = 0
+    debt_atoms: int = 0
 
 
 class Totals(msgspec.Struct, frozen=True, array_like=True, tag=7, gc=False):
@@ -210,6 +227,9 @@ class OrderDetail(msgspec.Struct, frozen=True, array_like=True, gc=False):
     cap_ppm: int
     extreme_ticks: int
     terms: OrderTerms
+    leg: Leg = Leg.NET
+    reduce_only: bool = False
+    close_position: bool = False
 
 
 class Orders(msgspec.Struct, frozen=True, array_like=True, tag=10, gc=False):
@@ -286,16 +306,79 @@ class Trial(msgspec.Struct, frozen=True, array_like=True, tag=14, gc=False):
     expired: Reject | None
 
 
+class ContractStanding(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Where a contract stands; prices and times of zero are none.
+
+    ``rate_ppb`` is the last interval's funding rate, ``predicted_ppb`` what the running one, which ends at
+    ``funding_ns``, would end with now.  ``positions`` are those with lots, ``settle_ticks`` is the final
+    price of a closed contract.  ``kill_switch``: new orders in it are off.
+    """
+
+    instrument: InstrumentId
+    index: IndexId
+    rules: ContractRules
+    mark_ticks: int
+    index_ticks: int
+    index_stale: bool
+    rate_ppb: int
+    predicted_ppb: int
+    funding_ns: int
+    cumulative_nanoatoms: int
+    open_interest_lots: int
+    positions: int
+    settle_ticks: int
+    kill_switch: bool
+
+
+class IndexInfo(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """An index as it was listed, and what its sources said last."""
+
+    index: IndexId
+    symbol: str
+    tick_mantissa: int
+    tick_decimals: int
+    stale_ns: int
+    outlier_ppm: int
+    price_ticks: int
+    stale: bool
+    quotes: list[IndexQuote]
+
+
+class FundInfo(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """INSURANCE and BAD_DEBT of an asset, the fund's peak, and whether margin wallets are closed."""
+
+    asset: AssetId
+    insurance_atoms: int
+    debt_atoms: int
+    peak_atoms: int
+    gate: bool
+
+
+class Contracts(msgspec.Struct, frozen=True, array_like=True, tag=16, gc=False):
+    """Where everything about contracts stands, by id; ``kill_switch``: all new orders are off.
+
+    ``funds`` are those of the assets that contracts settle in, and those that have something.
+    """
+
+    time_ns: int
+    contracts: list[ContractStanding]
+    indices: list[IndexInfo]
+    funds: list[FundInfo]
+    kill_switch: bool
+
+
 class Picture(msgspec.Struct, frozen=True, array_like=True, tag=15, gc=False):
     """What is public about an instrument after the last entry, which had this log time.
 
     Orders are (number, price_ticks, lots), best price first, then oldest; of an iceberg the slice that shows.
+    ``contract`` is None for spot.
     """
 
     standing: InstrumentStanding
     time_ns: int
     bids: list[tuple[OrderNumber, int, int]]
     asks: list[tuple[OrderNumber, int, int]]
+    contract: ContractStanding | None = None
 
 
 AnyAnswer = (
@@ -314,4 +397,5 @@ AnyAnswer = (
     | Tiers
     | Trial
     | Picture
+    | Contracts
 )

@@ -107,6 +107,10 @@ class GetPicture(Query, frozen=True, kw_only=True, tag=15):
     orders_max: int = 0
 
 
+class GetContracts(Query, frozen=True, kw_only=True, tag=16):
+    """Where every contract, index and insurance fund stands.  Public: any key may ask."""
+
+
 AnyQuery = (
     GetKey
     | GetSession
@@ -123,4 +127,5 @@ AnyQuery = (
     | GetTiers
     | TryOrder
     | GetPicture
+    | GetContracts
 )
