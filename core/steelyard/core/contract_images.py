@@ -23,6 +23,7 @@ from steelyard.core.units import (
     AssetId,
     InstrumentId,
     Leg,
+    LiquidationEnd,
     LiquidationId,
     OrderNumber,
     RiskLevel,
@@ -100,13 +101,19 @@ class HouseRow(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
 
 
 class LiquidationRow(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """A scope that the engine has."""
+    """A scope that the engine has, and how far it has come with it."""
 
     liquidation: LiquidationId
     account: AccountId
     asset: AssetId
     instrument: InstrumentId
     leg: Leg
+    has_begun: bool
+    is_parked: bool
+    is_below_zero: bool
+    has_closed: bool
+    worst: LiquidationEnd
+    stepped: InstrumentId
 
 
 class ContractImage(Image, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -343,11 +350,30 @@ def _restore_margin(state: State, account: Account, row: MarginRow) -> None:
 
 
 def _liquidation_row(each: Liquidation) -> LiquidationRow:
-    return LiquidationRow(each.liquidation, each.account, each.asset, each.instrument, each.leg)
+    return LiquidationRow(
+        each.liquidation,
+        each.account,
+        each.asset,
+        each.instrument,
+        each.leg,
+        each.has_begun,
+        each.is_parked,
+        each.is_below_zero,
+        each.has_closed,
+        each.worst,
+        each.stepped,
+    )
 
 
 def _liquidation_of(row: LiquidationRow) -> Liquidation:
-    return Liquidation(row.liquidation, row.account, row.asset, row.instrument, row.leg)
+    each = Liquidation(row.liquidation, row.account, row.asset, row.instrument, row.leg)
+    each.has_begun = row.has_begun
+    each.is_parked = row.is_parked
+    each.is_below_zero = row.is_below_zero
+    each.has_closed = row.has_closed
+    each.worst = row.worst
+    each.stepped = row.stepped
+    return each
 
 
 def _is_of_a_leg(order: Order) -> bool:

@@ -71,6 +71,7 @@ from steelyard.core.handlers import (
     sweeps,
     tiers,
 )
+from steelyard.core.handlers.risk import judge_touched
 from steelyard.core.invariants import check_state
 from steelyard.core.limits import INTEGER_MAX, REPLY_WINDOW_MAX, SESSION_IDLE_NS
 from steelyard.core.readable import is_readable
@@ -247,6 +248,8 @@ def _outcomes(state: State, requests: list[Request]) -> list[Outcome]:
         elif not out:
             # A refusal that names a leg, and a batch whose legs are all refused, have done nothing.
             assert isinstance(reply, Refused | Many), "an accepted command must say what it did"
+        if state.touched:
+            _judge(state, out)
         # Keep the reply, and release those that the client does not want any more; the newest always stays.
         # Written out here, because a call would take longer than that.
         replies = session.replies
@@ -312,7 +315,17 @@ def _outcome_without_session(state: State, request: Request) -> Outcome:
         assert not out, "a handler must check before it acts"
         return _refused(state, request, reply)
     assert out, "an accepted command must say what it did"
+    if state.touched:
+        _judge(state, out)
     return Outcome(reply, out, state.applied_index)
+
+
+def _judge(state: State, out: list[AnyEvent]) -> None:
+    """Judge the scopes that a request has touched, unless all that it did was undone."""
+    if out:
+        judge_touched(state, out)
+    else:
+        state.touched.clear()
 
 
 def _refused(state: State, request: Request, reason: Reject, expected: int = 0) -> Outcome:
