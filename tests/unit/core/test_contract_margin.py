@@ -114,18 +114,15 @@ def test_an_inverse_long_wins_when_the_price_rises() -> None:
 # --- schedule ---------------------------------------------------------------------------------------------
 
 
-def test_a_published_schedule_of_two_tiers() -> None:
-    first = terms((0, 4_800, 10_000), (250_000 * UNIT, 10_000, 20_000))
-    # An earlier cum of 50 is that of a tier before: 10_000 at 0.5 % less.
-    published = terms((0, 0, 4_000), (10_000 * UNIT, 5_000, 10_000), (250_000 * UNIT, 10_000, 20_000))
+def test_a_published_schedule_in_dollars() -> None:
+    published = terms((0, 4_000, 8_000), (50_000 * UNIT, 5_000, 10_000), (250_000 * UNIT, 10_000, 20_000))
 
+    assert schedule.maintenance_atoms(published, 100_000 * UNIT, 1) == (500 - 50) * UNIT
     assert schedule.maintenance_atoms(published, 260_000 * UNIT, 1) == (2_600 - 1_300) * UNIT
-    assert schedule.maintenance_atoms(first, 250_000 * UNIT, 1) == 1_200 * UNIT
 
 
 def test_a_published_schedule_in_coins() -> None:
-    # Until 50 BTC 2.5 % with 0.56 taken off, from there 5 % with 1.81.
-    published = terms((0, 0, 4_000), (2_240_000_000, 25_000, 40_000), (50 * UNIT, 50_000, 60_000))
+    published = terms((0, 11_000, 20_000), (40 * UNIT, 25_000, 40_000), (50 * UNIT, 50_000, 60_000))
 
     assert schedule.maintenance_atoms(published, 49 * UNIT, 1) == 122_500_000 - 56_000_000
     assert schedule.maintenance_atoms(published, 60 * UNIT, 1) == 300_000_000 - 181_000_000
@@ -137,7 +134,7 @@ def test_a_published_schedule_in_coins() -> None:
 def test_rates_that_rise_with_the_size(lots: int, initial: int, maintenance: int) -> None:
     margin = terms((0, 10_000, 20_000), slope_ppb=50_000)
 
-    assert schedule.initial_atoms(margin, 100_000 * lots, lots, 0, 0) == {25: initial, 350: 13_125_00}[lots]
+    assert schedule.initial_atoms(margin, 100_000 * lots, lots, 0, 0) == initial
     assert schedule.maintenance_atoms(margin, 100_000 * lots, lots) == maintenance
 
 
