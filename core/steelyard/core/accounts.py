@@ -168,8 +168,12 @@ class Account:
         if not position.says_something():
             margin = position.margin
             margin.positions.pop((position.instrument, position.leg), None)
-            if not margin.says_something():
-                self.margins.pop(margin.asset, None)
+            self.forget_silent_margin(margin)
+
+    def forget_silent_margin(self, margin: Margin) -> None:
+        """Know a margin no more if it says nothing."""
+        if not margin.says_something():
+            self.margins.pop(margin.asset, None)
 
     def free_atoms(self, asset: AssetId) -> int:
         """Return what can be spent, without opening a balance for it."""
