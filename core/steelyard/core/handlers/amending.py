@@ -8,11 +8,11 @@ from steelyard.core.accounts import ApiKey
 from steelyard.core.commands import NO_TERMS, AmendOrder, OrderTerms
 from steelyard.core.entry import Amended, AnyReply, Request
 from steelyard.core.events import AnyEvent, OrderAmended, OrderReduced
-from steelyard.core.handlers import pledging
+from steelyard.core.handlers import contracting, pledging
 from steelyard.core.handlers.checks import named_order
 from steelyard.core.handlers.conditional import begin_waiting
 from steelyard.core.handlers.ending import displace, end_order
-from steelyard.core.handlers.legs import alternative_fault, larger_pledge
+from steelyard.core.handlers.legs import alternative_fault, holder_of, payer_of
 from steelyard.core.handlers.placing import fix_pledge, numbers_fault, order_fault, special_of, who_fault
 from steelyard.core.handlers.taking import Taken, become_common, renew, work_order
 from steelyard.core.instruments import Instrument
@@ -53,6 +53,8 @@ def amend_order(
     if order is None:
         return Reject.UNKNOWN_ORDER
     instrument = state.markets.instruments[order.instrument]
+    if contracting.is_off_in(state, order.instrument):
+        return Reject.KILL_SWITCH
     if instrument.state not in _AMENDABLE or instrument.uncross_ticks:
         return Reject.INSTRUMENT_STATE
     if order in state.work:
@@ -64,7 +66,7 @@ def amend_order(
         return Reject.MALFORMED
     if changed.label and changed.label != order.label and changed.label in account.labels:
         return Reject.DUPLICATE_LABEL
-    if changed.open_lots <= 0:
+    if changed.open_lots <= 0 and not special_of(changed).close_position:
         end_order(state, order, Reject.AMENDED_BELOW_FILLED, out)
         return _amended(request, order.number, Taken(0, 0, 0, 0))
     keeps_place = _keeps_place(order, changed)
@@ -72,15 +74,22 @@ def amend_order(
     resized = None
     if other is not None and changed.size_lots not in (order.size_lots, other.size_lots):
         resized = _as_it_would_be(instrument, other, _resize(other, changed.size_lots))
+    # An order about a position is judged with the one that it was out of the way.
+    leaving = [order] if other is None or resized is None else [order, other]
+    for each in leaving:
+        pledging.uncount(each)
     fault = _fault(state, instrument, order, changed, resized)
-    if fault is not None:
-        return fault
+    if keeps_place:
+        changed.lot_pledge_atoms = order.lot_pledge_atoms
     payer = _payer(state, order)
     needed_atoms = changed.pledged_atoms
     if other is not None:
         needed_atoms = max(needed_atoms, (resized or other).pledged_atoms)
-    if payer.pledge.free_atoms + payer.pledged_atoms < needed_atoms:
-        return Reject.INSUFFICIENT_FUNDS
+    fault = fault or _funds_fault(state, instrument, payer, needed_atoms, [changed, resized])
+    if fault is not None:
+        for each in leaving:
+            pledging.count(each)
+        return fault
 
     # Nothing below can fail.
     pledging.exchange(payer, needed_atoms)
@@ -92,6 +101,20 @@ def amend_order(
             _change(state, instrument, other, resized, out, keeps_place=follows, says_terms=False)
         _choose_holder(state, order)
     return _amended(request, number, taken)
+
+
+def _funds_fault(
+    state: State, instrument: Instrument, payer: Order, needed_atoms: int, changed: list[Order | None]
+) -> Reject | None:
+    """Return why orders cannot be paid for as they would be, or None."""
+    if payer.position is None:
+        is_covered = payer.pledge.free_atoms + payer.pledged_atoms >= needed_atoms
+        return None if is_covered else Reject.INSUFFICIENT_FUNDS
+    for order in changed:
+        fault = None if order is None else contracting.funds_fault(state, instrument, order)
+        if fault is not None:
+            return fault
+    return None
 
 
 def _is_malformed(command: AmendOrder) -> bool:
@@ -133,6 +156,7 @@ def _as_it_would_be(instrument: Instrument, order: Order, command: AmendOrder) -
         order.proceeds,
     )
     changed.post_only = order.post_only
+    changed.position = order.position
     changed.special = _copied(instrument, special, _new_terms(terms, command))
     if changed.special.terms.trigger_ticks != terms.trigger_ticks or (
         changed.special.terms.callback_ppm != terms.callback_ppm
@@ -160,6 +184,9 @@ def _copied(instrument: Instrument, special: Special | None, terms: OrderTerms) 
     copy.prevented_lots = special.prevented_lots
     copy.shown_lots = special.shown_lots
     copy.extreme_ticks = special.extreme_ticks
+    copy.leg = special.leg
+    copy.reduce_only = special.reduce_only
+    copy.close_position = special.close_position
     return copy
 
 
@@ -182,6 +209,8 @@ def _cannot_have(order: Order, changed: Order, command: AmendOrder) -> bool:
     terms = _terms(order)
     is_limit, rests = special.kind == _LIMIT, special.time_in_force == _GTC
     if command.limit_ticks and not is_limit:
+        return True
+    if command.size_lots and special.close_position:
         return True
     waits = terms.trigger is not None and special.state != _WORKING
     if command.trigger_ticks and not waits:
@@ -258,7 +287,7 @@ def _choose_holder(state: State, order: Order) -> None:
     """Let the leg that needs more hold what both pledge, if they have pledged."""
     order_list = state.lists[special_of(order).list_number]
     if order_list.holder != 0:
-        order_list.holder = larger_pledge([state.orders[number] for number in order_list.legs]).number
+        order_list.holder = holder_of(payer_of([state.orders[number] for number in order_list.legs]))
 
 
 def _change(
@@ -280,8 +309,10 @@ def _change(
         or changed.label != order.label
         or _terms(changed) != _terms(order)
     )
+    pledging.uncount(order)
     if keeps_place:
         _shrink(state, instrument, order, changed, out)
+        pledging.recount(state, order)
         if tells:
             _say_amended(order, out)
         return Taken(0, 0, 0, order.open_lots)
@@ -294,6 +325,7 @@ def _change(
         instrument.specials += 1
     special.shown_lots = 0
     special.extreme_ticks = special_of(changed).extreme_ticks
+    pledging.recount(state, order)
     renew(state, order, out)
     if tells:
         _say_amended(order, out)

@@ -20,7 +20,7 @@ def end_order(state: State, order: Order, reason: Reject | None, out: list[AnyEv
         lists.claim(state, order, out)
     instrument = state.markets.instruments[order.instrument]
     displace(state, instrument, order)
-    pledging.unpledge(order)
+    pledging.unpledge(state, order)
     open_lots = 0 if special is not None and special.terms.budget_atoms else order.open_lots
     state.drop_order(order)
     if reason is None:
@@ -50,7 +50,7 @@ def end_order(state: State, order: Order, reason: Reject | None, out: list[AnyEv
 
 def fill_order(state: State, order: Order, out: list[AnyEvent]) -> None:
     """End an order that has traded all it wanted and stands nowhere any more."""
-    pledging.unpledge(order)
+    pledging.unpledge(state, order)
     state.drop_order(order)
     out.append(
         OrderFilled(

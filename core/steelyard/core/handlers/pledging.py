@@ -8,6 +8,7 @@ wallet.  Of such a list each order stands for itself as soon as it works.
 from typing import Final
 
 from steelyard.core.matching import Order, Position
+from steelyard.core.state import State
 from steelyard.core.units import OrderState, Side
 
 _BUY: Final = Side.BUY
@@ -25,26 +26,30 @@ def lacks_funds(order: Order) -> bool:
     return order.pledge.free_atoms < order.pledged_atoms
 
 
-def pledge(order: Order) -> None:
+def pledge(state: State, order: Order) -> None:
     """Set aside what a living order needs from now on."""
     if order.position is None:
         order.pledge.hold(order.pledged_atoms)
     else:
         count(order)
+        _touch(state, order)
 
 
-def unpledge(order: Order) -> None:
+def unpledge(state: State, order: Order) -> None:
     """Give back everything that is still set aside for an order."""
     if order.position is None:
         order.pledge.release(order.pledged_atoms)
     else:
         uncount(order)
+        _touch(state, order)
 
 
-def give_back(order: Order, pledged_atoms: int) -> None:
-    """Give back what a spot order, for which ``pledged_atoms`` are held, needs no more."""
+def repledge(state: State, order: Order, pledged_atoms: int) -> None:
+    """Let a triggered order begin to work; a spot order keeps what it needs of ``pledged_atoms``."""
     if order.position is None:
         order.pledge.release(pledged_atoms - order.pledged_atoms)
+    else:
+        pledge(state, order)
 
 
 def exchange(payer: Order, needed_atoms: int) -> None:
@@ -62,11 +67,14 @@ def take_over(order: Order, other: Order, *, holds: bool) -> None:
         other.lot_pledge_atoms = 0
 
 
-def unpledge_lots(order: Order, lots: int, notional_atoms: int) -> None:
+def unpledge_lots(state: State, order: Order, lots: int, notional_atoms: int) -> None:
     """Give back what is set aside for lots that an order will not trade, before it loses them."""
     position = order.position
     if position is not None:
-        lose(position, order, lots)
+        position.lose(order, lots)
+        if position.is_isolated:
+            _hold(position, -lots * order.lot_pledge_atoms)
+            _touch(state, order)
     elif order.special is not None and order.special.terms.budget_atoms and order.side == _BUY:
         order.special.budget_atoms -= notional_atoms
         order.pledge.release(notional_atoms)
@@ -75,7 +83,10 @@ def unpledge_lots(order: Order, lots: int, notional_atoms: int) -> None:
 
 
 def count(order: Order) -> None:
-    """Let its position know an order that begins to work, and hold its pledge if it is isolated."""
+    """Let its position know an order, if that works, and hold its pledge if it is isolated.
+
+    ``uncount`` takes it back exactly.
+    """
     position = order.position
     if position is None or (order.special is not None and order.special.state != _WORKING):
         return
@@ -94,11 +105,17 @@ def uncount(order: Order) -> None:
         _hold(position, -order.open_lots * order.lot_pledge_atoms)
 
 
-def lose(position: Position, order: Order, lots: int) -> None:
-    """Count fewer lots of a working order, and give back what is held for them."""
-    position.lose(order, lots)
+def recount(state: State, order: Order) -> None:
+    """Let its position know an order that has been amended, after it was taken out with ``uncount``."""
+    count(order)
+    _touch(state, order)
+
+
+def touch(state: State, position: Position) -> None:
+    """Have everything judged whose money a change of a position may have moved."""
+    state.touched[position.margin] = None
     if position.is_isolated:
-        _hold(position, -lots * order.lot_pledge_atoms)
+        state.touched[position] = None
 
 
 def _hold(position: Position, atoms: int) -> None:
@@ -106,3 +123,10 @@ def _hold(position: Position, atoms: int) -> None:
     position.margin.wallet_atoms -= atoms
     position.held_atoms += atoms
     assert position.held_atoms >= 0, (position.account, position.instrument, position.held_atoms)
+
+
+def _touch(state: State, order: Order) -> None:
+    """Have a margin wallet judged out of which, or into which, a pledge has moved."""
+    position = order.position
+    if position is not None and position.is_isolated:
+        state.touched[position.margin] = None

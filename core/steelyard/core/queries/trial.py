@@ -2,7 +2,7 @@
 
 from steelyard.core.accounts import ApiKey
 from steelyard.core.commands import PlaceOrder
-from steelyard.core.handlers import pledging
+from steelyard.core.handlers import contracting
 from steelyard.core.handlers.placing import check_order, needs_trigger, special_of
 from steelyard.core.handlers.taking import Plan
 from steelyard.core.queries.answers import Trial
@@ -18,11 +18,13 @@ def try_order(state: State, key: ApiKey, command: PlaceOrder) -> Trial:
     order = check_order(state, command, key, not_after_ns=0)
     if isinstance(order, Reject):
         return _refused(order)
-    if pledging.lacks_funds(order):
-        return _refused(Reject.INSUFFICIENT_FUNDS)
+    instrument = state.markets.instruments[order.instrument]
+    fault = contracting.funds_fault(state, instrument, order)
+    if fault is not None:
+        return _refused(fault)
     if needs_trigger(special_of(order)):
         return Trial(None, order.price_ticks, True, 0, 0, 0, 0, None)
-    plan = Plan(state, state.markets.instruments[order.instrument], order)
+    plan = Plan(state, instrument, order)
     return Trial(
         None,
         order.price_ticks,
