@@ -171,8 +171,8 @@ def test_both_tiers_agree_at_each_boundary(margin: MarginTerms, which: str) -> N
 def test_the_highest_leverage_never_asks_for_less_than_the_tier(
     margin: MarginTerms, notional: int, lots: int
 ) -> None:
-    highest = schedule.max_leverage(margin, notional)
-    rate = schedule.tier_of(margin, notional).initial_ppm
+    highest = schedule.max_leverage(margin, notional, lots)
+    rate = schedule.initial_rate_ppm(margin, notional, lots)
 
     assert highest * rate <= 10**6 < (highest + 1) * rate
     assert schedule.initial_atoms(margin, notional, lots, 0, 0) >= schedule.maintenance_atoms(

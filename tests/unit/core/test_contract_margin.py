@@ -23,6 +23,7 @@ from steelyard.core.units import (
     IndexId,
     InstrumentId,
     Leg,
+    LiquidationId,
     OrderId,
     OrderNumber,
     RiskLevel,
@@ -157,8 +158,9 @@ def test_a_chosen_leverage_asks_for_more_and_never_for_less() -> None:
 def test_the_highest_leverage_is_that_of_the_tier() -> None:
     margin = terms((0, 1_000, 3_000), (1_000, 2_000, 7_000))
 
-    assert schedule.max_leverage(margin, 999) == 333
-    assert schedule.max_leverage(margin, 1_000) == 142
+    assert schedule.max_leverage(margin, 999, 1) == 333
+    assert schedule.max_leverage(margin, 1_000, 1) == 142
+    assert schedule.max_leverage(terms((0, 1_000, 3_000), slope_ppb=50_001), 1_000, 2) == 10**6 // 3_101
 
 
 def test_nothing_needs_nothing() -> None:
@@ -258,6 +260,15 @@ def test_an_isolated_fill_moves_bucket_pledge_and_fee(
     fill.fill(contract, position, lots, -lots * price, fee, pledge)
 
     assert (position.bucket_atoms, position.margin.wallet_atoms, position.held_atoms) == (left, wallet, held)
+
+
+def test_the_bucket_keeps_everything_while_the_engine_has_the_position() -> None:
+    contract, position = isolated(100, 4, 100)
+    position.liquidation = LiquidationId(1)
+
+    fill.fill(contract, position, -4, 440, 0, 0)
+
+    assert (position.bucket_atoms, position.margin.wallet_atoms) == (140, 0)
 
 
 # --- scopes -----------------------------------------------------------------------------------------------

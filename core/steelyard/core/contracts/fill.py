@@ -47,7 +47,8 @@ def fill(
     Cross: the wallet takes ``realised - fee``.  Isolated, in this order: of a fill that only closes the
     bucket pays the fee; the closed lots' share of the bucket goes to the wallet with what was realised, or
     the bucket bears the loss; ``pledge_lot_atoms`` per lot leaves what is held, to the wallet for closed lots
-    and to the bucket for opened ones; of a fill that opens the bucket pays the fee.
+    and to the bucket for opened ones; of a fill that opens the bucket pays the fee.  While the position is
+    liquidated its bucket takes what was realised, and keeps all of itself.
     """
     qty_lots = position.qty_lots
     lots = abs(signed_lots)
@@ -105,7 +106,10 @@ def _move_isolated(
         if not closes_all:
             share_atoms = mul_div_down(max(bucket_atoms, 0), closed_lots, abs(position.qty_lots))
         result_atoms = share_atoms + realised_atoms
-        if result_atoms > 0 or (closes_all and result_atoms == 0):
+        if position.liquidation:
+            # What a step leaves is to stand behind what is left; the engine gives it back at the end.
+            position.bucket_atoms += realised_atoms
+        elif result_atoms > 0 or (closes_all and result_atoms == 0):
             margin.wallet_atoms += result_atoms
             position.bucket_atoms -= share_atoms
         else:

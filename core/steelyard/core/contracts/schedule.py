@@ -86,9 +86,9 @@ def initial_rate_ppm(terms: MarginTerms, notional_atoms: int, lots: int) -> int:
     return rate_ppm + mul_div_up(terms.slope_ppb, lots, 1000)
 
 
-def max_leverage(terms: MarginTerms, notional_atoms: int) -> int:
-    """Return the highest leverage that may be chosen: ``floor(10**6 / initial rate of the tier)``."""
-    return mul_div_down(PPM, 1, tier_of(terms, notional_atoms).initial_ppm)
+def max_leverage(terms: MarginTerms, notional_atoms: int, lots: int) -> int:
+    """Return the highest leverage that may be chosen: ``floor(10**6 / initial_rate_ppm)``."""
+    return mul_div_down(PPM, 1, initial_rate_ppm(terms, notional_atoms, lots))
 
 
 def tier_of(terms: MarginTerms, notional_atoms: int) -> MarginTier:

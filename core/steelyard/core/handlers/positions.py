@@ -39,14 +39,12 @@ def set_leverage(
     if position is None or not has_leg(instrument, account, command.leg):
         return Reject.UNKNOWN_POSITION
     margin = position.margin
+    mark_ticks, worst = instrument.mark_ticks, equity.worst_lots(position)
+    notional = mark_notional_atoms(contract, worst, mark_ticks)
+    if command.leverage > max_leverage(contract.rules.margin, notional, worst):
+        return Reject.LEVERAGE_OUT_OF_RANGE
     if (position.instrument, position.leg) not in margin.positions and _lacks_room(margin, 1):
         return Reject.TOO_MANY_POSITIONS
-    mark_ticks = instrument.mark_ticks
-    worst = equity.worst_lots(position)
-    if command.leverage > max_leverage(
-        contract.rules.margin, mark_notional_atoms(contract, worst, mark_ticks)
-    ):
-        return Reject.LEVERAGE_OUT_OF_RANGE
     if position.scope.level == RiskLevel.LIQUIDATING:
         return Reject.RISK_LEVEL
     bucket_atoms = _lacking_atoms(contract, position, mark_ticks, command.leverage)
@@ -88,7 +86,7 @@ def set_contract_modes(
 ) -> AnyReply | Reject:
     """Choose cross or isolated margin, and one position or two, of an account in a contract.
 
-    A leg that stays keeps its leverage; new legs have none.
+    A leg that stays keeps its leverage; new legs have none.  The margin knows both legs of hedge mode.
     """
     account = _acting(state, request, key, command.account, Permission.TRADE)
     if isinstance(account, Reject):
@@ -99,13 +97,12 @@ def set_contract_modes(
     _, contract = found
     known = account.margins.get(contract.settle)
     before = _legs(known, command.instrument)
-    # A bucket below zero is a debt that the engine has not taken yet.
-    if any(position.qty_lots or position.living or position.bucket_atoms for position in before):
+    if any(each.qty_lots or each.living or each.bucket_atoms or each.liquidation for each in before):
         return Reject.POSITION_NOT_EMPTY
     legs = (Leg.LONG, Leg.SHORT) if command.hedge else (Leg.NET,)
     isolated = command.margin == MarginMode.ISOLATED
     staying = [position for position in before if position.leg in legs]
-    fresh = len(legs) - len(staying) if isolated else 0
+    fresh = len(legs) - len(staying) if isolated or command.hedge else 0
     if known is not None and fresh and _lacks_room(known, fresh + len(staying) - len(before)):
         return Reject.TOO_MANY_POSITIONS
 

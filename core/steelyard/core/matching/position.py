@@ -147,6 +147,7 @@ class Position(Scope):
             self.qty_lots != 0
             or self.is_isolated
             or self.leverage != 0
+            or self.instrument in self.margin.hedged
             or self.bucket_atoms != 0
             or self.liquidation != 0
         )
