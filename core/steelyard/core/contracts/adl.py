@@ -69,56 +69,50 @@ def gifts(
     """Return what each of a ranking gives so that ``lots`` lots are closed for ``cash_atoms``.
 
     In rounds: each in turn gives up to ``ceil(adl_share * |q| / 10**6)`` of its lots; in the first round only
-    those with a gain, then all, until nothing is left to close or nobody gives.  The cash of ``d`` lots is
-    ``floor(cash * d / lots)``, of the last ones what is left of it.  With ``passes_over``, nobody gives lots
-    in a turn that would leave its scope with less than nothing.
+    those with a gain, then all, until nothing is left to close or nobody has given in a round.  With
+    ``passes_over``, nobody gives lots in a turn who would have less than nothing with them.  The cash of all
+    ``d`` lots of one is ``floor(cash * d / lots)``, of the last one that gives what is left of it if all
+    ``lots`` are closed.
     """
     share_ppm = contract.rules.liquidation.adl_share_ppm
-    given_lots, given_atoms = [0] * len(ranking), [0] * len(ranking)
-    left_lots, left_atoms = lots, cash_atoms
-    round_number = 0
+    given_lots = [0] * len(ranking)
+    left_lots = lots
+    takes_all = False
     while left_lots:
         before_lots = left_lots
         for place, candidate in enumerate(ranking):
-            if round_number == 0 and candidate.gain_atoms <= 0:
+            if not takes_all and candidate.gain_atoms <= 0:
                 continue
             all_lots = abs(candidate.qty_lots)
-            turn_lots = min(max(1, ppm_up(all_lots, share_ppm)), all_lots - given_lots[place], left_lots)
-            if turn_lots == 0:
+            given = given_lots[place]
+            given += min(ppm_up(all_lots, share_ppm), all_lots - given, left_lots)
+            if given == given_lots[place]:
                 continue
-            is_last = turn_lots == left_lots
-            turn_atoms = left_atoms if is_last else mul_div_down(cash_atoms, turn_lots, lots)
-            if (
-                passes_over
-                and _equity_after(
-                    contract,
-                    mark_ticks,
-                    candidate,
-                    given_lots[place] + turn_lots,
-                    given_atoms[place] + turn_atoms,
-                )
-                < 0
+            if passes_over and _would_lack(
+                contract, mark_ticks, candidate, given, mul_div_down(cash_atoms, given, lots)
             ):
                 continue
-            given_lots[place] += turn_lots
-            given_atoms[place] += turn_atoms
-            left_lots -= turn_lots
-            left_atoms -= turn_atoms
+            left_lots -= given - given_lots[place]
+            given_lots[place] = given
             if left_lots == 0:
                 break
-        if left_lots == before_lots and round_number > 0:
+        if takes_all and left_lots == before_lots:
             break
-        round_number += 1
-    return [Gift(*given) for given in zip(given_lots, given_atoms, strict=True)]
+        takes_all = True
+    cash = [mul_div_down(cash_atoms, given, lots) for given in given_lots]
+    if left_lots == 0:
+        last = max(place for place, given in enumerate(given_lots) if given)
+        cash[last] += cash_atoms - sum(cash)
+    return [Gift(*gift) for gift in zip(given_lots, cash, strict=True)]
 
 
-def _equity_after(
+def _would_lack(
     contract: Contract, mark_ticks: int, candidate: Candidate, lots: int, cash_atoms: int
-) -> int:
-    """Return the equity of a candidate's scope once it has given ``lots`` and ``cash_atoms`` for them."""
+) -> bool:
+    """Return whether a candidate's scope would have less than nothing with ``lots`` given for this cash."""
     qty_lots = candidate.qty_lots
     left_lots = qty_lots - lots if qty_lots > 0 else qty_lots + lots
     value_change_atoms = value_atoms(contract, left_lots, mark_ticks) - value_atoms(
         contract, qty_lots, mark_ticks
     )
-    return candidate.equity_atoms + value_change_atoms - cash_atoms
+    return candidate.equity_atoms + value_change_atoms - cash_atoms < 0

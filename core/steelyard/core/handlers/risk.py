@@ -51,16 +51,28 @@ def positions_with_lots(scope: Scope) -> list[Position]:
     return held
 
 
-def judge_touched(state: State, out: list[AnyEvent]) -> None:
-    """Judge the scopes that a request, a timer or a unit of work has touched, and forget that it did."""
+def judge_touched(state: State, out: list[AnyEvent], looked_at: tuple[AssetId, bool] | None = None) -> None:
+    """Judge the scopes that a request, a timer or a unit of work has touched, and forget that it did.
+
+    Then look at the gates of the assets in which the engine has scopes among them, and of whom it has just
+    ``looked_at``: an asset, and whether there was a loss.
+    """
     touched = state.touched
     scopes = list(touched)
     touched.clear()
+    losses: dict[AssetId, bool] = {}
+    if looked_at is not None:
+        losses[looked_at[0]] = looked_at[1]
+    scopes += _judge(state, scopes, out)
     for scope in scopes:
         if scope.liquidation:
             # Money has come in, or its lots have gone otherwise: the engine looks at it again.
-            state.liquidations[scope.liquidation].is_parked = False
-    _judge(state, scopes, out)
+            liquidation = state.liquidations[scope.liquidation]
+            liquidation.is_parked = False
+            asset = liquidation.asset
+            losses[asset] = losses.get(asset, False) or liquidation.is_below_zero
+    for asset in sorted(losses):
+        look_at_gate(state, asset, out, had_loss=losses[asset])
 
 
 def judge_marked(state: State, instruments: list[Instrument], out: list[AnyEvent]) -> None:
@@ -72,7 +84,8 @@ def judge_marked(state: State, instruments: list[Instrument], out: list[AnyEvent
     for scope in scopes:
         if scope.liquidation:
             state.liquidations[scope.liquidation].is_parked = False
-    _judge(state, scopes, out)
+    for scope in _judge(state, scopes, out):
+        state.touched[scope] = None
 
 
 def contract_of(instrument: Instrument) -> Contract:
@@ -108,6 +121,12 @@ def set_level(scope: Scope, level: RiskLevel, ratio_ppm: int, out: list[AnyEvent
     )
 
 
+def forget_silent_wallet(state: State, scope: Scope) -> None:
+    """Know a margin wallet no more that has become safe and says nothing."""
+    if isinstance(scope, Margin) and not scope.says_something():
+        state.accounts[scope.account].margins.pop(scope.asset, None)
+
+
 def _thresholds(state: State, held: list[Position]) -> ladder.AnyThresholds:
     instruments = state.markets.instruments
     return ladder.thresholds(
@@ -115,8 +134,11 @@ def _thresholds(state: State, held: list[Position]) -> ladder.AnyThresholds:
     )
 
 
-def _judge(state: State, scopes: Iterable[Scope], out: list[AnyEvent]) -> None:
-    """Judge scopes in their order; whom the engine has to take comes last, the worst first."""
+def _judge(state: State, scopes: Iterable[Scope], out: list[AnyEvent]) -> list[Scope]:
+    """Judge scopes in their order; whom the engine has to take comes last, the worst first.
+
+    Returns those.
+    """
     beginnings: list[_Beginning] = []
     for scope in sorted(scopes, key=scope_name):
         if scope.liquidation:
@@ -124,18 +146,11 @@ def _judge(state: State, scopes: Iterable[Scope], out: list[AnyEvent]) -> None:
         beginning = _judge_scope(state, scope, out)
         if beginning is not None:
             beginnings.append(beginning)
-    if not beginnings:
-        return
     if len(beginnings) > 1:
         beginnings.sort(key=lambda each: (-each.ratio_ppm, -_notional_atoms(state, each.scope), each.name))
     for beginning in beginnings:
         _begin(state, beginning, out)
-    losses: dict[AssetId, bool] = {}
-    for beginning in beginnings:
-        asset = beginning.name[1]
-        losses[asset] = losses.get(asset, False) or beginning.equity_atoms < 0
-    for asset in sorted(losses):
-        look_at_gate(state, asset, out, had_loss=losses[asset])
+    return [beginning.scope for beginning in beginnings]
 
 
 def _judge_scope(state: State, scope: Scope, out: list[AnyEvent]) -> _Beginning | None:
@@ -152,8 +167,7 @@ def _judge_scope(state: State, scope: Scope, out: list[AnyEvent]) -> _Beginning 
     level = ladder.level_after(scope.level, ratio_ppm, _thresholds(state, held)) if held else _SAFE
     if level != scope.level:
         set_level(scope, level, ratio_ppm, out)
-        if not held and isinstance(scope, Margin) and not scope.says_something():
-            state.accounts[scope.account].margins.pop(scope.asset, None)
+        forget_silent_wallet(state, scope)
     return None
 
 

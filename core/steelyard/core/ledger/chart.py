@@ -71,11 +71,15 @@ class House:
 
         The peak is the highest since it was set, and what INSURANCE has once it is ``PEAK_NS`` old.
         """
-        if time_ns - self.peak_ns >= PEAK_NS:
-            self.peak_atoms, self.peak_ns = self.insurance_atoms, time_ns
+        self.renew_peak(time_ns)
         self.insurance_atoms += atoms
         assert self.insurance_atoms >= 0, (self.asset, self.insurance_atoms)
         if self.insurance_atoms > self.peak_atoms:
+            self.peak_atoms, self.peak_ns = self.insurance_atoms, time_ns
+
+    def renew_peak(self, time_ns: int) -> None:
+        """Let a peak that has become too old be what INSURANCE has now."""
+        if time_ns - self.peak_ns >= PEAK_NS:
             self.peak_atoms, self.peak_ns = self.insurance_atoms, time_ns
 
     def check_invariants(self) -> None:
