@@ -44,6 +44,11 @@ class ContractListed(Event, frozen=True, kw_only=True, tag=71):
     scale: int
     rules: ContractRules
 
+    @property
+    def lot_atoms(self) -> int:
+        """Atoms of the base per lot: a contract moves none."""
+        return 0
+
 
 class ContractRulesSet(Event, frozen=True, kw_only=True, tag=72):
     """A contract has these rules now."""

@@ -133,3 +133,8 @@ class Instrument:
         self.counts: dict[AccountId, int] | None = None
         #: of a perpetual contract; spot instruments have none
         self.contract: Contract | None = None
+
+    @property
+    def settle(self) -> AssetId | None:
+        """The asset in which a contract is settled; None for spot."""
+        return None if self.contract is None else self.contract.settle
