@@ -51,6 +51,8 @@ class SyncMarketData(Blocking[MarketData]):
     tickers = blocking(MarketData.tickers)
     trades = blocking(MarketData.trades)
     candles = blocking(MarketData.candles)
+    funding = blocking(MarketData.funding)
+    liquidations = blocking(MarketData.liquidations)
     statement = blocking(MarketData.statement)
 
     def watch(

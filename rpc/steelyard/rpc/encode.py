@@ -4,7 +4,6 @@ from typing import Final
 
 from steelyard.client.wire import delimited, fixed32, varint, zigzag
 from steelyard.core import queries
-from steelyard.core.commands import NO_TERMS
 from steelyard.core.entry import (
     Accepted,
     Amended,
@@ -19,7 +18,15 @@ from steelyard.core.entry import (
     Waiting,
 )
 from steelyard.core.units import InstrumentState
-from steelyard.rpc.words import order_kind, order_state, order_terms, reject, self_trade, side
+from steelyard.rpc.words import (
+    contract_kind,
+    order_kind,
+    order_state,
+    reject,
+    self_trade,
+    side,
+    terms_of_order,
+)
 from steelyard.v1 import account_pb2, admin_pb2, common_pb2, market_data_pb2, trading_pb2
 
 #: Field tags of TradeResponse, and of Welcome for the replies it keeps.
@@ -189,7 +196,7 @@ def orders(index: int, answer: queries.Orders) -> bytes:
             size_lots=row.size_lots,
             open_lots=row.open_lots,
             state=order_state(row.state),
-            terms=None if row.terms == NO_TERMS else order_terms(row.terms),
+            terms=terms_of_order(row),
             list_number=row.list_number,
             prevented_lots=row.prevented_lots,
             shown_lots=row.shown_lots,
@@ -257,6 +264,15 @@ def markets(index: int, answer: queries.Markets) -> bytes:
     for message, row in zip(instruments, answer.instruments, strict=True):
         if row.standing is not None:
             _add_standing(message, row.standing)
+        if row.contract is not None:
+            message.contract.CopyFrom(
+                market_data_pb2.Contract(
+                    kind=contract_kind(row.contract.kind),
+                    index=row.contract.index,
+                    settle_asset=row.contract.settle,
+                    scale=row.contract.scale,
+                )
+            )
     return market_data_pb2.ListInstrumentsResponse(
         log_index=index, assets=assets, instruments=instruments
     ).SerializeToString()
@@ -288,6 +304,10 @@ def totals(index: int, answer: queries.Totals) -> bytes:
             rounding_atoms=row.rounding_atoms,
             sum_atoms=row.sum_atoms,
             referral_atoms=row.referral_atoms,
+            clearing_atoms=row.clearing_atoms,
+            funding_atoms=row.funding_atoms,
+            insurance_atoms=row.insurance_atoms,
+            debt_atoms=row.debt_atoms,
         )
         for row in answer.totals
     ]

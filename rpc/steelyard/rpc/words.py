@@ -2,7 +2,8 @@
 
 from typing import cast
 
-from steelyard.core.commands import OrderTerms
+from steelyard.core.commands import NO_TERMS, OrderTerms
+from steelyard.core.queries import OrderDetail
 from steelyard.core.rejects import Reject
 from steelyard.core.units import (
     ContractKind,
@@ -84,6 +85,21 @@ def risk_level(value: RiskLevel) -> "common_pb2.RiskLevel.ValueType":
 def liquidation_end(value: LiquidationEnd) -> "common_pb2.LiquidationEnd.ValueType":
     """Return how a liquidation ended, in the protocol."""
     return cast("common_pb2.LiquidationEnd.ValueType", value)
+
+
+def terms_of_order(row: OrderDetail) -> trading_pb2.OrderTerms | None:
+    """Return what a living order says beyond the common fields; None: nothing."""
+    of_contract = row.leg != Leg.NET or row.reduce_only or row.close_position
+    if row.terms == NO_TERMS and not of_contract:
+        return None
+    terms = order_terms(row.terms)
+    if of_contract:
+        terms.leg, terms.reduce_only, terms.close_position = (
+            position_leg(row.leg),
+            row.reduce_only,
+            row.close_position,
+        )
+    return terms
 
 
 def order_terms(terms: OrderTerms) -> trading_pb2.OrderTerms:

@@ -17,7 +17,7 @@ def contracts(state: State) -> Contracts:
         if (found := standing(state, instrument)) is not None
     ]
     settled = {
-        instrument.contract.settle
+        instrument.contract.settle: None
         for instrument in state.markets.instruments.values()
         if instrument.contract is not None
     }
