@@ -20,7 +20,7 @@ from steelyard.core.events import (
     OrderRested,
     Traded,
 )
-from steelyard.core.handlers import contracting
+from steelyard.core.handlers import contract_orders, contracting
 from steelyard.core.handlers.checks import may, named_order
 from steelyard.core.handlers.conditional import begin_waiting
 from steelyard.core.handlers.ending import end_order
@@ -105,6 +105,13 @@ def place_order(
         or instrument.contract is not None
         or state.kill_switches
     ):
+        if instrument is not None and instrument.contract is not None:
+            contract = instrument.contract
+            position = contract_orders.common_position(state, instrument, contract, account)
+            if position is not None:
+                return contract_orders.place(
+                    state, command, request, instrument, contract, account, position, out
+                )
         return place_generally(state, command, request, key, out)
     if client_id in account.orders or client_id in account.recent:
         return Reject.DUPLICATE_ORDER
@@ -290,11 +297,15 @@ def cancel_order(
         return Reject.INSTRUMENT_STATE
 
     # Nothing below can fail.
-    if order.special is not None or order.position is not None:
+    position = order.position
+    if order.special is not None or (position is not None and position.is_isolated):
         end_order(state, order, None, out)
     else:
         instrument.book.remove(order)
-        order.pledge.release(order.open_lots * order.lot_pledge_atoms)
+        if position is None:
+            order.pledge.release(order.open_lots * order.lot_pledge_atoms)
+        else:
+            position.end(order)
         state.drop_order(order)
         out.append(
             OrderCancelled(
