@@ -59,6 +59,7 @@ class ContractRow(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_f
     sampled_ns: int
     funding_ns: int
     settle_ticks: int
+    is_settling: bool
 
 
 class PositionRow(msgspec.Struct, frozen=True, array_like=True, gc=False, forbid_unknown_fields=True):
@@ -241,6 +242,7 @@ def _contract_row(instrument: Instrument, contract: Contract) -> ContractRow:
         contract.sampled_ns,
         contract.funding_ns,
         contract.settle_ticks,
+        contract.is_settling,
     )
 
 
@@ -262,6 +264,7 @@ def _restore_contract(contract: Contract, row: ContractRow) -> None:
     contract.sampled_ns = row.sampled_ns
     contract.funding_ns = row.funding_ns
     contract.settle_ticks = row.settle_ticks
+    contract.is_settling = row.is_settling
 
 
 def _says_something(house: House) -> bool:

@@ -13,7 +13,6 @@ from steelyard.core.limits import (
 )
 from steelyard.core.matching import Margin, Position, Scope
 from steelyard.core.state import State
-from steelyard.core.timers import FUNDING, GATE, INDEX, SAMPLE
 from steelyard.core.units import (
     FIRST_CUSTOMER,
     PPB,
@@ -47,7 +46,7 @@ def check_contracts(state: State) -> None:
             _check_contract(state, instrument, instrument.contract, known.get(instrument_id, {}))
     _check_queue(state)
     _check_fund(state)
-    _check_timers(state)
+    _check_indices(state)
 
 
 def margins_atoms(account: Account) -> dict[AssetId, int]:
@@ -96,7 +95,8 @@ def _check_contract(
     assert contract.pending_nanoatoms == 0 or contract.is_sweeping, where
     assert (where in state.markets.sweeping) == contract.is_sweeping, where
     closed = instrument.state == InstrumentState.CLOSED
-    assert (where in state.markets.settling) == (closed and bool(known)), where
+    assert (where in state.markets.settling) == contract.is_settling, where
+    assert contract.is_settling or not (closed and known), where
     assert not known or instrument.mark_ticks > 0, where
     flows_atoms = sum(position.cash_flow_atoms for position in known.values())
     if closed:
@@ -119,7 +119,7 @@ def _check_settlement(instrument: Instrument, contract: Contract, flows_atoms: i
     each position that there was: each value was rounded down.
     """
     left_atoms = contract.clearing_atoms - flows_atoms
-    if contract.positions:
+    if contract.is_settling:
         assert contract.settle_ticks > 0, instrument.instrument
         left_atoms -= sum(
             value_atoms(contract, position.qty_lots, contract.settle_ticks)
@@ -128,7 +128,7 @@ def _check_settlement(instrument: Instrument, contract: Contract, flows_atoms: i
     else:
         assert contract.funding_atoms == 0, (instrument.instrument, contract.funding_atoms)
     assert left_atoms >= 0, (instrument.instrument, left_atoms)
-    if contract.kind == ContractKind.LINEAR or not contract.positions:
+    if contract.kind == ContractKind.LINEAR or not contract.is_settling:
         assert left_atoms == 0, (instrument.instrument, left_atoms)
 
 
@@ -301,21 +301,6 @@ def _check_switches(state: State) -> None:
         assert instrument_id == 0 or instrument_id in state.markets.instruments, instrument_id
 
 
-def _check_timers(state: State) -> None:
-    """Raise ``AssertionError`` unless a timer fires for prices, rounds and gates, at its time or before."""
-    first_ns: dict[tuple[int, int], int] = {}
-    for due_ns, kind, subject, _ in sorted(state.timers.urgent, reverse=True):
-        first_ns[kind, subject] = due_ns
-    due: list[tuple[int, int, int]] = []
+def _check_indices(state: State) -> None:
     for index_id, index in state.markets.indices.items():
         assert (index.stale_at_ns == 0) == index.is_stale, index_id
-        due.append((index.stale_at_ns, INDEX, index_id))
-    for instrument_id, instrument in state.markets.instruments.items():
-        contract = instrument.contract
-        if contract is None or instrument.state == InstrumentState.CLOSED or contract.index.is_stale:
-            continue
-        due += [(contract.sample_ns, SAMPLE, instrument_id), (contract.funding_ns, FUNDING, instrument_id)]
-    due += [(house.gate_ns, GATE, asset) for asset, house in state.ledger.houses.items()]
-    for due_ns, kind, subject in due:
-        if due_ns != 0:
-            assert first_ns.get((kind, subject), INTEGER_MAX) <= due_ns, (kind, subject, due_ns)

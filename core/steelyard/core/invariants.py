@@ -14,7 +14,7 @@ from steelyard.core.limits import (
 from steelyard.core.lists import OrderList
 from steelyard.core.matching import NO_BALANCE, Order
 from steelyard.core.state import State
-from steelyard.core.timers import COUNTDOWN, INSTRUMENT
+from steelyard.core.timing import urgent_timers
 from steelyard.core.units import (
     BAD_DEBT,
     CLEARING,
@@ -265,21 +265,13 @@ def _check_counts(state: State) -> None:
 
 def _check_timers(state: State) -> None:
     """Raise ``AssertionError`` unless a timer fires for everything that has a time, at it or before."""
-    instruments: dict[InstrumentId, int] = {}
-    countdowns: dict[tuple[AccountId, InstrumentId], int] = {}
-    for due_ns, kind, first, second in sorted(state.timers.urgent, reverse=True):
-        if kind == INSTRUMENT:
-            instruments[InstrumentId(first)] = due_ns
-        elif kind == COUNTDOWN:
-            countdowns[AccountId(first), InstrumentId(second)] = due_ns
+    fires_ns: dict[tuple[int, int, int], int] = {}
+    for due_ns, kind, subject, detail in sorted(state.timers.urgent, reverse=True):
+        fires_ns[kind, subject, detail] = due_ns
+    for due_ns, kind, subject, detail in urgent_timers(state):
+        assert fires_ns.get((kind, subject, detail), INTEGER_MAX) <= due_ns, (kind, subject, detail, due_ns)
     for where, instrument in state.markets.instruments.items():
         assert (instrument.next_state is None) == (instrument.next_ns == 0), where
-        if instrument.next_ns != 0:
-            assert where in instruments, where
-            assert instruments[where] <= instrument.next_ns, (where, instruments[where])
-    for scope, due_ns in state.countdowns.items():
-        assert scope in countdowns, scope
-        assert countdowns[scope] <= due_ns, (scope, countdowns[scope], due_ns)
     expiries = dict.fromkeys(state.timers.expiries)
     for order in state.orders.values():
         if order.special is not None and order.special.terms.expires_ns != 0:

@@ -22,7 +22,6 @@ from steelyard.core.contract_images import (
     restore_working,
 )
 from steelyard.core.exchange import Exchange
-from steelyard.core.handlers.timing import recompute_turns, urgent_timers
 from steelyard.core.images import (
     FirstImage,
     Image,
@@ -39,6 +38,7 @@ from steelyard.core.lists import OrderList
 from steelyard.core.matching import NO_BALANCE, Order, Special
 from steelyard.core.sessions import Session
 from steelyard.core.state import State
+from steelyard.core.timing import recompute_turns, urgent_timers
 from steelyard.core.units import OrderNumber, OrderState, Side
 
 FIRST_SCHEMA: Final = 2

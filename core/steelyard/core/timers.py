@@ -5,16 +5,19 @@ from typing import Final
 
 from steelyard.core.units import AccountId, InstrumentId, OrderNumber
 
-#: A due instrument state or auction: (due_ns, INSTRUMENT, instrument, 0).
+#: What can be due, in the order of equal times: (due_ns, kind, subject, detail).
+#: An instrument's next state, or the end of its auction.
 INSTRUMENT: Final = 1
-#: A due countdown: (due_ns, COUNTDOWN, account, instrument).
-COUNTDOWN: Final = 2
-#: An index that becomes stale, a contract's sample and its funding, a withdrawal gate that opens again:
-#: (due_ns, kind, index or instrument or asset, 0).
-INDEX: Final = 3
-SAMPLE: Final = 4
-FUNDING: Final = 5
-GATE: Final = 6
+#: An index that becomes stale.
+INDEX: Final = 2
+#: A contract, by details: first its sample, then its funding.
+CONTRACT: Final = 3
+SAMPLE: Final = 0
+FUNDING: Final = 1
+#: An asset whose withdrawal gate opens again.
+GATE: Final = 4
+#: A countdown: an account, and in detail an instrument.
+COUNTDOWN: Final = 5
 
 Timer = tuple[int, int, int, int]
 
@@ -31,8 +34,8 @@ class Timers:
 
     def __init__(self) -> None:
         self.urgent: list[Timer] = []
-        #: (kind, subject) to the time of the first timer that ``wake`` has set
-        self._standing: dict[tuple[int, int], int] = {}
+        #: (kind, subject, detail) to the time of the first timer that ``wake`` has set
+        self._standing: dict[tuple[int, int, int], int] = {}
         #: (due_ns, order number)
         self.expiries: list[tuple[int, OrderNumber]] = []
 
@@ -44,15 +47,16 @@ class Timers:
         """Let a countdown be looked at when ``due_ns`` has come."""
         heappush(self.urgent, (due_ns, COUNTDOWN, account, instrument))
 
-    def wake(self, due_ns: int, kind: int, subject: int) -> None:
+    def wake(self, due_ns: int, kind: int, subject: int, detail: int = 0) -> None:
         """Let a subject of a kind that is put off again and again be looked at by ``due_ns``.
 
         If it is looked at earlier anyway, nothing is added: whoever looks must ask for the rest of the time.
         """
-        standing_ns = self._standing.get((kind, subject))
+        name = kind, subject, detail
+        standing_ns = self._standing.get(name)
         if standing_ns is None or due_ns < standing_ns:
-            self._standing[kind, subject] = due_ns
-            heappush(self.urgent, (due_ns, kind, subject, 0))
+            self._standing[name] = due_ns
+            heappush(self.urgent, (due_ns, kind, subject, detail))
 
     def expiry(self, due_ns: int, number: OrderNumber) -> None:
         """Let an order be looked at when ``due_ns`` has come."""
@@ -67,9 +71,9 @@ class Timers:
         """Return the first urgent timer that is due at ``time_ns`` and forget it, or None."""
         if self.urgent and self.urgent[0][0] <= time_ns:
             timer = heappop(self.urgent)
-            due_ns, kind, subject, _ = timer
-            if kind > COUNTDOWN and self._standing.get((kind, subject)) == due_ns:
-                del self._standing[kind, subject]
+            due_ns, kind, subject, detail = timer
+            if self._standing.get((kind, subject, detail)) == due_ns:
+                del self._standing[kind, subject, detail]
             return timer
         return None
 
@@ -87,7 +91,11 @@ class Timers:
         """Let exactly these be looked at, each subject of a kind that ``wake`` sets at most once."""
         self.urgent = urgent
         heapify(self.urgent)
-        self._standing = {(kind, subject): due_ns for due_ns, kind, subject, _ in urgent if kind > COUNTDOWN}
+        self._standing = {
+            (kind, subject, detail): due_ns
+            for due_ns, kind, subject, detail in urgent
+            if kind not in (INSTRUMENT, COUNTDOWN)
+        }
 
     def keep_expiries(self, expiries: list[tuple[int, OrderNumber]]) -> None:
         """Let exactly these orders be looked at."""

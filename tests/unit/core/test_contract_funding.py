@@ -117,10 +117,11 @@ def test_without_an_impact_notional_the_best_price_counts() -> None:
     assert impact_ticks(LINEAR, 10, [(100, 5), (99, 3)], 0, selling=True) == 100
 
 
-def test_an_inverse_impact_price_is_what_the_lots_would_have_been_bought_at() -> None:
-    # S = 1000: 2 lots at 100 are 20 atoms, one at 50 is 20: 3 lots for 40 atoms.
-    assert impact_ticks(INVERSE, 1000, [(100, 2), (50, 4)], 40, selling=True) == 75
-    assert impact_ticks(INVERSE, 1000, [(100, 2), (51, 4)], 30, selling=False) == 77
+def test_an_inverse_impact_price_is_weighted_by_lots_as_well() -> None:
+    # S = 1000: 2 lots at 100 are 20 atoms, one at 50 is 20.
+    assert impact_ticks(INVERSE, 1000, [(100, 2), (50, 4)], 40, selling=True) == 250 // 3 == 83
+    assert impact_ticks(INVERSE, 1000, [(50, 1), (100, 4)], 21, selling=False) == 75
+    assert impact_ticks(INVERSE, 1000, [(50, 1), (100, 4)], 31, selling=False) == 84
 
 
 def test_what_a_lot_owes_is_truncated_towards_zero_once() -> None:
@@ -144,8 +145,7 @@ def test_an_impact_price_lies_between_the_prices_it_is_made_of(
     linear = impact_ticks(LINEAR, 3, ordered, lots_atoms, selling=selling)
     inverse = impact_ticks(INVERSE, 10**9, ordered, lots_atoms * 10**7, selling=selling)
 
-    # An inverse notional loses less than an atom of twenty millions by rounding: at most a tick.
-    for found, slack in ((linear, 0), (inverse, 1)):
+    for found in (linear, inverse):
         if found is not None:
             prices = [price for price, _ in ordered]
-            assert min(prices) <= found <= max(prices) + slack
+            assert min(prices) <= found <= max(prices)

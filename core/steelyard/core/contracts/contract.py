@@ -54,7 +54,7 @@ class Contract:
     for the end of a sweep.  ``bases_ticks`` are the last samples of the mid price less the index.  The next
     sample is due at ``sample_ns`` and funding at ``funding_ns``; both are zero until the contract first has a
     mark.  The last sample was at ``sampled_ns``, zero: never.  ``settle_ticks`` is the final price, once the
-    contract is closed.
+    contract is closed; it ``is_settling`` from then on until every position is.
 
     ``turns`` are the positions that the running sweep or settlement has not come to, as a heap by (account,
     leg), or None while nobody has looked; recomputed when needed, and no part of a snapshot.
@@ -67,6 +67,7 @@ class Contract:
         "funding_atoms",
         "funding_ns",
         "index",
+        "is_settling",
         "is_sweeping",
         "kind",
         "open_interest_lots",
@@ -108,4 +109,5 @@ class Contract:
         self.sampled_ns = 0
         self.funding_ns = 0
         self.settle_ticks = 0
+        self.is_settling = False
         self.turns: list[tuple[AccountId, Leg]] | None = None

@@ -29,12 +29,11 @@ def impact_ticks(
     ``levels`` are (ticks, lots), best first: bids if ``selling``, else asks.  All but the last one taken are
     taken whole, of that one as few lots as suffice::
 
-        linear    sum(price * lots) / sum(lots)
-        inverse   sum(lots) * S / sum(floor(lots * S / price))        as the notional of a fill
+        sum(price * lots) / sum(lots)
 
     rounded against the trader: down if selling, else up.  With zero atoms it is the best price.
     """
-    lots = atoms = 0
+    lots = lot_ticks = atoms = 0
     for price_ticks, level_lots in levels:
         if impact_atoms == 0:
             return price_ticks
@@ -46,14 +45,10 @@ def impact_ticks(
             taken = min(level_lots, mul_div_up(left_atoms, price_ticks, scale))
             atoms += mul_div_down(taken, scale, price_ticks)
         lots += taken
+        lot_ticks += taken * price_ticks
         if atoms >= impact_atoms:
-            break
-    else:
-        return None
-    rounded = mul_div_down if selling else mul_div_up
-    if kind == _LINEAR:
-        return rounded(atoms, 1, lots * scale)
-    return rounded(lots, scale, atoms)
+            return mul_div_down(lot_ticks, 1, lots) if selling else mul_div_up(lot_ticks, 1, lots)
+    return None
 
 
 def premium_ppb(index_ticks: int, bid_ticks: int | None, ask_ticks: int | None) -> int:

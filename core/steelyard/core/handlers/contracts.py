@@ -18,6 +18,7 @@ from steelyard.core.events import (
     InsuranceFunded,
     KillSwitchSet,
 )
+from steelyard.core.handlers import funding
 from steelyard.core.handlers.checks import customer, is_too_late, may_operate
 from steelyard.core.instruments import (
     bounds_are_too_wide,
@@ -112,7 +113,10 @@ def list_contract(
 def set_contract_rules(
     state: State, command: SetContractRules, request: Request, key: ApiKey, out: list[AnyEvent]
 ) -> AnyReply | Reject:
-    """Set everything of a contract that may change; positions, orders and pledges stay as they are."""
+    """Set everything of a contract that may change; positions, orders and pledges stay as they are.
+
+    All scopes with lots in it are judged anew.
+    """
     if contract_rules_are_malformed(command.rules):
         return Reject.MALFORMED
     fault = _not_operated(state, request, key)
@@ -132,8 +136,13 @@ def set_contract_rules(
         return Reject.MARGIN_OUT_OF_RANGE
 
     # Nothing below can fail.
+    before = contract.rules
     contract.rules = command.rules
     out.append(ContractRulesSet(instrument=command.instrument, rules=command.rules))
+    if command.rules.funding != before.funding:
+        funding.change_terms(state, instrument, contract)
+    for position in contract.positions.values():
+        state.touched[position.scope] = None
     return Accepted(request=request.request, fingerprint=request.fingerprint)
 
 

@@ -8,10 +8,10 @@ from steelyard.core.entry import Accepted, AnyReply, Request, Swept
 from steelyard.core.events import AnyEvent, CountdownArmed, CountdownFired, OrdersSwept
 from steelyard.core.handlers.checks import customer, is_too_late, may
 from steelyard.core.handlers.moves import end_orders
-from steelyard.core.handlers.timing import urgent_timers
 from steelyard.core.limits import COUNTDOWN_NS_MAX
 from steelyard.core.rejects import Reject
 from steelyard.core.state import State
+from steelyard.core.timing import urgent_timers
 from steelyard.core.units import AccountId, InstrumentId, Permission
 
 _TRADE: Final = int(Permission.TRADE)

@@ -15,7 +15,7 @@ class Markets:
     """The listed assets, instruments and indices.
 
     ``uncrossing`` are the instruments whose auction is making its trades, by id.  ``sweeping`` are the
-    contracts that collect funding from every position, ``settling`` the closed ones that have positions left;
+    contracts that collect funding from every position, ``settling`` the closed ones that are not settled;
     both by id, and recomputed on load.
     """
 
@@ -108,12 +108,14 @@ class Markets:
         assert instrument.state == InstrumentState.CLOSED, instrument.state
         contract.settle_ticks = instrument.mark_ticks
         if contract.positions:
+            contract.is_settling = True
             insort(self.settling, instrument.instrument)
 
     def end_settling(self, instrument: Instrument) -> None:
         """Forget a contract that has no positions any more."""
         contract = instrument.contract
         assert contract is not None, instrument.instrument
+        contract.is_settling = False
         contract.turns = None
         self.settling.remove(instrument.instrument)
 
@@ -142,7 +144,7 @@ class Markets:
             contract = instrument.contract
             if contract is not None and contract.is_sweeping:
                 sweeping.append(instrument_id)
-            if contract is not None and contract.positions and instrument.state == InstrumentState.CLOSED:
+            if contract is not None and contract.is_settling:
                 settling.append(instrument_id)
         assert self.sweeping == sweeping, (self.sweeping, sweeping)
         assert self.settling == settling, (self.settling, settling)

@@ -7,7 +7,7 @@ from steelyard.core.instruments import Instrument
 from steelyard.core.limits import SAMPLE_NS
 from steelyard.core.rounding import mul_div_down
 from steelyard.core.state import State
-from steelyard.core.timers import COUNTDOWN, FUNDING, GATE, INDEX, INSTRUMENT, SAMPLE, Timer
+from steelyard.core.timers import CONTRACT, COUNTDOWN, FUNDING, GATE, INDEX, INSTRUMENT, SAMPLE, Timer
 from steelyard.core.units import InstrumentState
 
 _CLOSED: Final = InstrumentState.CLOSED
@@ -26,21 +26,15 @@ def begin_intervals(state: State, instrument: Instrument, contract: Contract) ->
 
 
 def watch_contract(state: State, instrument: Instrument, contract: Contract) -> None:
-    """Have a contract looked at when its next sample and its funding are due, if they can come at all."""
-    if is_timed(instrument, contract):
-        state.timers.wake(contract.sample_ns, SAMPLE, instrument.instrument)
-        state.timers.wake(contract.funding_ns, FUNDING, instrument.instrument)
+    """Have a contract looked at when its next sample and the end of its funding interval are due."""
+    for due_ns, detail in _dues(instrument, contract):
+        state.timers.wake(due_ns, CONTRACT, instrument.instrument, detail)
 
 
 def watch_index(state: State, index: Index) -> None:
     """Have an index looked at when it becomes stale, unless it is."""
     if not index.is_stale:
         state.timers.wake(index.stale_at_ns, INDEX, index.index)
-
-
-def is_timed(instrument: Instrument, contract: Contract) -> bool:
-    """Return whether a contract is sampled and funded: it has had a mark, lives, and has a fresh index."""
-    return contract.sample_ns != 0 and instrument.state != _CLOSED and not contract.index.is_stale
 
 
 def urgent_timers(state: State) -> list[Timer]:
@@ -57,9 +51,10 @@ def urgent_timers(state: State) -> list[Timer]:
     ]
     for each in instruments:
         contract = each.contract
-        if contract is not None and is_timed(each, contract):
-            timers.append((contract.sample_ns, SAMPLE, each.instrument, 0))
-            timers.append((contract.funding_ns, FUNDING, each.instrument, 0))
+        if contract is not None:
+            timers += [
+                (due_ns, CONTRACT, each.instrument, detail) for due_ns, detail in _dues(each, contract)
+            ]
     timers += [
         (house.gate_ns, GATE, asset, 0)
         for asset, house in state.ledger.houses.items()
@@ -74,6 +69,17 @@ def recompute_turns(state: State) -> None:
     by_id = sorted(markets.instruments.items())
     contracts = [(each, each.contract) for _, each in by_id if each.contract is not None]
     markets.sweeping = [each.instrument for each, contract in contracts if contract.is_sweeping]
-    markets.settling = [
-        each.instrument for each, contract in contracts if each.state == _CLOSED and contract.positions
-    ]
+    markets.settling = [each.instrument for each, contract in contracts if contract.is_settling]
+
+
+def _dues(instrument: Instrument, contract: Contract) -> list[tuple[int, int]]:
+    """Return (due_ns, detail) of what a contract waits for, once it has had a mark, while it lives.
+
+    Nothing is sampled while its index is stale.
+    """
+    if contract.sample_ns == 0 or instrument.state == _CLOSED:
+        return []
+    dues = [(contract.funding_ns, FUNDING)]
+    if not contract.index.is_stale:
+        dues.append((contract.sample_ns, SAMPLE))
+    return dues
