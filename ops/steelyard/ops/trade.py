@@ -208,8 +208,8 @@ def try_order(symbol: str, order: str, key: str, directory: Path, as_json: bool)
             "refused": trial.refused,
             "waits": trial.waits,
             "executed": str(instrument.size(trial.executed_lots)),
-            "executed_quote": str(instrument.quote.amount(trial.executed_atoms)),
-            "fee": str(instrument.quote.amount(trial.fee_atoms)),
+            "executed_quote": str(instrument.settle.amount(trial.executed_atoms)),
+            "fee": str(instrument.settle.amount(trial.fee_atoms)),
             "open": str(instrument.size(trial.open_lots)),
             "expires": trial.expires,
             "log_index": trial.log_index,
@@ -315,8 +315,8 @@ def plain(reply: Reply, instrument: Instrument) -> dict[str, Any]:
     scales = {
         "executed_lots": ("executed", instrument.size),
         "open_lots": ("open", instrument.size),
-        "executed_atoms": ("executed_quote", instrument.quote.amount),
-        "fee_atoms": ("fee", instrument.quote.amount),
+        "executed_atoms": ("executed_quote", instrument.settle.amount),
+        "fee_atoms": ("fee", instrument.settle.amount),
     }
     for field, value in reply._asdict().items():
         if field in scales:
