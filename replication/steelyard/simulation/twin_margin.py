@@ -1,0 +1,384 @@
+"""The slow exchange's margin: every sum over orders and positions is made anew whenever it is asked for."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from steelyard.core.rejects import Reject
+from steelyard.core.units import (
+    AccountId,
+    AssetId,
+    InstrumentId,
+    Leg,
+    MarginMode,
+    OrderState,
+    RiskLevel,
+)
+from steelyard.simulation.twin_contracts import BILLION, Contract, Position, Scope, filled
+from steelyard.simulation.twin_parts import MILLION, Order, ceil_div, refuse_if
+from steelyard.simulation.twin_tables import Tables
+
+
+class Margins(Tables):
+    """Positions, scopes, and what stands behind them.
+
+    ``margins`` is what is in margin wallets, what isolated orders hold of it included.
+    """
+
+    # ---- which orders there are
+
+    @contextmanager
+    def regarding(self, orders: list[Order]) -> Iterator[None]:
+        """Let margin be reckoned as if these were the living orders."""
+        before, self.regarded = self.regarded, orders
+        yield
+        self.regarded = before
+
+    def working(self, account: int, instrument: int, leg: Leg) -> list[Order]:
+        """Return the working orders about a position."""
+        orders = self.orders if self.regarded is None else self.regarded
+        return [
+            o
+            for o in orders
+            if (o.account, o.instrument, o.leg) == (account, instrument, leg)
+            and o.state == OrderState.WORKING
+        ]
+
+    def enlarging(self, p: Position) -> list[Order]:
+        """Return a position's working orders that are not reduce-only."""
+        return [o for o in self.working(p.account, p.instrument, p.leg) if not o.reduce_only]
+
+    def reducing(self, p: Position) -> list[Order]:
+        """Return a position's working orders that are reduce-only."""
+        return [o for o in self.working(p.account, p.instrument, p.leg) if o.reduce_only]
+
+    # ---- positions
+
+    def position(self, account: int, instrument: int, leg: Leg) -> Position:
+        """Find a position, or begin one."""
+        fresh = Position(AccountId(account), InstrumentId(instrument), leg)
+        return self.positions.setdefault((account, instrument, leg), fresh)
+
+    def position_of(self, order: Order) -> Position:
+        """Find the position that an order is about."""
+        return self.position(order.account, order.instrument, order.leg)
+
+    def modes_of(self, account: int, instrument: int) -> tuple[MarginMode, bool]:
+        """Return an account's margin mode in a contract, and whether it hedges."""
+        return self.modes.get((account, instrument), (MarginMode.CROSS, False))
+
+    def is_isolated(self, p: Position) -> bool:
+        """Tell whether a position has a bucket of its own."""
+        return self.modes_of(p.account, p.instrument)[0] == MarginMode.ISOLATED
+
+    def fits_modes(self, account: int, instrument: int, leg: Leg) -> bool:
+        """Tell whether there is such a leg."""
+        return (leg != Leg.NET) == self.modes_of(account, instrument)[1]
+
+    def holders(self, instrument: int) -> list[Position]:
+        """Return the positions with lots in a contract, by account and leg."""
+        found = [p for p in self.positions.values() if p.instrument == instrument and p.lots]
+        return sorted(found, key=lambda p: (p.account, p.leg))
+
+    def open_interest(self, instrument: int) -> int:
+        """Add up all longs."""
+        return sum(max(0, p.lots) for p in self.holders(instrument))
+
+    def contract_of(self, p: Position) -> Contract:
+        """Return the contract of a position."""
+        return self.contracts[p.instrument]
+
+    def mark_of(self, instrument: int) -> int:
+        """Return a contract's mark; zero: none yet."""
+        return self.markets[instrument].mark
+
+    def is_stale(self, instrument: int) -> bool:
+        """Tell whether a contract's index is stale."""
+        return self.indices[self.contracts[instrument].spec.index].stale
+
+    def known_positions(self, account: int, asset: int) -> list[tuple[int, Leg]]:
+        """Return the positions of which a margin knows anything."""
+        known = set()
+        for (owner, instrument, leg), p in self.positions.items():
+            if owner == account and (p.lots or p.bucket or p.leverage):
+                known.add((instrument, leg))
+        for order in self.own(account):
+            if order.instrument in self.contracts:
+                known.add((order.instrument, order.leg))
+        for (owner, instrument), (mode, hedge) in self.modes.items():
+            if owner == account and (hedge or mode == MarginMode.ISOLATED):
+                known |= {(instrument, leg) for leg in ((Leg.LONG, Leg.SHORT) if hedge else (Leg.NET,))}
+        return sorted(row for row in known if self.contracts[row[0]].settle == asset)
+
+    # ---- what positions are worth and need
+
+    def pnl(self, p: Position) -> int:
+        """Return what a position has won at the mark."""
+        return self.contract_of(p).value(p.lots, self.mark_of(p.instrument)) + p.cash if p.lots else 0
+
+    def unsettled(self, p: Position) -> int:
+        """Return what a position owes of funding."""
+        return ceil_div(p.lots * (self.contract_of(p).cumulative - p.settled), BILLION)
+
+    def size_at_mark(self, instrument: int, lots: int) -> int:
+        """Return the notional of lots at the mark."""
+        return self.contracts[instrument].notional_up(self.mark_of(instrument), lots) if lots else 0
+
+    def maintenance(self, p: Position) -> int:
+        """Return a position's maintenance margin."""
+        contract, lots = self.contract_of(p), abs(p.lots)
+        at_entry = contract.rules.margin.at_entry
+        size = abs(p.cash) if at_entry else self.size_at_mark(p.instrument, lots)
+        return contract.margin(size, lots, initial=False)
+
+    def initial(self, p: Position, lots: int, leverage: int) -> int:
+        """Return the initial margin of that many lots of a position."""
+        if lots == 0:
+            return 0
+        contract, size = self.contract_of(p), self.size_at_mark(p.instrument, lots)
+        needs = [contract.margin(size, lots, initial=True)]
+        if leverage:
+            needs.append(ceil_div(size, leverage))
+        needs.append(ceil_div(size * self.crowd_ppm(p.instrument), MILLION))
+        return max(needs)
+
+    def crowd_ppm(self, instrument: int) -> int:
+        """Return the initial rate that a contract's open interest asks for."""
+        interest = self.size_at_mark(instrument, self.open_interest(instrument))
+        return self.contracts[instrument].crowd_ppm(interest)
+
+    def worst(self, p: Position) -> int:
+        """Return the most lots that a position can come to have by its orders."""
+        orders = self.enlarging(p)
+        buys = sum(o.open for o in orders if o.buying)
+        sells = sum(o.open for o in orders if not o.buying)
+        return max(abs(p.lots + buys), abs(p.lots - sells))
+
+    # ---- scopes
+
+    def scope_of(self, p: Position) -> Scope:
+        """Return what a position is liquidated with."""
+        settle = self.contract_of(p).settle
+        if self.is_isolated(p):
+            return (p.account, settle, p.instrument, p.leg)
+        return (p.account, settle, InstrumentId(0), Leg.NET)
+
+    def scopes(self) -> list[Scope]:
+        """Return every scope there may be: wallets and isolated positions."""
+        wallets = {(AccountId(a), AssetId(asset), InstrumentId(0), Leg.NET) for a, asset in self.margins}
+        return sorted(wallets | {self.scope_of(p) for p in self.positions.values()})
+
+    def members(self, scope: Scope) -> list[Position]:
+        """Return the positions of a scope, with lots or without, by instrument and leg."""
+        found = [p for p in self.positions.values() if self.scope_of(p) == scope]
+        return sorted(found, key=lambda p: (p.instrument, p.leg))
+
+    def with_lots(self, scope: Scope) -> list[Position]:
+        """Return the positions of a scope that have lots."""
+        return [p for p in self.members(scope) if p.lots]
+
+    def is_paused(self, scope: Scope) -> bool:
+        """Tell whether a scope has lots under a stale index."""
+        return any(self.is_stale(p.instrument) for p in self.with_lots(scope))
+
+    def level_of(self, scope: Scope) -> RiskLevel:
+        """Return a scope's risk level."""
+        return self.levels.get(scope, RiskLevel.SAFE)
+
+    def pledged(self, account: int, asset: int) -> int:
+        """Add up what isolated orders hold of a margin wallet."""
+        orders = self.orders if self.regarded is None else self.regarded
+        return sum(
+            o.open * o.lot_pledge
+            for o in orders
+            if o.account == account
+            and o.state == OrderState.WORKING
+            and o.instrument in self.contracts
+            and self.contracts[o.instrument].settle == asset
+        )
+
+    def wallet(self, account: int, asset: int) -> int:
+        """Return what is in a margin wallet."""
+        return self.margins.get((account, asset), 0) - self.pledged(account, asset)
+
+    def backing(self, scope: Scope) -> int:
+        """Return a scope's wallet or bucket."""
+        account, asset, instrument, leg = scope
+        return self.position(account, instrument, leg).bucket if instrument else self.wallet(account, asset)
+
+    def pay(self, scope: Scope, atoms: int) -> None:
+        """Take money out of a scope's wallet or bucket."""
+        account, asset, instrument, leg = scope
+        if instrument:
+            self.position(account, instrument, leg).bucket -= atoms
+        else:
+            self.margins[account, asset] = self.margins.get((account, asset), 0) - atoms
+
+    def equity(self, scope: Scope) -> int:
+        """Return what a scope would have if all of it were closed at the mark."""
+        return self.backing(scope) + sum(self.pnl(p) - self.unsettled(p) for p in self.with_lots(scope))
+
+    def scope_maintenance(self, scope: Scope) -> int:
+        """Return what a scope needs to be left alone."""
+        return sum(self.maintenance(p) for p in self.with_lots(scope))
+
+    def size_of(self, scope: Scope) -> int:
+        """Return the notional of all of a scope at the marks."""
+        return sum(self.size_at_mark(p.instrument, abs(p.lots)) for p in self.with_lots(scope))
+
+    # ---- orders
+
+    def order_loss(self, order: Order, lots: int) -> int:
+        """Return what lots of an order would lose against the mark at its limit."""
+        contract, mark, limit = self.contracts[order.instrument], self.mark_of(order.instrument), order.price
+        if limit == 0 or mark == 0:
+            # A market order that nobody can meet.
+            return 0
+        if contract.linear:
+            away = limit - mark if order.buying else mark - limit
+            return lots * contract.scale * max(0, away)
+        if order.buying:
+            return max(0, contract.notional_up(mark, lots) - contract.notional(limit, lots))
+        return max(0, contract.notional_up(limit, lots) - contract.notional(mark, lots))
+
+    def lot_size(self, order: Order) -> int:
+        """Return the notional of one lot that its fees are reckoned by, rounded up.
+
+        Of an isolated order the larger of those at its limit and at the best opposite price.
+        """
+        prices = [order.price]
+        if self.is_isolated(self.position_of(order)):
+            prices.append(self.best_opposite(order.instrument, order.side))
+        contract = self.contracts[order.instrument]
+        return max((contract.notional_up(price, 1) for price in prices if price), default=0)
+
+    def lot_fee(self, order: Order) -> int:
+        """Return what a lot of an order may cost in fees."""
+        return ceil_div(self.lot_size(order) * order.cap_ppm, MILLION)
+
+    def open_loss(self, scope: Scope) -> int:
+        """Return what a scope's orders would lose against the marks."""
+        return sum(self.order_loss(o, o.open) for p in self.members(scope) for o in self.enlarging(p))
+
+    def used(self, scope: Scope) -> int:
+        """Return how much of a wallet's equity is spoken for."""
+        members = self.members(scope)
+        initial = sum(self.initial(p, self.worst(p), p.leverage) for p in members)
+        fees = sum(o.open * self.lot_fee(o) for p in members for o in self.enlarging(p))
+        return initial + self.open_loss(scope) + fees
+
+    def available(self, scope: Scope) -> int:
+        """Return how much of a wallet's equity is not spoken for."""
+        return self.equity(scope) - self.used(scope)
+
+    def withdrawable(self, account: int, asset: int) -> int:
+        """Return how much may leave a margin wallet."""
+        scope = (AccountId(account), AssetId(asset), InstrumentId(0), Leg.NET)
+        wallet = self.wallet(account, asset)
+        if self.level_of(scope) >= RiskLevel.DANGER:
+            return 0
+        if not any(p.lots or self.enlarging(p) for p in self.members(scope)):
+            return max(0, wallet)
+        tenth = ceil_div(self.size_of(scope), 10)
+        return max(0, min(wallet, self.equity(scope)) - max(self.used(scope), tenth))
+
+    def pledge_of(self, order: Order) -> int:
+        """Return what a lot of an order, one of those regarded, must hold for its isolated position."""
+        p, contract = self.position_of(order), self.contracts[order.instrument]
+        if order.reduce_only or not self.is_isolated(p):
+            return 0
+        lots = self.worst(p)
+        rates = [contract.initial_ppm(self.size_at_mark(order.instrument, lots), lots)]
+        if p.leverage:
+            rates.append(ceil_div(MILLION, p.leverage))
+        rates.append(self.crowd_ppm(order.instrument))
+        margin = ceil_div(self.lot_size(order) * max(rates), MILLION)
+        return margin + self.order_loss(order, 1) + self.lot_fee(order)
+
+    def room(self, order: Order) -> int:
+        """Return how many lots a reduce-only order may reduce beside the others."""
+        p = self.position_of(order)
+        if p.lots == 0 or (p.lots > 0) == order.buying:
+            return 0
+        return abs(p.lots) - sum(o.open for o in self.reducing(p) if o is not order)
+
+    def check_margin(self, order: Order, instead_of: Order | None = None, *, fresh: bool = True) -> None:
+        """Check 8: risk level, limits and margin with the order in the book; a ``fresh`` one pledges anew."""
+        p = self.position_of(order)
+        scope, contract = self.scope_of(p), self.contracts[order.instrument]
+        others = [o for o in self.orders if o is not order and o is not instead_of]
+        with self.regarding(others):
+            reduces = self.reduces(order)
+            withdrawable = self.withdrawable(order.account, contract.settle)
+        level = self.level_of(scope)
+        stopped = level == RiskLevel.CRITICAL and not reduces
+        refuse_if(stopped or level == RiskLevel.LIQUIDATING, Reject.RISK_LEVEL)
+        with self.regarding([*others, order]):
+            if not reduces:
+                rules = contract.rules
+                refuse_if(self.worst(p) > rules.position_max_lots, Reject.POSITION_LIMIT)
+                interest = self.open_interest(order.instrument) + order.open
+                refuse_if(interest > rules.open_interest_max_lots, Reject.OPEN_INTEREST_LIMIT)
+            pledge = self.pledge_of(order) if fresh else order.lot_pledge
+            if pledge:
+                refuse_if(withdrawable < order.open * pledge, Reject.INSUFFICIENT_MARGIN)
+            if reduces:
+                left = self.equity(scope) - self.open_loss(scope)
+                refuse_if(left < order.open * self.lot_fee(order), Reject.INSUFFICIENT_MARGIN)
+            elif not self.is_isolated(p):
+                refuse_if(self.available(scope) < 0, Reject.INSUFFICIENT_MARGIN)
+        order.lot_pledge = pledge
+
+    def reduces(self, order: Order) -> bool:
+        """Tell whether an order, which is not among those regarded, enlarges nothing."""
+        if order.reduce_only:
+            return True
+        p, others = self.position_of(order), self.orders if self.regarded is None else self.regarded
+        others = [o for o in others if o is not order]
+        with self.regarding(others):
+            before = self.worst(p)
+        with self.regarding([*others, order]):
+            return self.worst(p) == before
+
+    # ---- fills
+
+    def settle(self, p: Position) -> int:
+        """Let a position pay the funding that it owes; return how much."""
+        paid = self.unsettled(p)
+        self.pay(self.scope_of(p), paid)
+        self.contract_of(p).funding += paid
+        p.settled = self.contract_of(p).cumulative
+        return paid
+
+    def fill_position(
+        self, p: Position, signed_lots: int, flow: int, fee: int = 0, pledge: int = 0
+    ) -> tuple[int, int]:
+        """Settle a position, then let it take a fill; return what it realised and what funding it paid.
+
+        ``pledge`` is what each lot of the order held.
+        """
+        scope, contract = self.scope_of(p), self.contract_of(p)
+        paid = self.settle(p)
+        before = abs(p.lots)
+        closed = min(before, abs(signed_lots)) if p.lots * signed_lots < 0 else 0
+        opened = abs(signed_lots) - closed
+        if not self.is_isolated(p):
+            realised = filled(p, signed_lots, flow)
+            self.pay(scope, fee - realised)
+            contract.clearing -= realised
+            return realised, paid
+        if opened == 0:
+            p.bucket -= fee
+        whole = closed == before
+        share = p.bucket if whole else max(0, p.bucket * closed // before)
+        realised = filled(p, signed_lots, flow)
+        contract.clearing -= realised
+        p.bucket += realised
+        wallet = (p.account, contract.settle, InstrumentId(0), Leg.NET)
+        freed = share + realised > 0 or (whole and share + realised == 0)
+        if closed and freed and self.level_of(scope) != RiskLevel.LIQUIDATING:
+            p.bucket -= share + realised
+            self.pay(wallet, -(share + realised))
+        if opened:
+            p.bucket += opened * pledge - fee
+            self.pay(wallet, opened * pledge)
+        return realised, paid
