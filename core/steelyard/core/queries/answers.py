@@ -15,12 +15,15 @@ from steelyard.core.units import (
     InstrumentState,
     KeyId,
     Leg,
+    LiquidationId,
     ListKind,
     ListNumber,
+    MarginMode,
     OrderId,
     OrderKind,
     OrderNumber,
     OrderState,
+    RiskLevel,
     SelfTrade,
     SessionId,
     Side,
@@ -167,12 +170,67 @@ class HoldInfo(msgspec.Struct, frozen=True, array_like=True, gc=False):
     legal: bool
 
 
+class MarginInfo(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A margin wallet with its cross positions; in atoms of its asset.
+
+    ``available_atoms`` is equity less what positions and orders use, ``withdrawable_atoms`` what may leave.
+    ``ratio_ppm`` is maintenance margin by equity, ``liquidation`` zero unless the engine has it.
+    """
+
+    asset: AssetId
+    wallet_atoms: int
+    equity_atoms: int
+    maintenance_atoms: int
+    used_atoms: int
+    available_atoms: int
+    withdrawable_atoms: int
+    level: RiskLevel
+    ratio_ppm: int
+    liquidation: LiquidationId
+
+
+class PositionInfo(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A position; in ticks and lots of its contract, and atoms of the settle asset.
+
+    The mean price of its lots is exactly ``entry_numerator / entry_denominator`` ticks, and rounded to one
+    ``entry_ticks``; zero without lots.  ``pnl_atoms`` is what they would realise at the mark,
+    ``unsettled_atoms`` the funding that is owed, ``initial_atoms`` the margin of the most lots that it may
+    come to by its orders.  At ``liquidation_ticks`` its scope is safe and beyond it is not, zero: nowhere.
+    ``level``, ``ratio_ppm`` and ``liquidation`` are those of its scope: the position, or the margin wallet.
+    """
+
+    instrument: InstrumentId
+    leg: Leg
+    margin: MarginMode
+    hedge: bool
+    leverage: int
+    qty_lots: int
+    cash_flow_atoms: int
+    entry_numerator: int
+    entry_denominator: int
+    entry_ticks: int
+    mark_ticks: int
+    pnl_atoms: int
+    unsettled_atoms: int
+    maintenance_atoms: int
+    initial_atoms: int
+    bucket_atoms: int
+    held_atoms: int
+    liquidation_ticks: int
+    open_buy_lots: int
+    open_sell_lots: int
+    level: RiskLevel
+    ratio_ppm: int
+    liquidation: LiquidationId
+
+
 class AccountInfo(msgspec.Struct, frozen=True, array_like=True, tag=8, gc=False):
     """What applies to an account; ids, bounds and rates of zero mean none, as in the commands that set them.
 
     ``order_limits`` are (instrument, size_max_lots, notional_max_atoms), ``owed`` (asset, atoms),
     ``countdowns`` (instrument or zero, due_ns) and ``rates`` (instrument, maker_ppm, taker_ppm); each by id.
-    ``sub_accounts`` are in the order of opening.
+    ``sub_accounts`` are in the order of opening.  ``margins`` are by asset, ``positions`` (those with lots,
+    orders or terms of their own) by contract and leg.
     """
 
     account: AccountId
@@ -193,6 +251,8 @@ class AccountInfo(msgspec.Struct, frozen=True, array_like=True, tag=8, gc=False)
     owed: list[tuple[AssetId, int]]
     countdowns: list[tuple[InstrumentId, int]]
     rates: list[tuple[InstrumentId, int, int]] = []
+    margins: list[MarginInfo] = []
+    positions: list[PositionInfo] = []
 
 
 class Fees(msgspec.Struct, frozen=True, array_like=True, tag=9, gc=False):
@@ -292,8 +352,12 @@ class Trial(msgspec.Struct, frozen=True, array_like=True, tag=14, gc=False):
 
     ``refused`` says why it would be refused; then nothing else is said.  ``limit_ticks`` is the price that it
     would have, also if it slides or is a market order.  ``waits``: for its trigger.  Otherwise it would trade
-    at once what is said here, in lots and quote atoms, and ``open_lots`` would rest; ``expired`` says why
-    what is left would not, None if nothing is left or it rests.
+    at once what is said here, in lots and quote atoms (of a contract: settle atoms), and ``open_lots`` would
+    rest; ``expired`` says why what is left would not, None if nothing is left or it rests.
+
+    Of a contract: ``margin_atoms`` is what the order takes of what is available while it stands in the book
+    whole (isolated: its pledge); ``available_atoms`` of the margin wallet and ``liquidation_ticks`` of the
+    position (zero: nowhere) are those afterwards, at the mark of now.
     """
 
     refused: Reject | None
@@ -304,6 +368,9 @@ class Trial(msgspec.Struct, frozen=True, array_like=True, tag=14, gc=False):
     fee_atoms: int
     open_lots: int
     expired: Reject | None
+    margin_atoms: int = 0
+    available_atoms: int = 0
+    liquidation_ticks: int = 0
 
 
 class ContractStanding(msgspec.Struct, frozen=True, array_like=True, gc=False):

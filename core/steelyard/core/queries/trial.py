@@ -6,6 +6,7 @@ from steelyard.core.handlers import contracting
 from steelyard.core.handlers.placing import check_order, needs_trigger, special_of
 from steelyard.core.handlers.taking import Plan
 from steelyard.core.queries.answers import Trial
+from steelyard.core.queries.rehearsal import NOTHING, standing_after
 from steelyard.core.readable import is_readable
 from steelyard.core.rejects import Reject
 from steelyard.core.state import State
@@ -22,9 +23,10 @@ def try_order(state: State, key: ApiKey, command: PlaceOrder) -> Trial:
     fault = contracting.funds_fault(state, instrument, order)
     if fault is not None:
         return _refused(fault)
-    if needs_trigger(special_of(order)):
-        return Trial(None, order.price_ticks, True, 0, 0, 0, 0, None)
-    plan = Plan(state, instrument, order)
+    plan = None if needs_trigger(special_of(order)) else Plan(state, instrument, order)
+    standing = NOTHING if instrument.contract is None else standing_after(state, instrument, order, plan)
+    if plan is None:
+        return Trial(None, order.price_ticks, True, 0, 0, 0, 0, None, *standing)
     return Trial(
         None,
         order.price_ticks,
@@ -34,6 +36,7 @@ def try_order(state: State, key: ApiKey, command: PlaceOrder) -> Trial:
         plan.fee_atoms,
         plan.open_lots,
         plan.reason,
+        *standing,
     )
 
 
