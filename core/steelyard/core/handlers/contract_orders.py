@@ -7,11 +7,12 @@ so nothing is trimmed, and a trade changes two positions and nothing else.
 from typing import Final
 
 from steelyard.core.accounts import Account
-from steelyard.core.commands import PlaceOrder
+from steelyard.core.commands import MarginTerms, PlaceOrder
 from steelyard.core.contracts import equity
 from steelyard.core.contracts.contract import Contract
 from steelyard.core.contracts.fill import fill, settle
 from steelyard.core.contracts.scales import flow_atoms, notional_atoms
+from steelyard.core.contracts.schedule import initial_atoms
 from steelyard.core.entry import AnyReply, Placed, Request
 from steelyard.core.events import (
     AnyEvent,
@@ -223,21 +224,61 @@ def _margin_fault(
     buys, sells = position.open_buy_lots, position.open_sell_lots
     worst = buys + qty_lots if buys + qty_lots > sells - qty_lots else sells - qty_lots  # noqa: FURB136
     worst_with = buys + lots + qty_lots if side is _BUY else sells + lots - qty_lots
-    if worst_with <= worst:
-        margin = position.margin
-        left_atoms = equity.equity_atoms(margin, marks) - equity.open_losses_atoms(margin, marks)
-        left_atoms -= lots * lot_fee_atoms
-        left_atoms -= equity.order_loss_atoms(contract, side, lots, limit_ticks, mark_ticks)
-        return None if left_atoms >= 0 else Reject.INSUFFICIENT_MARGIN
     rules = contract.rules
-    if worst_with > rules.position_max_lots:
-        return Reject.POSITION_LIMIT
-    if contract.open_interest_lots + lots > rules.open_interest_max_lots:
-        return Reject.OPEN_INTEREST_LIMIT
-    available_atoms = equity.available_with_atoms(
-        position.margin, marks, position, side, lots, limit_ticks, lot_fee_atoms
-    )
-    return None if available_atoms >= 0 else Reject.INSUFFICIENT_MARGIN
+    is_reducing = worst_with <= worst
+    if not is_reducing:
+        if worst_with > rules.position_max_lots:
+            return Reject.POSITION_LIMIT
+        if contract.open_interest_lots + lots > rules.open_interest_max_lots:
+            return Reject.OPEN_INTEREST_LIMIT
+    margin = position.margin
+    if (
+        instrument.tick_lot_atoms
+        and len(margin.positions) == 1
+        and (instrument.instrument, _NET) in margin.positions
+        and position.settled_nanoatoms == contract.cumulative_nanoatoms
+        and not rules.margin.open_interest_high_atoms
+    ):
+        available_atoms = _available_atoms(
+            instrument.tick_lot_atoms,
+            rules.margin,
+            position,
+            worst if is_reducing else worst_with,
+            mark_ticks,
+        )
+        available_atoms -= lots * lot_fee_atoms
+        if (limit_ticks > mark_ticks) if side is _BUY else (limit_ticks < mark_ticks):
+            available_atoms -= lots * abs(limit_ticks - mark_ticks) * instrument.tick_lot_atoms
+        if (buys and position.buy_high_ticks > mark_ticks) or (
+            sells and position.sell_low_ticks < mark_ticks
+        ):
+            available_atoms -= equity.open_loss_atoms(contract, position, mark_ticks)
+    else:
+        available_atoms = equity.available_with_atoms(
+            margin, marks, position, side, lots, limit_ticks, lot_fee_atoms
+        )
+    if available_atoms >= 0:
+        # What an order that reduces must leave is less than what any other must.
+        return None
+    if not is_reducing:
+        return Reject.INSUFFICIENT_MARGIN
+    left_atoms = equity.equity_atoms(margin, marks) - equity.open_losses_atoms(margin, marks)
+    left_atoms -= lots * lot_fee_atoms
+    left_atoms -= equity.order_loss_atoms(contract, side, lots, limit_ticks, mark_ticks)
+    return None if left_atoms >= 0 else Reject.INSUFFICIENT_MARGIN
+
+
+def _available_atoms(
+    tick_lot_atoms: int, terms: MarginTerms, position: Position, worst_lots: int, mark_ticks: int
+) -> int:
+    """Return equity less initial margin of ``worst_lots`` and fees, of a wallet with one linear position.
+
+    ``equity.available_with_atoms`` written out for what nearly every order meets.
+    """
+    lot_atoms = mark_ticks * tick_lot_atoms
+    atoms = position.margin.wallet_atoms + position.qty_lots * lot_atoms + position.cash_flow_atoms
+    needed_atoms = initial_atoms(terms, worst_lots * lot_atoms, worst_lots, position.leverage, 0)
+    return atoms - position.fees_atoms - needed_atoms
 
 
 def _take(

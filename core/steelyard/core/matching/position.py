@@ -156,34 +156,38 @@ class Position(Scope):
         """Know an order that begins to work, and count its open lots."""
         assert order.order not in self.orders, order.number
         self.orders[order.order] = order
-        if order.is_reduce_only:
-            self._count(order, order.open_lots)
+        lots = order.open_lots
+        special = order.special
+        if special is not None and special.reduce_only:
+            self.reducing_lots += -lots if order.side is _BUY else lots
             return
         price_ticks = order.price_ticks
         if order.side is _BUY:
             if self.open_buy_lots == 0 or price_ticks > self.buy_high_ticks:
                 self.buy_high_ticks = price_ticks
-        elif self.open_sell_lots == 0 or price_ticks < self.sell_low_ticks:
-            self.sell_low_ticks = price_ticks
-        self._count(order, order.open_lots)
+            self.open_buy_lots += lots
+        else:
+            if self.open_sell_lots == 0 or price_ticks < self.sell_low_ticks:
+                self.sell_low_ticks = price_ticks
+            self.open_sell_lots += lots
+        if not self.is_isolated:
+            self.fees_atoms += lots * order.lot_pledge_atoms
 
     def lose(self, order: "Order", lots: int) -> None:
         """Count fewer lots of a working order, which has traded them or lost them."""
-        self._count(order, -lots)
+        special = order.special
+        if special is not None and special.reduce_only:
+            self.reducing_lots -= -lots if order.side is _BUY else lots
+            return
+        if order.side is _BUY:
+            self.open_buy_lots -= lots
+        else:
+            self.open_sell_lots -= lots
+        if not self.is_isolated:
+            self.fees_atoms -= lots * order.lot_pledge_atoms
 
     def end(self, order: "Order") -> None:
         """Forget an order that works no more, with what it has open."""
         del self.orders[order.order]
         if order.open_lots:
-            self._count(order, -order.open_lots)
-
-    def _count(self, order: "Order", lots: int) -> None:
-        if order.is_reduce_only:
-            self.reducing_lots += -lots if order.side is _BUY else lots
-            return
-        if order.side is _BUY:
-            self.open_buy_lots += lots
-        else:
-            self.open_sell_lots += lots
-        if not self.is_isolated:
-            self.fees_atoms += lots * order.lot_pledge_atoms
+            self.lose(order, order.open_lots)
