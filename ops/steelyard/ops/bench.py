@@ -51,7 +51,9 @@ class Sample(NamedTuple):
     commands: int
 
 
-def core(terminal: Terminal, *, commands: int, rounds: int) -> dict[str, Any]:
+def core(
+    terminal: Terminal, *, commands: int, rounds: int, mix: bench_core.Mix = bench_core.Mix.SPOT
+) -> dict[str, Any]:
     """Measure one exchange in one process, again and again; return the median round, and the spread."""
     with terminal.progress("generating and applying", 2 * commands * rounds) as advance:
         done = 0
@@ -61,7 +63,7 @@ def core(terminal: Terminal, *, commands: int, rounds: int) -> dict[str, Any]:
             done += count
             advance(done)
 
-        measured = [bench_core.run(commands=commands, advanced=advanced) for _ in range(rounds)]
+        measured = [bench_core.run(commands=commands, mix=mix, advanced=advanced) for _ in range(rounds)]
     speeds = [int(str(each["commands_per_second"])) for each in measured]
     return {
         **measured[speeds.index(statistics.median_high(speeds))],

@@ -304,14 +304,24 @@ def bench() -> None:
 @bench.command()
 @click.option("--commands", default=400_000, show_default=True, type=click.IntRange(1_000), help="How many.")
 @click.option("--rounds", default=5, show_default=True, type=click.IntRange(1, 100), help="How often.")
+@click.option(
+    "--mix",
+    default="spot",
+    show_default=True,
+    type=click.Choice(("spot", "perpetual")),
+    help="What the orders are about.",
+)
 @kept_results
 @as_json
-def core(commands: int, rounds: int, keep: bool, as_json: bool) -> None:
+def core(commands: int, rounds: int, mix: str, keep: bool, as_json: bool) -> None:
     """Measure one exchange in one process: decode, apply, encode; the median of the rounds."""
     from steelyard.ops import bench as part
+    from steelyard.ops.bench_core import Mix
 
     terminal = Terminal(as_json=as_json)
-    _finish(terminal, part.core(terminal, commands=commands, rounds=rounds), "bench-core", keep=keep)
+    measured = part.core(terminal, commands=commands, rounds=rounds, mix=Mix(mix))
+    name = "bench-core" if mix == Mix.SPOT else f"bench-core-{mix}"
+    _finish(terminal, measured, name, keep=keep)
 
 
 @bench.command()
