@@ -39,6 +39,9 @@ class Terminated(SystemExit):
 ELSEWHERE: Final = {
     "account": ("steelyard.ops.account", "account"),
     "candles": ("steelyard.ops.market_cli", "candles"),
+    "contracts": ("steelyard.ops.contracts_cli", "contracts"),
+    "funding": ("steelyard.ops.contracts_cli", "funding"),
+    "liquidations": ("steelyard.ops.contracts_cli", "liquidations"),
     "operate": ("steelyard.ops.operate", "operate"),
     "sim": ("steelyard.ops.sim", "sim_command"),
     "trade": ("steelyard.ops.trade", "trade"),
