@@ -5,6 +5,7 @@ from typing import Final
 from steelyard.core import versions
 from steelyard.core.accounts import Account, ApiKey
 from steelyard.core.contracts.liquidation import Liquidation
+from steelyard.core.contracts.trigger_index import TriggerIndex
 from steelyard.core.instruments import Instrument, Markets
 from steelyard.core.ledger import Ledger, Rates, TierRates, tier_rates
 from steelyard.core.limits import RECENT_ORDERS_MAX
@@ -68,6 +69,8 @@ class State:
         self.last_liquidation = 0
         #: what has to be judged before the request, timer or unit is over; empty between them
         self.touched: dict[Scope, None] = {}
+        #: whom a new mark may concern; no state, for nothing hangs on what it knows
+        self.trigger_index = TriggerIndex()
 
     def rates(self, account: Account, instrument: Instrument) -> Rates:
         """Return (maker_ppm, taker_ppm) of an account in an instrument: of its tier, else of the listing.

@@ -3,6 +3,7 @@
 from typing import Final
 
 from steelyard.core.events import AnyEvent
+from steelyard.core.handlers import liquidating
 from steelyard.core.handlers.admission import admit
 from steelyard.core.handlers.auctions import state_due, uncross_step
 from steelyard.core.handlers.ending import end_order
@@ -12,7 +13,7 @@ from steelyard.core.handlers.prices import index_due
 from steelyard.core.handlers.risk import judge_touched
 from steelyard.core.handlers.settling import settle_step
 from steelyard.core.handlers.sweeps import countdown_due
-from steelyard.core.limits import WORK_PER_ENTRY_MAX
+from steelyard.core.limits import LIQUIDATION_STEPS_PER_ENTRY_MAX, WORK_PER_ENTRY_MAX
 from steelyard.core.matching import Order
 from steelyard.core.rejects import Reject
 from steelyard.core.state import State
@@ -30,15 +31,17 @@ def next_due_ns(state: State) -> int | None:
     markets = state.markets
     if markets.uncrossing or markets.sweeping or markets.settling or _first_in_work(state) is not None:
         return state.time_ns
+    if liquidating.next_unit(state) is not None:
+        return state.time_ns
     return state.timers.next_ns()
 
 
 def run_due(state: State) -> list[AnyEvent]:
     """Do what is due now and return what happened, oldest first.
 
-    Everything urgent whose time has come; then up to ``WORK_PER_ENTRY_MAX`` units of auctions, expiries,
-    admissions, sweeps of funding and settlements, in this order.  After each of them the scopes that it
-    touched are judged.
+    Everything urgent whose time has come; then up to ``WORK_PER_ENTRY_MAX`` units of liquidations (not more
+    than ``LIQUIDATION_STEPS_PER_ENTRY_MAX``), auctions, expiries, admissions, sweeps of funding and
+    settlements, in this order.  After each of them the scopes that it touched are judged.
     """
     out: list[AnyEvent] = []
     due_ns = next_due_ns(state)
@@ -48,8 +51,13 @@ def run_due(state: State) -> list[AnyEvent]:
         _fire(state, timer, out)
         if state.touched:
             judge_touched(state, out)
+    steps_left = LIQUIDATION_STEPS_PER_ENTRY_MAX
     for _ in range(WORK_PER_ENTRY_MAX):
-        if not _do_unit(state, out):
+        liquidation = liquidating.next_unit(state) if steps_left else None
+        if liquidation is not None:
+            liquidating.do_unit(state, liquidation, out)
+            steps_left -= 1
+        elif not _do_unit(state, out):
             break
         if state.touched:
             judge_touched(state, out)

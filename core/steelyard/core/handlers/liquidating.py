@@ -23,6 +23,7 @@ from steelyard.core.handlers.risk import (
     judge_touched,
     level_of,
     positions_with_lots,
+    scope_of,
     set_level,
 )
 from steelyard.core.matching import Margin, Position, Scope
@@ -67,14 +68,6 @@ def do_unit(state: State, liquidation: Liquidation, out: list[AnyEvent]) -> None
     else:
         had_loss = liquidation.is_below_zero = equity_atoms < 0
     judge_touched(state, out, looked_at=(liquidation.asset, had_loss))
-
-
-def scope_of(state: State, liquidation: Liquidation) -> Scope:
-    """Return the scope that a liquidation is of."""
-    margin = state.accounts[liquidation.account].margins[liquidation.asset]
-    if liquidation.instrument == 0:
-        return margin
-    return margin.positions[liquidation.instrument, liquidation.leg]
 
 
 def _can_go_on(state: State, liquidation: Liquidation) -> bool:

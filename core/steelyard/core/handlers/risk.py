@@ -1,6 +1,6 @@
 """On which level of the ladder scopes stand, and whom the engine has to take."""
 
-from collections.abc import Iterable
+from itertools import chain
 from typing import Final, NamedTuple
 
 from steelyard.core.contracts import equity, ladder
@@ -63,12 +63,17 @@ def judge_touched(state: State, out: list[AnyEvent], looked_at: tuple[AssetId, b
     losses: dict[AssetId, bool] = {}
     if looked_at is not None:
         losses[looked_at[0]] = looked_at[1]
-    scopes += _judge(state, scopes, out)
+    trigger_index = state.trigger_index
+    for scope in scopes:
+        trigger_index.touch(scope)
     for scope in scopes:
         if scope.liquidation:
             # Money has come in, or its lots have gone otherwise: the engine looks at it again.
+            state.liquidations[scope.liquidation].is_parked = False
+    beginnings = _judge(state, scopes, out)
+    for scope in chain(scopes, beginnings):
+        if scope.liquidation:
             liquidation = state.liquidations[scope.liquidation]
-            liquidation.is_parked = False
             asset = liquidation.asset
             losses[asset] = losses.get(asset, False) or liquidation.is_below_zero
     for asset in sorted(losses):
@@ -76,16 +81,28 @@ def judge_touched(state: State, out: list[AnyEvent], looked_at: tuple[AssetId, b
 
 
 def judge_marked(state: State, instruments: list[Instrument], out: list[AnyEvent]) -> None:
-    """Judge all scopes with lots in contracts whose mark has changed, and look at parked ones again."""
-    scopes: dict[Scope, None] = {}
-    for instrument in instruments:
-        for position in contract_of(instrument).positions.values():
-            scopes[position.scope] = None
-    for scope in scopes:
-        if scope.liquidation:
-            state.liquidations[scope.liquidation].is_parked = False
-    for scope in _judge(state, scopes, out):
+    """Judge all scopes with lots in contracts whose mark has changed, and look at parked ones again.
+
+    Only those are looked at whose level may change by it: see ``TriggerIndex``.
+    """
+    changed = dict.fromkeys(instrument.instrument for instrument in instruments)
+    nominated = state.trigger_index.nominated(changed, state.markets.instruments)
+    for scope in _judge(state, nominated, out, are_nominated=True):
+        # The gate is looked at when everybody is judged whom this has touched.
         state.touched[scope] = None
+    for liquidation in state.liquidations.values():
+        if liquidation.is_parked:
+            held = positions_with_lots(scope_of(state, liquidation))
+            if any(position.instrument in changed for position in held):
+                liquidation.is_parked = False
+
+
+def scope_of(state: State, liquidation: Liquidation) -> Scope:
+    """Return the scope that a liquidation is of."""
+    margin = state.accounts[liquidation.account].margins[liquidation.asset]
+    if liquidation.instrument == 0:
+        return margin
+    return margin.positions[liquidation.instrument, liquidation.leg]
 
 
 def contract_of(instrument: Instrument) -> Contract:
@@ -129,23 +146,31 @@ def forget_silent_wallet(state: State, scope: Scope) -> None:
 
 def _thresholds(state: State, held: list[Position]) -> ladder.AnyThresholds:
     instruments = state.markets.instruments
+    if len(held) == 1:
+        return contract_of(instruments[held[0].instrument]).rules.liquidation
     return ladder.thresholds(
         contract_of(instruments[position.instrument]).rules.liquidation for position in held
     )
 
 
-def _judge(state: State, scopes: Iterable[Scope], out: list[AnyEvent]) -> list[Scope]:
+def _judge(
+    state: State, scopes: list[Scope], out: list[AnyEvent], *, are_nominated: bool = False
+) -> list[Scope]:
     """Judge scopes in their order; whom the engine has to take comes last, the worst first.
 
-    Returns those.
+    Returns those.  The index remembers from where on it need not nominate again who was nominated.
     """
     beginnings: list[_Beginning] = []
-    for scope in sorted(scopes, key=scope_name):
-        if scope.liquidation:
-            continue
-        beginning = _judge_scope(state, scope, out)
-        if beginning is not None:
-            beginnings.append(beginning)
+    if len(scopes) > 1:
+        scopes = sorted(scopes, key=scope_name)
+    for scope in scopes:
+        held = positions_with_lots(scope)
+        if not scope.liquidation:
+            beginning = _judge_scope(state, scope, held, out, is_nominated=are_nominated)
+            if beginning is not None:
+                beginnings.append(beginning)
+        elif are_nominated:
+            state.trigger_index.leave_alone(scope, held, state.markets.instruments)
     if len(beginnings) > 1:
         beginnings.sort(key=lambda each: (-each.ratio_ppm, -_notional_atoms(state, each.scope), each.name))
     for beginning in beginnings:
@@ -153,21 +178,32 @@ def _judge(state: State, scopes: Iterable[Scope], out: list[AnyEvent]) -> list[S
     return [beginning.scope for beginning in beginnings]
 
 
-def _judge_scope(state: State, scope: Scope, out: list[AnyEvent]) -> _Beginning | None:
+def _judge_scope(
+    state: State, scope: Scope, held: list[Position], out: list[AnyEvent], *, is_nominated: bool
+) -> _Beginning | None:
     """Let a scope stand on the level that it has; return it if the engine has to take it."""
     instruments = state.markets.instruments
-    held = positions_with_lots(scope)
     for position in held:
         if contract_of(instruments[position.instrument]).index.is_stale:
+            state.trigger_index.touch(scope)
             return None
     equity_atoms, maintenance_atoms = equity.standing_atoms(scope, instruments)
     ratio_ppm = equity.ratio_ppm(equity_atoms, maintenance_atoms)
     if equity_atoms < maintenance_atoms or equity_atoms < 0:
+        if is_nominated:
+            state.trigger_index.leave_alone(scope, held, instruments)
         return _Beginning(ratio_ppm, scope_name(scope), scope, equity_atoms, maintenance_atoms)
-    level = ladder.level_after(scope.level, ratio_ppm, _thresholds(state, held)) if held else _SAFE
+    if not held:
+        if scope.level != _SAFE:
+            set_level(scope, _SAFE, ratio_ppm, out)
+            forget_silent_wallet(state, scope)
+        return None
+    at = _thresholds(state, held)
+    level = ladder.level_after(scope.level, ratio_ppm, at)
     if level != scope.level:
         set_level(scope, level, ratio_ppm, out)
-        forget_silent_wallet(state, scope)
+    if is_nominated:
+        state.trigger_index.write(scope, held, instruments, equity_atoms, maintenance_atoms, at)
     return None
 
 
