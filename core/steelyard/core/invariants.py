@@ -194,7 +194,8 @@ def _check_orders(state: State) -> None:
         special = order.special
         prevented_lots = 0 if special is None else special.prevented_lots
         executed_lots = order.size_lots - order.open_lots - prevented_lots
-        assert order.open_lots > 0, (number, order.open_lots)
+        closes = special is not None and special.close_position and special.state != OrderState.WORKING
+        assert order.open_lots > 0 or (closes and order.open_lots == 0), (number, order.open_lots)
         assert prevented_lots >= 0, (number, prevented_lots)
         assert executed_lots >= 0, (number, executed_lots)
         assert special is not None or order.level is not None, number

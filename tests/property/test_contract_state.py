@@ -1,0 +1,70 @@
+"""Whatever happens to contracts: every balance follows from events, and a snapshot is the whole of it."""
+
+import msgspec
+import pytest
+from tests.helpers.contract_storm import Storm
+
+from steelyard.core import snapshot
+from steelyard.core.events import FundingPaid, FundingSwept, PositionsTraded
+from steelyard.core.invariants import all_balances
+from steelyard.core.ledger.postings import Balances
+
+SEEDS = range(6)
+COMMANDS = 700
+
+
+def balances_of(storm: Storm) -> Balances:
+    """Return what every account has of each asset, wherever there is something."""
+    return {where: atoms for where, atoms in all_balances(storm.venue.exchange.state).items() if atoms}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_replaying_the_postings_of_all_events_gives_every_balance(seed: int) -> None:
+    storm = Storm(seed)
+    had = balances_of(storm)
+    storm.blow(COMMANDS)
+    storm.settle_down()
+    posted = {
+        where: had.get(where, 0) + storm.moved.get(where, 0) for where in had.keys() | storm.moved.keys()
+    }
+    assert {where: atoms for where, atoms in posted.items() if atoms} == balances_of(storm)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_an_exchange_that_was_restored_on_the_way_goes_on_as_if_it_had_not_been(seed: int) -> None:
+    storm = Storm(seed)
+    for step in range(8):
+        storm.blow(COMMANDS // 10)
+        kept = snapshot.dump(storm.venue.exchange)
+        other = storm.restored(step)
+        other.venue.exchange.check_invariants()
+        assert snapshot.dump(other.venue.exchange) == kept
+        storm.random.seed(step)
+        storm.blow(COMMANDS // 20)
+        other.blow(COMMANDS // 20)
+        assert other.venue.exchange.digest == storm.venue.exchange.digest
+        assert snapshot.dump(other.venue.exchange) == snapshot.dump(storm.venue.exchange)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_funding_never_keeps_more_than_an_atom_for_each_payment(seed: int) -> None:
+    storm = Storm(seed)
+    payments: dict[int, int] = {}
+    for _ in range(COMMANDS):
+        before = len(storm.events)
+        storm.blow(1)
+        for event in storm.events[before:]:
+            if isinstance(event, PositionsTraded):
+                payments[event.instrument] = payments.get(event.instrument, 0) + 2
+            elif isinstance(event, FundingPaid):
+                payments[event.instrument] = payments.get(event.instrument, 0) + 1
+            elif isinstance(event, FundingSwept):
+                assert 0 <= event.rounding_atoms <= payments.pop(event.instrument, 0)
+
+
+def test_a_snapshot_of_contracts_is_canonical() -> None:
+    storm = Storm(99)
+    storm.blow(COMMANDS)
+    body = snapshot.dump(storm.venue.exchange)
+    assert msgspec.msgpack.decode(body)[0] == snapshot.SCHEMA_VERSION
+    assert snapshot.dump(snapshot.load(body)) == body
