@@ -1,6 +1,6 @@
 """No atom appears or vanishes in a fill; margin has no steps; the liquidation price is where it says."""
 
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.helpers.contract_parts import (
     ALICE,
@@ -278,11 +278,7 @@ def test_an_isolated_pledge_covers_the_margin_of_what_it_opens(
     mark: int,
     leverage: int,
 ) -> None:
-    """Filled at its limit, or at the best price that it meets, it brings what initial margin rises by.
-
-    That is so where a lot's notional is not less than at the mark, and where the rate of the lots before it
-    does not rise (with a slope it does).
-    """
+    """Filled at its limit, or at the best price that it meets, it brings what initial margin rises by."""
     contract = contract_of(kind, scale, margin_terms)
     position = position_of(Margin(ALICE, SETTLE), isolated=True)
     position.leverage = leverage
@@ -292,8 +288,6 @@ def test_an_isolated_pledge_covers_the_margin_of_what_it_opens(
         trade(contract, position, lots, mark)
     meets = opposite <= limit if side == Side.BUY else opposite >= limit
     price = opposite if meets else limit
-    assume(margin_terms.slope_ppb == 0)
-    assume((price >= mark) == (kind == ContractKind.LINEAR))
 
     pledge = equity.isolated_pledge_atoms(
         contract, position, side, size, limit, opposite if meets else 0, mark, 500

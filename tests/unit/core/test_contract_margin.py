@@ -241,6 +241,8 @@ def isolated(bucket: int, lots: int, price: int, held: int = 0) -> tuple[Contrac
         (100, -2, 90, 0, 0, 50, 30, 50),
         # A loss above the share stays in the bucket.
         (30, -2, 90, 0, 0, 10, 0, 50),
+        # A bucket that funding has taken below zero bears its part of that: 20 * 2 of gain less 5.
+        (-10, -2, 120, 0, 0, -5, 35, 50),
         # All of it, with a gain and with a loss that the bucket lacks.
         (100, -4, 110, 0, 0, 0, 140, 50),
         (30, -4, 90, 0, 0, -10, 0, 50),
@@ -360,7 +362,9 @@ def test_a_pledge_per_lot_is_margin_loss_and_fee() -> None:
 
     assert pledge(Side.BUY, 1_000, 1_001) == 201 + 0 + 6
     assert pledge(Side.BUY, 1_010, 1_005) == 202 + 100 + 6
+    assert pledge(Side.BUY, 900, 0) == 200 + 0 + 5
     assert pledge(Side.SELL, 990, 1_005) == 201 + 100 + 6
+    assert pledge(Side.SELL, 1, 0) == 200 + 9_990 + 5
     assert pledge(Side.SELL, 1_100, 0) == 220 + 0 + 6
     position.leverage = 3
     assert pledge(Side.BUY, 1_000, 0) == 3_334 + 0 + 5

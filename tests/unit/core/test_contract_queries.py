@@ -34,6 +34,7 @@ from steelyard.core.units import (
     OrderId,
     OrderKind,
     RiskLevel,
+    SelfTrade,
     Side,
     TimeInForce,
     TriggerKind,
@@ -274,12 +275,37 @@ def test_of_a_refused_order_nothing_else_is_said() -> None:
     assert tried(venue, at(buy(50, 50, 101))) == Trial(Reject.INSUFFICIENT_MARGIN, 0, False, 0, 0, 0, 0, None)
 
 
-def test_meeting_oneself_is_foreseen() -> None:
+@pytest.mark.parametrize("prevention", SelfTrade)
+def test_meeting_oneself_is_foreseen(prevention: SelfTrade) -> None:
     venue = fees_market()
     meet(venue, 5, 100)
     venue.place(ALICE, at(sell(40, 4, 101)))
-    said = tried(venue, at(buy(50, 16, 101)))
+    taker = PlaceContractOrder(
+        account=ALICE,
+        instrument=PERP,
+        order=OrderId(50),
+        side=Side.BUY,
+        size_lots=16,
+        limit_ticks=101,
+        kind=OrderKind.LIMIT,
+        time_in_force=TimeInForce.GTC,
+        terms=OrderTerms(self_trade=prevention),
+    )
+    said = tried(venue, taker)
 
-    venue.place(ALICE, at(buy(50, 16, 101)))
+    venue.ask(ALICE, taker)
 
+    assert (said.available_atoms, said.liquidation_ticks) == stands(venue)
+
+
+def test_funding_that_is_owed_is_paid_before_anything_trades() -> None:
+    venue = fees_market()
+    meet(venue, 7, 100)
+    # Longs owe what shorts are owed.
+    venue.contract().cumulative_nanoatoms = 9_876_543_210
+    said = tried(venue, at(sell(50, 3, 99)))
+
+    venue.place(ALICE, at(sell(50, 3, 99)))
+
+    assert told(venue).positions[0].unsettled_atoms == 0
     assert (said.available_atoms, said.liquidation_ticks) == stands(venue)

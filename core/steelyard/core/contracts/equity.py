@@ -11,8 +11,8 @@ from steelyard.core.contracts.contract import Contract
 from steelyard.core.contracts.fill import owed_atoms
 from steelyard.core.contracts.scales import mark_notional_atoms, value_atoms
 from steelyard.core.contracts.schedule import initial_atoms as scheduled_initial_atoms
-from steelyard.core.contracts.schedule import initial_rate_ppm, scaled_rate_ppm
 from steelyard.core.contracts.schedule import maintenance_atoms as scheduled_maintenance_atoms
+from steelyard.core.contracts.schedule import marginal_rate_ppm, scaled_rate_ppm
 from steelyard.core.matching import Margin, Order, Position, Scope
 from steelyard.core.rounding import mul_div_down, mul_div_up, ppm_up
 from steelyard.core.units import PPM, ContractKind, InstrumentId, RiskLevel, Side
@@ -82,7 +82,12 @@ def worst_lots(position: Position, more_buy_lots: int = 0, more_sell_lots: int =
 
 
 def order_loss_atoms(contract: Contract, side: Side, lots: int, limit_ticks: int, mark_ticks: int) -> int:
-    """Return what an order's open lots would lose at once if they traded at the limit, at least zero."""
+    """Return what an order's open lots would lose at once if they traded at the limit, at least zero.
+
+    Without a limit (zero: a market order that meets nobody) it trades nothing and loses nothing.
+    """
+    if limit_ticks == 0:
+        return 0
     if contract.kind == _LINEAR:
         worse_ticks = limit_ticks - mark_ticks if side == _BUY else mark_ticks - limit_ticks
         return worse_ticks * lots * contract.scale if worse_ticks > 0 else 0
@@ -139,17 +144,16 @@ def isolated_pledge_atoms(
 ) -> int:
     """Return what an isolated order that is not reduce-only pledges per lot: margin, open loss and fee.
 
-    ``opposite_ticks`` is the best price that it meets, zero if nobody is there.  The margin is that of one
-    lot at the limit or there, wherever the notional is larger, at the highest of: the chosen leverage's rate
-    (rounded up), the initial rate of the tier that the position would be in with the order, and that of the
-    open interest.
+    ``opposite_ticks`` is the best opposite price, zero if nobody is there.  The margin is that of one lot at
+    the limit, there or at the mark, wherever the notional is largest, at the highest of: the chosen
+    leverage's rate (rounded up), the initial rate of the tier that the position would be in with the order
+    (with a slope: the rate of its last lot), and that of the open interest.
     """
     terms = contract.rules.margin
-    price_ticks = limit_ticks
-    if opposite_ticks:
-        price_ticks = (max if contract.kind == _LINEAR else min)(limit_ticks, opposite_ticks)
+    dearest = max if contract.kind == _LINEAR else min
+    price_ticks = dearest(limit_ticks, mark_ticks, opposite_ticks or limit_ticks)
     worst = worst_lots(position, lots if side == _BUY else 0, lots if side != _BUY else 0)
-    rate_ppm = initial_rate_ppm(terms, mark_notional_atoms(contract, worst, mark_ticks), worst)
+    rate_ppm = marginal_rate_ppm(terms, mark_notional_atoms(contract, worst, mark_ticks), worst)
     if position.leverage:
         leverage_ppm = mul_div_up(PPM, 1, position.leverage)
         rate_ppm = max(rate_ppm, leverage_ppm)

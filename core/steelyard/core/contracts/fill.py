@@ -102,9 +102,7 @@ def _move_isolated(
     if closed_lots:
         closes_all = closed_lots == abs(position.qty_lots)
         bucket_atoms = position.bucket_atoms
-        share_atoms = bucket_atoms
-        if not closes_all:
-            share_atoms = mul_div_down(max(bucket_atoms, 0), closed_lots, abs(position.qty_lots))
+        share_atoms = mul_div_down(bucket_atoms, closed_lots, abs(position.qty_lots))
         result_atoms = share_atoms + realised_atoms
         if position.liquidation:
             # What a step leaves is to stand behind what is left; the engine gives it back at the end.

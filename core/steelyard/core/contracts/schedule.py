@@ -86,6 +86,15 @@ def initial_rate_ppm(terms: MarginTerms, notional_atoms: int, lots: int) -> int:
     return rate_ppm + mul_div_up(terms.slope_ppb, lots, 1000)
 
 
+def marginal_rate_ppm(terms: MarginTerms, notional_atoms: int, lots: int) -> int:
+    """Return the rate at which initial margin rises there by notional, rounded up.
+
+    That of the notional's tier; with a slope ``ceil((1000 * initial_1 + 2 * slope * lots) / 1000)``, for a
+    further lot raises the rate of those before it, too.
+    """
+    return initial_rate_ppm(terms, notional_atoms, 2 * lots)
+
+
 def max_leverage(terms: MarginTerms, notional_atoms: int, lots: int) -> int:
     """Return the highest leverage that may be chosen: ``floor(10**6 / initial_rate_ppm)``."""
     return mul_div_down(PPM, 1, initial_rate_ppm(terms, notional_atoms, lots))
