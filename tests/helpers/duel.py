@@ -6,6 +6,7 @@ from tests.helpers import sight
 from tests.helpers.coverage import Coverage
 from tests.helpers.spot_traffic import SpotTraffic
 from tests.helpers.traffic import Traffic
+from tests.helpers.twin_checks import check_twin
 from tests.helpers.world import CUSTOMERS
 
 from steelyard.core import Exchange, snapshot, versions, wire
@@ -14,12 +15,9 @@ from steelyard.core.entry import Applied, Entry, Outcome, Request
 from steelyard.core.events import AnyEvent
 from steelyard.core.units import (
     FEES,
-    OMNIBUS,
     REFERRAL,
     AccountId,
     InstrumentId,
-    InstrumentState,
-    OrderState,
 )
 from steelyard.simulation.twin import Twin
 
@@ -135,33 +133,6 @@ def replay(log: Iterable[Entry], exchange: Exchange | None = None) -> tuple[Exch
     exchange = exchange or Exchange()
     applied = [exchange.apply(exchange.applied_index + 1, entry) for entry in log]
     return exchange, applied
-
-
-def check_twin(twin: Twin) -> None:
-    """Check the money and the orders of the slow one by the formulas."""
-    for asset in twin.assets:
-        assert sum(atoms for (_, a), atoms in twin.owned.items() if a == asset) == 0, asset
-        for account in twin.accounts:
-            assert twin.free_atoms(account, asset) >= 0, (account, asset)
-    for (account, asset), atoms in twin.owned.items():
-        assert atoms >= 0 or account == OMNIBUS, (account, asset, atoms)
-    owed: dict[int, int] = {}
-    for row in twin.accounts.values():
-        for asset, atoms in row.owed.items():
-            owed[asset] = owed.get(asset, 0) + atoms
-    for asset in twin.assets:
-        assert owed.get(asset, 0) == twin.owned.get((REFERRAL, asset), 0), asset
-    for order in twin.orders:
-        assert order.open > 0, order
-        assert order.executed + order.prevented + order.open == order.size, order
-        assert order.resting == (order.state == OrderState.WORKING), order
-        assert not order.resting or 0 < order.shown <= order.open, order
-    for number, found in twin.lists.items():
-        assert len(found.legs) > 1, number
-        assert all(leg in twin.orders and leg.list_number == number for leg in found.legs), number
-    for instrument, market in twin.markets.items():
-        if market.state in (InstrumentState.OPEN, InstrumentState.POST_ONLY):
-            assert not twin.crossed(instrument), instrument
 
 
 # ---- one command at a time

@@ -189,6 +189,10 @@ class Contract:
             return ceil_div(1000 * terms.tiers[0].initial_ppm + terms.slope_ppb * lots, 1000)
         return self.tier(notional).initial_ppm
 
+    def pledge_ppm(self, notional: int, lots: int) -> int:
+        """Return the initial rate for pledges: by a slope, each lot makes those before it dearer, too."""
+        return self.initial_ppm(notional, 2 * lots)
+
 
 @dataclass
 class Position(Row):

@@ -30,8 +30,10 @@ class Margins(Tables):
     def regarding(self, orders: list[Order]) -> Iterator[None]:
         """Let margin be reckoned as if these were the living orders."""
         before, self.regarded = self.regarded, orders
-        yield
-        self.regarded = before
+        try:
+            yield
+        finally:
+            self.regarded = before
 
     def working(self, account: int, instrument: int, leg: Leg) -> list[Order]:
         """Return the working orders about a position."""
@@ -243,16 +245,18 @@ class Margins(Tables):
     def lot_size(self, order: Order) -> int:
         """Return the notional of one lot that its fees are reckoned by, rounded up.
 
-        Of an isolated order the larger of those at its limit and at the best opposite price.
+        Of an isolated order the largest of those at its limit, at the best opposite price and at the mark.
         """
         prices = [order.price]
         if self.is_isolated(self.position_of(order)):
-            prices.append(self.best_opposite(order.instrument, order.side))
+            prices += [self.best_opposite(order.instrument, order.side), self.mark_of(order.instrument)]
         contract = self.contracts[order.instrument]
         return max((contract.notional_up(price, 1) for price in prices if price), default=0)
 
     def lot_fee(self, order: Order) -> int:
-        """Return what a lot of an order may cost in fees."""
+        """Return what a lot of an order may cost in fees; one that nobody can meet costs nothing."""
+        if order.price == 0:
+            return 0
         return ceil_div(self.lot_size(order) * order.cap_ppm, MILLION)
 
     def open_loss(self, scope: Scope) -> int:
@@ -287,7 +291,7 @@ class Margins(Tables):
         if order.reduce_only or not self.is_isolated(p):
             return 0
         lots = self.worst(p)
-        rates = [contract.initial_ppm(self.size_at_mark(order.instrument, lots), lots)]
+        rates = [contract.pledge_ppm(self.size_at_mark(order.instrument, lots), lots)]
         if p.leverage:
             rates.append(ceil_div(MILLION, p.leverage))
         rates.append(self.crowd_ppm(order.instrument))
@@ -369,7 +373,7 @@ class Margins(Tables):
         if opened == 0:
             p.bucket -= fee
         whole = closed == before
-        share = p.bucket if whole else max(0, p.bucket * closed // before)
+        share = p.bucket if whole else p.bucket * closed // max(1, before)
         realised = filled(p, signed_lots, flow)
         contract.clearing -= realised
         p.bucket += realised
