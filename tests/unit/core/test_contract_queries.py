@@ -183,7 +183,7 @@ def stands(venue: ContractVenue) -> tuple[int, int]:
 
 
 def fees_market(margin: MarginTerms | None = None, wallet_atoms: int = 5_000) -> ContractVenue:
-    """Return a market with fees on which Bob and Carol quote at 99 and 101 … 103."""
+    """Return a market with fees on which Bob and Carol quote 96 … 98 and 101 … 103."""
     rules = contract_rules() if margin is None else contract_rules(margin=margin)
     terms = perpetual(rules=rules, taker_ppm=10_000, maker_ppm=-5_000)
     venue = contract_market(terms, wallet_atoms=wallet_atoms)
@@ -303,9 +303,9 @@ def test_funding_that_is_owed_is_paid_before_anything_trades() -> None:
     meet(venue, 7, 100)
     # Longs owe what shorts are owed.
     venue.contract().cumulative_nanoatoms = 9_876_543_210
-    said = tried(venue, at(sell(50, 3, 99)))
+    said = tried(venue, at(sell(50, 3, 98)))
 
-    venue.place(ALICE, at(sell(50, 3, 99)))
+    venue.place(ALICE, at(sell(50, 3, 98)))
 
     assert told(venue).positions[0].unsettled_atoms == 0
     assert (said.available_atoms, said.liquidation_ticks) == stands(venue)
