@@ -202,7 +202,7 @@ def _position(row: Position, instrument: Instrument) -> dict[str, Any]:
         "hedge": row.hedge,
         "leverage": row.leverage,
         "size": f"{size(row.qty_lots):f}",
-        "entry": f"{price(row.entry_ticks):f}" if row.entry_ticks else None,
+        "entry": _entry(row, instrument) if row.qty_lots else None,
         "mark": f"{price(row.mark_ticks):f}" if row.mark_ticks else None,
         "liquidation": f"{price(row.liquidation_ticks):f}" if row.liquidation_ticks else None,
         "pnl": f"{amount(row.pnl_atoms):f}",
@@ -213,11 +213,17 @@ def _position(row: Position, instrument: Instrument) -> dict[str, Any]:
         "held": f"{amount(row.held_atoms):f}" if row.margin is MarginMode.ISOLATED else None,
         "open_buys": f"{size(row.open_buy_lots):f}",
         "open_sells": f"{size(row.open_sell_lots):f}",
-        "level": None if row.level is None else row.level.name.lower(),
-        "ratio": None if row.level is None else ratio_words(row.ratio_ppm),
+        "level": row.level.name.lower(),
+        "ratio": ratio_words(row.ratio_ppm),
         "liquidating": row.liquidation or None,
         "settle": instrument.settle.symbol,
     }
+
+
+def _entry(row: Position, instrument: Instrument) -> str:
+    """Return the mean price, to a hundredth of a tick."""
+    ticks = Decimal(row.entry_numerator) / Decimal(row.entry_denominator)
+    return f"{(ticks * instrument.tick).quantize(instrument.tick / 100):f}"
 
 
 def _positions_table(found: dict[str, Any]) -> Table:
@@ -243,7 +249,7 @@ def _positions_table(found: dict[str, Any]) -> Table:
             _signed(row["pnl"], f"{row['pnl']} {row['settle']}"),
             row["funding_owed"],
             backed + chosen,
-            "with the wallet" if row["level"] is None else _level(row["level"], row["ratio"]),
+            _level(row["level"], row["ratio"]),
         )
     return table
 

@@ -204,7 +204,15 @@ def try_order(symbol: str, order: str, key: str, directory: Path, as_json: bool)
         async with LocalGroup.open(directory).client(key) as trader:
             instrument = await trader.instrument(symbol)
             trial = await trader.try_order(_placed(wish(instrument), order))
-        return {
+        of_contract: dict[str, Any] = {}
+        if instrument.contract is not None:
+            at = instrument.price(trial.liquidation_ticks)
+            of_contract = {
+                "margin": str(instrument.settle.amount(trial.margin_atoms)),
+                "available_after": str(instrument.settle.amount(trial.available_atoms)),
+                "liquidation_after": str(at) if trial.liquidation_ticks else "none",
+            }
+        return of_contract | {
             "refused": trial.refused,
             "waits": trial.waits,
             "executed": str(instrument.size(trial.executed_lots)),

@@ -332,6 +332,8 @@ class Position(_message.Message):
     LEVEL_FIELD_NUMBER: _builtins.int
     RATIO_PPM_FIELD_NUMBER: _builtins.int
     LIQUIDATION_FIELD_NUMBER: _builtins.int
+    ENTRY_NUMERATOR_FIELD_NUMBER: _builtins.int
+    ENTRY_DENOMINATOR_FIELD_NUMBER: _builtins.int
     instrument: _builtins.int
     """Of which contract."""
     leg: _common_pb2.PositionLeg.ValueType
@@ -347,7 +349,7 @@ class Position(_message.Message):
     cash_flow_atoms: _builtins.int
     """What was paid for them, below zero, or received."""
     entry_ticks: _builtins.int
-    """Their mean price, rounded to a tick; zero without lots."""
+    """Their mean price, rounded to a tick; zero without lots.  See entry_numerator."""
     mark_ticks: _builtins.int
     """The mark, or zero."""
     pnl_atoms: _builtins.int
@@ -363,17 +365,21 @@ class Position(_message.Message):
     held_atoms: _builtins.int
     """Isolated: what stands behind the open orders."""
     liquidation_ticks: _builtins.int
-    """The mark at which it would be liquidated, all else as it is; zero: none."""
+    """The last mark at which it would not be liquidated, all else as it is; zero: there is none."""
     open_buy_lots: _builtins.int
     """Open lots of buys that are not reduce-only."""
     open_sell_lots: _builtins.int
     """Open lots of such sells."""
     level: _common_pb2.RiskLevel.ValueType
-    """Isolated: how near it is to liquidation."""
+    """How near it (isolated) or its margin wallet is to liquidation."""
     ratio_ppm: _builtins.int
-    """Isolated: maintenance margin by equity."""
+    """Maintenance margin by equity of the same; 10^9 without equity."""
     liquidation: _builtins.int
-    """Isolated: the liquidation that has it, or zero."""
+    """The liquidation that has it or its margin wallet, or zero."""
+    entry_numerator: _builtins.int
+    """Their mean price is exactly entry_numerator / entry_denominator ticks; zero without lots."""
+    entry_denominator: _builtins.int
+    """See entry_numerator."""
     def __init__(
         self,
         *,
@@ -398,10 +404,12 @@ class Position(_message.Message):
         level: _common_pb2.RiskLevel.ValueType = ...,
         ratio_ppm: _builtins.int = ...,
         liquidation: _builtins.int = ...,
+        entry_numerator: _builtins.int = ...,
+        entry_denominator: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bucket_atoms", b"bucket_atoms", "cash_flow_atoms", b"cash_flow_atoms", "entry_ticks", b"entry_ticks", "hedge", b"hedge", "held_atoms", b"held_atoms", "initial_atoms", b"initial_atoms", "instrument", b"instrument", "leg", b"leg", "level", b"level", "leverage", b"leverage", "liquidation", b"liquidation", "liquidation_ticks", b"liquidation_ticks", "maintenance_atoms", b"maintenance_atoms", "margin", b"margin", "mark_ticks", b"mark_ticks", "open_buy_lots", b"open_buy_lots", "open_sell_lots", b"open_sell_lots", "pnl_atoms", b"pnl_atoms", "qty_lots", b"qty_lots", "ratio_ppm", b"ratio_ppm", "unsettled_atoms", b"unsettled_atoms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bucket_atoms", b"bucket_atoms", "cash_flow_atoms", b"cash_flow_atoms", "entry_denominator", b"entry_denominator", "entry_numerator", b"entry_numerator", "entry_ticks", b"entry_ticks", "hedge", b"hedge", "held_atoms", b"held_atoms", "initial_atoms", b"initial_atoms", "instrument", b"instrument", "leg", b"leg", "level", b"level", "leverage", b"leverage", "liquidation", b"liquidation", "liquidation_ticks", b"liquidation_ticks", "maintenance_atoms", b"maintenance_atoms", "margin", b"margin", "mark_ticks", b"mark_ticks", "open_buy_lots", b"open_buy_lots", "open_sell_lots", b"open_sell_lots", "pnl_atoms", b"pnl_atoms", "qty_lots", b"qty_lots", "ratio_ppm", b"ratio_ppm", "unsettled_atoms", b"unsettled_atoms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -2558,6 +2558,9 @@ class TryOrderResponse(_message.Message):
     OPEN_LOTS_FIELD_NUMBER: _builtins.int
     WAITS_FIELD_NUMBER: _builtins.int
     EXPIRES_FIELD_NUMBER: _builtins.int
+    MARGIN_ATOMS_FIELD_NUMBER: _builtins.int
+    AVAILABLE_ATOMS_FIELD_NUMBER: _builtins.int
+    LIQUIDATION_TICKS_FIELD_NUMBER: _builtins.int
     log_index: _builtins.int
     """What the answer saw."""
     refused: _common_pb2.Reject.ValueType
@@ -2574,6 +2577,12 @@ class TryOrderResponse(_message.Message):
     """Whether it would wait for its trigger."""
     expires: _common_pb2.Reject.ValueType
     """Why its rest would expire; unspecified: it would not."""
+    margin_atoms: _builtins.int
+    """Of a contract: what it takes of what is available while it stands in the book whole (isolated: its pledge)."""
+    available_atoms: _builtins.int
+    """Of a contract: available in the margin wallet afterwards, at the mark of now."""
+    liquidation_ticks: _builtins.int
+    """Of a contract: the last mark at which the position would not be liquidated afterwards; zero: there is none."""
     def __init__(
         self,
         *,
@@ -2585,10 +2594,13 @@ class TryOrderResponse(_message.Message):
         open_lots: _builtins.int = ...,
         waits: _builtins.bool = ...,
         expires: _common_pb2.Reject.ValueType = ...,
+        margin_atoms: _builtins.int = ...,
+        available_atoms: _builtins.int = ...,
+        liquidation_ticks: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["executed_atoms", b"executed_atoms", "executed_lots", b"executed_lots", "expires", b"expires", "fee_atoms", b"fee_atoms", "log_index", b"log_index", "open_lots", b"open_lots", "refused", b"refused", "waits", b"waits"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available_atoms", b"available_atoms", "executed_atoms", b"executed_atoms", "executed_lots", b"executed_lots", "expires", b"expires", "fee_atoms", b"fee_atoms", "liquidation_ticks", b"liquidation_ticks", "log_index", b"log_index", "margin_atoms", b"margin_atoms", "open_lots", b"open_lots", "refused", b"refused", "waits", b"waits"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

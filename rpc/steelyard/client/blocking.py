@@ -8,6 +8,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 T = TypeVar("T")
 Inner = TypeVar("Inner")
+Inner_co = TypeVar("Inner_co", covariant=True)
 P = ParamSpec("P")
 
 
@@ -43,10 +44,10 @@ class Loop:
         self._loop.close()
 
 
-class Blocking(Generic[Inner]):
+class Blocking(Generic[Inner_co]):
     """Something whose methods are awaited on a loop of its own."""
 
-    def __init__(self, loop: Loop, inner: Inner) -> None:
+    def __init__(self, loop: Loop, inner: Inner_co) -> None:
         self._loop = loop
         self._inner = inner
 

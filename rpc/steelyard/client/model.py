@@ -258,10 +258,11 @@ class Margin:
 class Position:
     """A position in a contract; amounts are atoms of the settle asset, ``qty_lots`` below zero is short.
 
-    ``entry_ticks`` is the mean price rounded to a tick.  ``unsettled_atoms`` is funding owed and not yet
-    paid, below zero: due to it.  ``bucket_atoms`` and ``held_atoms`` stand behind the lots and the open
-    orders of an isolated position; ``level``, ``ratio_ppm`` and ``liquidation`` are of such a one alone.
-    ``liquidation_ticks`` is the mark at which it would be liquidated, all else as it is; zero: none.
+    The mean price is exactly ``entry_numerator / entry_denominator`` ticks, and ``entry_ticks`` rounded to
+    one; zero without lots.  ``unsettled_atoms`` is funding owed and not yet paid, below zero: due to it.
+    ``bucket_atoms`` and ``held_atoms`` stand behind the lots and the open orders of an isolated position.
+    ``liquidation_ticks`` is the last mark at which it would not be liquidated, all else as it is; zero:
+    there is none.  ``level``, ``ratio_ppm`` and ``liquidation`` are its own if isolated, else its wallet's.
     """
 
     instrument: int
@@ -282,9 +283,11 @@ class Position:
     liquidation_ticks: int
     open_buy_lots: int
     open_sell_lots: int
-    level: RiskLevel | None
+    level: RiskLevel
     ratio_ppm: int
     liquidation: int
+    entry_numerator: int
+    entry_denominator: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,6 +295,10 @@ class Trial:
     """What an order would come to, as of ``log_index``; nothing was changed.
 
     ``refused`` is the reason why it would be refused, ``expires`` why its rest would expire; or empty.
+
+    Of a contract: ``margin_atoms`` is what it takes of what is available while it stands in the book whole
+    (isolated: its pledge), ``available_atoms`` what the wallet has left afterwards, ``liquidation_ticks``
+    the last mark at which the position would not be liquidated then; zero: there is none.
     """
 
     log_index: int
@@ -302,6 +309,9 @@ class Trial:
     open_lots: int
     waits: bool
     expires: str
+    margin_atoms: int = 0
+    available_atoms: int = 0
+    liquidation_ticks: int = 0
 
 
 class Rows(list[R]):

@@ -286,9 +286,11 @@ def _position(row: account_pb2.Position) -> Position:
         liquidation_ticks=row.liquidation_ticks,
         open_buy_lots=row.open_buy_lots,
         open_sell_lots=row.open_sell_lots,
-        level=RiskLevel(row.level) if row.level else None,
+        level=RiskLevel(row.level),
         ratio_ppm=row.ratio_ppm,
         liquidation=row.liquidation,
+        entry_numerator=row.entry_numerator,
+        entry_denominator=row.entry_denominator,
     )
 
 
@@ -303,6 +305,9 @@ def trial_of(response: trading_pb2.TryOrderResponse) -> Trial:
         response.open_lots,
         response.waits,
         reason_of(response.expires),
+        response.margin_atoms,
+        response.available_atoms,
+        response.liquidation_ticks,
     )
 
 

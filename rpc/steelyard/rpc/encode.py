@@ -20,9 +20,12 @@ from steelyard.core.entry import (
 from steelyard.core.units import InstrumentState
 from steelyard.rpc.words import (
     contract_kind,
+    margin_mode,
     order_kind,
     order_state,
+    position_leg,
     reject,
+    risk_level,
     self_trade,
     side,
     terms_of_order,
@@ -180,7 +183,52 @@ def account(index: int, answer: queries.AccountInfo) -> bytes:
             account_pb2.Countdown(instrument=instrument, due_ns=due_ns)
             for instrument, due_ns in answer.countdowns
         ],
+        margins=map(_margin, answer.margins),
+        positions=map(_position, answer.positions),
     ).SerializeToString()
+
+
+def _margin(row: queries.MarginInfo) -> account_pb2.Margin:
+    return account_pb2.Margin(
+        asset=row.asset,
+        wallet_atoms=row.wallet_atoms,
+        equity_atoms=row.equity_atoms,
+        maintenance_atoms=row.maintenance_atoms,
+        used_atoms=row.used_atoms,
+        available_atoms=row.available_atoms,
+        withdrawable_atoms=row.withdrawable_atoms,
+        level=risk_level(row.level),
+        ratio_ppm=row.ratio_ppm,
+        liquidation=row.liquidation,
+    )
+
+
+def _position(row: queries.PositionInfo) -> account_pb2.Position:
+    return account_pb2.Position(
+        instrument=row.instrument,
+        leg=position_leg(row.leg),
+        margin=margin_mode(row.margin),
+        hedge=row.hedge,
+        leverage=row.leverage,
+        qty_lots=row.qty_lots,
+        cash_flow_atoms=row.cash_flow_atoms,
+        entry_ticks=row.entry_ticks,
+        mark_ticks=row.mark_ticks,
+        pnl_atoms=row.pnl_atoms,
+        unsettled_atoms=row.unsettled_atoms,
+        maintenance_atoms=row.maintenance_atoms,
+        initial_atoms=row.initial_atoms,
+        bucket_atoms=row.bucket_atoms,
+        held_atoms=row.held_atoms,
+        liquidation_ticks=row.liquidation_ticks,
+        open_buy_lots=row.open_buy_lots,
+        open_sell_lots=row.open_sell_lots,
+        level=risk_level(row.level),
+        ratio_ppm=row.ratio_ppm,
+        liquidation=row.liquidation,
+        entry_numerator=row.entry_numerator,
+        entry_denominator=row.entry_denominator,
+    )
 
 
 def orders(index: int, answer: queries.Orders) -> bytes:
@@ -219,6 +267,9 @@ def trial(index: int, answer: queries.Trial) -> bytes:
         open_lots=answer.open_lots,
         waits=answer.waits,
         expires=reject(answer.expired),
+        margin_atoms=answer.margin_atoms,
+        available_atoms=answer.available_atoms,
+        liquidation_ticks=answer.liquidation_ticks,
     ).SerializeToString()
 
 
