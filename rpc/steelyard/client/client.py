@@ -66,6 +66,16 @@ class Client:
         self._sessions: list[Session] = []
         self._assets: dict[int, Asset] = {}
 
+    def beside(self, key: ApiKey) -> "Client":
+        """Return a client with another key over this one's connections, which stay this one's to close.
+
+        For a process that acts for many accounts.
+        """
+        other = Client(self._nodes.targets, key, retry_deadline_s=self._nodes.retry_deadline_s)
+        other._nodes = self._nodes.beside(key)
+        other.market = MarketData(other._nodes)
+        return other
+
     async def __aenter__(self) -> "Client":
         """Return the client."""
         return self
