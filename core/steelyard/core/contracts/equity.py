@@ -88,10 +88,10 @@ def order_loss_atoms(contract: Contract, side: Side, lots: int, limit_ticks: int
     """
     if limit_ticks == 0:
         return 0
-    if contract.kind == _LINEAR:
-        worse_ticks = limit_ticks - mark_ticks if side == _BUY else mark_ticks - limit_ticks
+    if contract.kind is _LINEAR:
+        worse_ticks = limit_ticks - mark_ticks if side is _BUY else mark_ticks - limit_ticks
         return worse_ticks * lots * contract.scale if worse_ticks > 0 else 0
-    dear_ticks, cheap_ticks = (mark_ticks, limit_ticks) if side == _BUY else (limit_ticks, mark_ticks)
+    dear_ticks, cheap_ticks = (mark_ticks, limit_ticks) if side is _BUY else (limit_ticks, mark_ticks)
     scale = contract.scale
     return max(0, mul_div_up(lots, scale, dear_ticks) - mul_div_down(lots, scale, cheap_ticks))
 
@@ -103,7 +103,7 @@ def open_loss_atoms(contract: Contract, position: Position, mark_ticks: int) -> 
     """
     buys_may_lose = position.open_buy_lots and position.buy_high_ticks > mark_ticks
     sells_may_lose = position.open_sell_lots and position.sell_low_ticks < mark_ticks
-    if contract.kind != _LINEAR:
+    if contract.kind is not _LINEAR:
         # Near the mark the two roundings may make an atom of nothing; a whole lot away they cannot.
         scale = contract.scale
         high_ticks, low_ticks = position.buy_high_ticks, position.sell_low_ticks
@@ -122,7 +122,7 @@ def open_loss_atoms(contract: Contract, position: Position, mark_ticks: int) -> 
 
 def lot_notional_atoms(contract: Contract, price_ticks: int) -> int:
     """Return the notional of one lot, rounded up."""
-    if contract.kind == _LINEAR:
+    if contract.kind is _LINEAR:
         return price_ticks * contract.scale
     return mul_div_up(contract.scale, 1, price_ticks)
 
@@ -150,9 +150,9 @@ def isolated_pledge_atoms(
     (with a slope: the rate of its last lot), and that of the open interest.
     """
     terms = contract.rules.margin
-    dearest = max if contract.kind == _LINEAR else min
+    dearest = max if contract.kind is _LINEAR else min
     price_ticks = dearest(limit_ticks, mark_ticks, opposite_ticks or limit_ticks)
-    worst = worst_lots(position, lots if side == _BUY else 0, lots if side != _BUY else 0)
+    worst = worst_lots(position, lots if side is _BUY else 0, lots if side is not _BUY else 0)
     rate_ppm = marginal_rate_ppm(terms, mark_notional_atoms(contract, worst, mark_ticks), worst)
     if position.leverage:
         leverage_ppm = mul_div_up(PPM, 1, position.leverage)
@@ -209,12 +209,15 @@ def maintenance_atoms(scope: Scope, marks: Marks) -> int:
 def standing_atoms(scope: Scope, marks: Marks) -> tuple[int, int]:
     """Return (equity, maintenance margin) of a scope, in one pass."""
     equity, maintenance = cash_atoms(scope), 0
-    for position in positions_of(scope):
+    positions = scope.positions.values() if isinstance(scope, Margin) else positions_of(scope)
+    for position in positions:
         qty_lots = position.qty_lots
-        if qty_lots:
+        if qty_lots and (position is scope or not position.is_isolated):
             contract, mark_ticks = _priced(marks, position)
             cash_flow = position.cash_flow_atoms
-            equity += value_atoms(contract, qty_lots, mark_ticks) + cash_flow - owed_atoms(contract, position)
+            equity += value_atoms(contract, qty_lots, mark_ticks) + cash_flow
+            if position.settled_nanoatoms != contract.cumulative_nanoatoms:
+                equity -= owed_atoms(contract, position)
             maintenance += lots_maintenance_atoms(contract, qty_lots, cash_flow, mark_ticks)
     return equity, maintenance
 
@@ -289,14 +292,14 @@ def available_with_atoms(
     atoms = margin.wallet_atoms - position.fees_atoms - lots * lot_pledge_atoms
     if buys or sells:
         atoms -= open_loss_atoms(contract, position, mark_ticks)
-    if side == _BUY:
+    if side is _BUY:
         buys += lots
     else:
         sells += lots
     atoms -= order_loss_atoms(contract, side, lots, limit_ticks, mark_ticks)
     if without is not None and not without.is_reduce_only:
         out_lots = without.open_lots
-        if without.side == _BUY:
+        if without.side is _BUY:
             buys -= out_lots
         else:
             sells -= out_lots
@@ -349,7 +352,7 @@ def _slack_atoms(contract: Contract, position: Position, mark_ticks: int, buys: 
     """
     qty_lots = position.qty_lots
     worst = max(qty_lots + buys, sells - qty_lots)
-    if contract.kind == _LINEAR:
+    if contract.kind is _LINEAR:
         lot_atoms = mark_ticks * contract.scale
         notional = worst * lot_atoms
         atoms = qty_lots * lot_atoms + position.cash_flow_atoms

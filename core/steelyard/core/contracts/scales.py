@@ -31,7 +31,7 @@ def notional_atoms(contract: Contract, price_ticks: int, lots: int) -> int:
     Linear: ``price * lots * k``, exact.  Inverse: ``floor(lots * S / price)``, once per fill and the same
     number on both sides.
     """
-    if contract.kind == _LINEAR:
+    if contract.kind is _LINEAR:
         return price_ticks * lots * contract.scale
     return mul_div_down(lots, contract.scale, price_ticks)
 
@@ -41,7 +41,7 @@ def value_atoms(contract: Contract, qty_lots: int, mark_ticks: int) -> int:
 
     Linear: ``qty * mark * k``, exact.  Inverse: ``floor(-qty * S / mark)``, for either sign.
     """
-    if contract.kind == _LINEAR:
+    if contract.kind is _LINEAR:
         return qty_lots * mark_ticks * contract.scale
     return mul_div_down(-qty_lots, contract.scale, mark_ticks) if qty_lots else 0
 
@@ -51,7 +51,7 @@ def mark_notional_atoms(contract: Contract, lots: int, mark_ticks: int) -> int:
 
     Linear: ``lots * mark * k``, exact.  Inverse: ``ceil(lots * S / mark)``.  Zero lots need no mark.
     """
-    if contract.kind == _LINEAR:
+    if contract.kind is _LINEAR:
         return lots * mark_ticks * contract.scale
     return mul_div_up(lots, contract.scale, mark_ticks) if lots else 0
 
@@ -62,4 +62,4 @@ def flow_atoms(contract: Contract, signed_lots: int, notional: int) -> int:
     Linear: a buy pays the notional, a sell receives it.  Inverse: the other way round, for a long is short
     of the settle asset.
     """
-    return -notional if (signed_lots > 0) == (contract.kind == _LINEAR) else notional
+    return -notional if (signed_lots > 0) == (contract.kind is _LINEAR) else notional
