@@ -43,6 +43,7 @@ ELSEWHERE: Final = {
     "funding": ("steelyard.ops.contracts_cli", "funding"),
     "liquidations": ("steelyard.ops.contracts_cli", "liquidations"),
     "operate": ("steelyard.ops.operate", "operate"),
+    "scenario": ("steelyard.ops.scenario", "scenario"),
     "sim": ("steelyard.ops.sim", "sim_command"),
     "trade": ("steelyard.ops.trade", "trade"),
     "trades": ("steelyard.ops.market_cli", "trades"),
