@@ -42,6 +42,7 @@ ELSEWHERE: Final = {
     "contracts": ("steelyard.ops.contracts_cli", "contracts"),
     "funding": ("steelyard.ops.contracts_cli", "funding"),
     "liquidations": ("steelyard.ops.contracts_cli", "liquidations"),
+    "feed": ("steelyard.ops.feed.command", "feed"),
     "operate": ("steelyard.ops.operate", "operate"),
     "scenario": ("steelyard.ops.scenario", "scenario"),
     "sim": ("steelyard.ops.sim", "sim_command"),
