@@ -2,12 +2,14 @@
 
 import msgspec
 import pytest
-from tests.helpers.contract_storm import Storm
+from tests.helpers.contract_storm import CONTRACTS, TRADERS, Storm
 
 from steelyard.core import snapshot
+from steelyard.core.commands import SetInstrumentState
 from steelyard.core.events import FundingPaid, FundingSwept, PositionsTraded
 from steelyard.core.invariants import all_balances
 from steelyard.core.ledger.postings import Balances
+from steelyard.core.units import OPERATOR, InstrumentState
 
 SEEDS = range(6)
 COMMANDS = 700
@@ -18,16 +20,19 @@ def balances_of(storm: Storm) -> Balances:
     return {where: atoms for where, atoms in all_balances(storm.venue.exchange.state).items() if atoms}
 
 
+def posted(had: Balances, moved: Balances) -> Balances:
+    """Return what was there and what was moved since, wherever that makes something."""
+    sums = {where: had.get(where, 0) + moved.get(where, 0) for where in had.keys() | moved.keys()}
+    return {where: atoms for where, atoms in sums.items() if atoms}
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_replaying_the_postings_of_all_events_gives_every_balance(seed: int) -> None:
     storm = Storm(seed)
     had = balances_of(storm)
     storm.blow(COMMANDS)
     storm.settle_down()
-    posted = {
-        where: had.get(where, 0) + storm.moved.get(where, 0) for where in had.keys() | storm.moved.keys()
-    }
-    assert {where: atoms for where, atoms in posted.items() if atoms} == balances_of(storm)
+    assert posted(had, storm.moved) == balances_of(storm)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -60,6 +65,33 @@ def test_funding_never_keeps_more_than_an_atom_for_each_payment(seed: int) -> No
                 payments[event.instrument] = payments.get(event.instrument, 0) + 1
             elif isinstance(event, FundingSwept):
                 assert 0 <= event.rounding_atoms <= payments.pop(event.instrument, 0)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_when_contracts_are_closed_every_position_is_paid_and_nothing_is_kept(seed: int) -> None:
+    storm = Storm(seed)
+    storm.blow(COMMANDS // 2)
+    had = balances_of(storm)
+    storm.moved.clear()
+    for instrument in CONTRACTS:
+        state = storm.venue.instrument(instrument).state
+        if state == InstrumentState.OPEN:
+            storm.send(OPERATOR, SetInstrumentState(instrument=instrument, state=InstrumentState.HALTED))
+        storm.send(OPERATOR, SetInstrumentState(instrument=instrument, state=InstrumentState.CLOSED))
+    storm.settle_down()
+    assert posted(had, storm.moved) == balances_of(storm)
+    for instrument in CONTRACTS:
+        contract = storm.venue.contract(instrument)
+        assert not contract.positions
+        assert (contract.clearing_atoms, contract.funding_atoms, contract.open_interest_lots) == (0, 0, 0)
+    if not storm.venue.exchange.state.liquidations:
+        margins = [
+            margin
+            for account in TRADERS
+            for margin in storm.venue.exchange.state.accounts[account].margins.values()
+        ]
+        assert all(margin.wallet_atoms >= 0 for margin in margins)
+        assert all(position.bucket_atoms == 0 for margin in margins for position in margin.positions.values())
 
 
 def test_a_snapshot_of_contracts_is_canonical() -> None:

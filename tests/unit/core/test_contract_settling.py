@@ -136,7 +136,9 @@ def test_funding_is_paid_before_and_its_roundings_stay_with_the_house_as_well() 
 
     funding = [event.funding_atoms for event in happened if isinstance(event, PositionSettled)]
     assert funding == [4, -1, -2]
-    assert happened[-1] == ContractSettled(instrument=PERP, price_ticks=100, rounding_atoms=1)
+    assert happened[-1] == ContractSettled(
+        instrument=PERP, price_ticks=100, rounding_atoms=1, funding_atoms=1
+    )
     assert venue.contract().funding_atoms == 0
     assert venue.exchange.state.ledger.houses[USD].rounding_atoms == 1
 

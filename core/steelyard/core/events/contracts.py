@@ -355,8 +355,12 @@ class PositionSettled(Event, frozen=True, kw_only=True, tag=96):
 
 
 class ContractSettled(Event, frozen=True, kw_only=True, tag=97):
-    """A closed contract has no positions left; what roundings left in CLEARING went to ROUNDING."""
+    """A closed contract has no positions left; what roundings left went to ROUNDING.
+
+    Of ``rounding_atoms`` FUNDING had ``funding_atoms``, and CLEARING the rest.
+    """
 
     instrument: InstrumentId
     price_ticks: int
     rounding_atoms: int
+    funding_atoms: int = 0

@@ -61,7 +61,8 @@ def _next_position(contract: Contract) -> Position | None:
 def _end(state: State, instrument: Instrument, contract: Contract, out: list[AnyEvent]) -> None:
     """Give what roundings have left in FUNDING and in CLEARING to ROUNDING."""
     state.markets.end_settling(instrument)
-    rounding_atoms = contract.clearing_atoms + contract.funding_atoms
+    funding_atoms = contract.funding_atoms
+    rounding_atoms = contract.clearing_atoms + funding_atoms
     assert rounding_atoms >= 0, (instrument.instrument, rounding_atoms)
     contract.clearing_atoms = contract.funding_atoms = 0
     state.ledger.houses[contract.settle].rounding_atoms += rounding_atoms
@@ -70,5 +71,6 @@ def _end(state: State, instrument: Instrument, contract: Contract, out: list[Any
             instrument=instrument.instrument,
             price_ticks=contract.settle_ticks,
             rounding_atoms=rounding_atoms,
+            funding_atoms=funding_atoms,
         )
     )

@@ -255,7 +255,11 @@ def _of_contract(event: _OfContract, settle: AssetId) -> list[Posting]:
                 *_moved(CLEARING, event.account, settle, event.realised_atoms, Cause.SETTLEMENT),
             ]
         case ContractSettled():
-            return _moved(CLEARING, ROUNDING, settle, event.rounding_atoms, Cause.ROUNDING)
+            cleared_atoms = event.rounding_atoms - event.funding_atoms
+            return [
+                *_moved(FUNDING, ROUNDING, settle, event.funding_atoms, Cause.ROUNDING),
+                *_moved(CLEARING, ROUNDING, settle, cleared_atoms, Cause.ROUNDING),
+            ]
 
 
 def _exchanged(
