@@ -19,6 +19,7 @@ from steelyard.core.units import (
     AccountId,
     AssetId,
     ContractKind,
+    IndexId,
     InstrumentId,
     InstrumentState,
     Leg,
@@ -158,6 +159,7 @@ def _check_margin(state: State, account: Account, margin: Margin) -> None:
         if position.is_isolated:
             _check_scope(state, position, has_lots=position.qty_lots != 0, cash_atoms=position.bucket_atoms)
     for instrument_id in margin.hedged:
+        assert instrument_id in state.markets.instruments, (where, instrument_id)
         contract = state.markets.instruments[instrument_id].contract
         assert contract is not None, (where, instrument_id)
         assert contract.settle == margin.asset, (where, instrument_id)
@@ -302,5 +304,16 @@ def _check_switches(state: State) -> None:
 
 
 def _check_indices(state: State) -> None:
-    for index_id, index in state.markets.indices.items():
+    """Raise ``AssertionError`` unless indices are known by their names, and know who leans on them."""
+    markets = state.markets
+    leaning: dict[IndexId, list[InstrumentId]] = {index_id: [] for index_id in markets.indices}
+    for instrument_id, instrument in sorted(markets.instruments.items()):
+        if instrument.contract is not None:
+            leaning[instrument.contract.index.index].append(instrument_id)
+    assert len(markets.index_symbols) == len(markets.indices), markets.index_symbols
+    for index_id, index in markets.indices.items():
+        assert index.index == index_id, (index.index, index_id)
+        assert markets.index_symbols.get(index.listing.symbol) == index_id, index.listing.symbol
+        assert index.contracts == leaning[index_id], (index_id, index.contracts, leaning[index_id])
         assert (index.stale_at_ns == 0) == index.is_stale, index_id
+        assert index.price_ticks > 0 or index.is_stale, index_id

@@ -1,4 +1,4 @@
-"""Indices and contracts are listed, their rules set, new orders switched off, and the fund paid into."""
+"""Indices and contracts are listed, and their rules set."""
 
 from typing import Any
 
@@ -10,13 +10,12 @@ from tests.helpers.builders import (
     BTC,
     BTC_USD,
     USD,
-    Venue,
     founded,
     kinds,
     listing,
     order,
-    refusal,
 )
+from tests.helpers.contract_faults import INDEX, faults_in_order, refuses, venue_with_assets
 from tests.helpers.contracts import (
     BTC_INDEX,
     INVERSE_PERP,
@@ -30,37 +29,25 @@ from steelyard.core import Reject, versions
 from steelyard.core.commands import (
     AnyCommand,
     ContractRules,
-    Deposit,
     FundingTerms,
-    FundInsurance,
     LiquidationTerms,
-    ListAsset,
-    ListIndex,
     MarginTerms,
     MarginTier,
     SetContractRules,
-    SetKillSwitch,
 )
-from steelyard.core.entry import Accepted
 from steelyard.core.events import (
     ContractListed,
     ContractRulesSet,
     IndexListed,
-    InsuranceFunded,
-    KillSwitchSet,
 )
 from steelyard.core.limits import (
     INDICES_MAX,
     INSTRUMENTS_MAX,
     INTEGER_MAX,
-    OMNIBUS_ATOMS_MAX,
     PAUSE_NS_MAX,
-    PEAK_NS,
     TIERS_MAX,
 )
 from steelyard.core.units import (
-    FIRST_CUSTOMER,
-    AccountId,
     AssetId,
     ContractKind,
     IndexId,
@@ -68,18 +55,6 @@ from steelyard.core.units import (
     InstrumentState,
     Side,
 )
-
-INDEX = ListIndex(index=BTC_INDEX, symbol="BTC", tick_mantissa=1, tick_decimals=0)
-
-
-def venue_with_assets(*, decimals: int = 8, index: ListIndex = INDEX) -> Venue:
-    """Return a group of version 3 with two assets, an index and a spot instrument."""
-    venue = founded(versions.DERIVATIVES)
-    venue.accepted(ListAsset(asset=BTC, symbol="BTC", decimals=decimals))
-    venue.accepted(ListAsset(asset=USD, symbol="USD", decimals=decimals))
-    venue.accepted(index)
-    venue.accepted(listing())
-    return venue
 
 
 def tiers(*rows: tuple[int, int, int], **more: Any) -> MarginTerms:  # noqa: ANN401 - whatever else there is
@@ -96,28 +71,6 @@ def tiers(*rows: tuple[int, int, int], **more: Any) -> MarginTerms:  # noqa: ANN
 def some(**terms: Any) -> dict[str, Any]:  # noqa: ANN401 - those of a listing
     """Return terms by name."""
     return terms
-
-
-def refuses(venue: Venue, command: AnyCommand, reason: Reject) -> None:
-    """Assert that an operator's command is refused and leaves everything as it was."""
-    before = venue.business()
-    assert refusal(venue.operate(command)) == reason
-    assert venue.business() == before
-
-
-def faults_in_order(venue: Venue, account: AccountId, faulty: list[tuple[AnyCommand, Reject]]) -> None:
-    """Assert that each command, which has all faults from its own on, is refused for its own, and late first.
-
-    The first one is malformed; the second is what a customer asks, the third what an operator asks too late.
-    """
-    for command, reason in faulty:
-        refuses(venue, command, reason)
-    wrong = faulty[1][0]
-    late = venue.request(account, wrong, not_after_ns=1)
-    assert refusal(venue.send(late)[0]) == Reject.TOO_LATE
-    assert refusal(venue.ask(account, wrong)) == Reject.NOT_PERMITTED
-    malformed = venue.request(account, faulty[0][0], not_after_ns=1)
-    assert refusal(venue.send(malformed)[0]) == Reject.MALFORMED
 
 
 # --- indices ----------------------------------------------------------------------------------------------
@@ -468,89 +421,3 @@ def test_who_falls_short_under_new_rules_is_judged_with_them() -> None:
         "RiskLevelChanged",
         "LiquidationStarted",
     ]
-
-
-# --- kill switches ----------------------------------------------------------------------------------------
-
-
-def test_switches_are_set_and_taken_back_and_say_so_again() -> None:
-    venue = venue_with_assets()
-    venue.open_account(ALICE)
-    state = venue.exchange.state
-    for account, instrument in ((0, 0), (int(ALICE), 0), (0, int(BTC_USD))):
-        scope = (AccountId(account), InstrumentId(instrument))
-        for on in (True, True, False, False):
-            command = SetKillSwitch(on=on, account=scope[0], instrument=scope[1])
-            assert venue.operate(command).events == [
-                KillSwitchSet(on=on, account=scope[0], instrument=scope[1])
-            ]
-            assert (scope in state.kill_switches) == on
-
-
-def test_faults_of_a_switch_come_in_their_order() -> None:
-    venue = venue_with_assets()
-    venue.open_account(ALICE)
-    nobody, nowhere = AccountId(5000), InstrumentId(77)
-    faulty: list[tuple[AnyCommand, Reject]] = [
-        (SetKillSwitch(on=True, account=nobody, instrument=nowhere), Reject.MALFORMED),
-        (SetKillSwitch(on=True, account=nobody), Reject.UNKNOWN_ACCOUNT),
-        (SetKillSwitch(on=True, instrument=nowhere), Reject.UNKNOWN_INSTRUMENT),
-    ]
-    faults_in_order(venue, ALICE, faulty)
-    refuses(venue, SetKillSwitch(on=True, account=AccountId(2)), Reject.UNKNOWN_ACCOUNT)
-
-
-# --- the insurance fund -----------------------------------------------------------------------------------
-
-
-def test_the_fund_is_paid_into_and_out_of_against_the_outside_world() -> None:
-    venue = venue_with_assets()
-    house = venue.exchange.state.ledger.houses[USD]
-    for amount_atoms, has_atoms in ((500, 500), (-200, 300), (-300, 0)):
-        outcome = venue.operate(FundInsurance(asset=USD, amount_atoms=amount_atoms))
-        assert isinstance(outcome.reply, Accepted)
-        assert outcome.events == [
-            InsuranceFunded(asset=USD, amount_atoms=amount_atoms, insurance_atoms=has_atoms)
-        ]
-        assert house.insurance_atoms == -house.omnibus_atoms == has_atoms
-
-
-def test_faults_of_funding_come_in_their_order() -> None:
-    venue = venue_with_assets()
-    venue.open_account(ALICE)
-    nothing, too_much = AssetId(77), INTEGER_MAX + 1
-    faulty: list[tuple[AnyCommand, Reject]] = [
-        (FundInsurance(asset=nothing, amount_atoms=0), Reject.MALFORMED),
-        (FundInsurance(asset=nothing, amount_atoms=too_much), Reject.UNKNOWN_ASSET),
-        (FundInsurance(asset=USD, amount_atoms=too_much), Reject.AMOUNT_OUT_OF_RANGE),
-        (FundInsurance(asset=USD, amount_atoms=-too_much), Reject.AMOUNT_OUT_OF_RANGE),
-        (FundInsurance(asset=USD, amount_atoms=OMNIBUS_ATOMS_MAX + 1), Reject.BALANCE_LIMIT),
-        (FundInsurance(asset=USD, amount_atoms=-1), Reject.INSUFFICIENT_FUNDS),
-    ]
-    faults_in_order(venue, ALICE, faulty)
-
-
-def test_the_fund_and_customers_share_one_bound_of_the_outside_world() -> None:
-    venue = venue_with_assets()
-    venue.open_account(FIRST_CUSTOMER)
-    venue.accepted(FundInsurance(asset=USD, amount_atoms=OMNIBUS_ATOMS_MAX - 5))
-    refuses(venue, FundInsurance(asset=USD, amount_atoms=6), Reject.BALANCE_LIMIT)
-    refuses(venue, Deposit(account=FIRST_CUSTOMER, asset=USD, amount_atoms=6), Reject.BALANCE_LIMIT)
-    venue.accepted(Deposit(account=FIRST_CUSTOMER, asset=USD, amount_atoms=5))
-
-
-def test_the_peak_of_the_fund_is_the_highest_of_eight_hours() -> None:
-    venue = venue_with_assets()
-    house = venue.exchange.state.ledger.houses[USD]
-
-    def fund(amount_atoms: int) -> tuple[int, int]:
-        venue.accepted(FundInsurance(asset=USD, amount_atoms=amount_atoms))
-        return house.peak_atoms, venue.exchange.time_ns - house.peak_ns
-
-    assert fund(500) == (500, 0)
-    assert fund(-100)[0] == 500
-    assert fund(50)[0] == 500
-    assert fund(100) == (550, 0)
-    venue.tick(after_ns=PEAK_NS - 2000)
-    assert fund(-200)[0] == 550
-    assert fund(-1) == (350, 0)
