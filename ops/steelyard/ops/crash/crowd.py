@@ -25,7 +25,8 @@ FAMILY: Final = 250
 FIRST_MASTER: Final = 1_000
 FIRST_TRADER: Final = 100_000
 
-LEVERAGES: Final = (3, 5, 8, 10, 15, 20, 25, 40, 50, 75, 100)
+#: Leverages, and how many of a hundred choose each.
+LEVERAGES: Final = {3: 16, 4: 10, 5: 14, 8: 12, 10: 12, 15: 8, 20: 10, 25: 6, 50: 6, 75: 2, 100: 4}
 #: What a trader has, in dollars: between these, on a scale of logarithms.
 FUNDS_DOLLARS: Final = (100.0, 20_000.0)
 #: Parts of the crowd.
@@ -108,7 +109,7 @@ def _trader(chance: random.Random, number: int, starts: Sequence[float]) -> Trad
     is_long = chance.random() < LONG
     bets = []
     for contract in picked:
-        leverage = chance.choice(LEVERAGES)
+        leverage = chance.choices(list(LEVERAGES), list(LEVERAGES.values()))[0]
         notional = funds / len(picked) * leverage * chance.uniform(*USE)
         for above, bound in _NOTIONALS_DOLLARS:
             if leverage > above // 2:

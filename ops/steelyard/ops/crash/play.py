@@ -13,7 +13,7 @@ from steelyard.ops.terminal import Terminal
 #: Between two steps of the path.
 STEP_NS: Final = 250_000_000
 #: The fall is this far on when the leader is taken away.
-STRIKE_AT: Final = 0.6
+STRIKE_AT: Final = 0.12
 #: Steps at the last price, with nothing to do for the engine, before it is over; and at most so many at all.
 QUIET_STEPS: Final = 24
 REST_STEPS_MAX: Final = 4_000
@@ -39,8 +39,9 @@ class Played(NamedTuple):
     positions: int
     steps: int
     strikes: int
-    #: When the fall began, by the clock of the feed.
+    #: When the fall began and when the leader was taken away (zero: never), by the clock of the feed.
     fall_ns: int
+    strike_ns: int
     #: Refusals until then, and how long all that took.
     refused_at_first: int
     opening_s: float
@@ -55,13 +56,14 @@ async def play(terminal: Terminal, stage: Stage, plan: Plan) -> Played:
     opening_s = time.monotonic() - began_s
     refused_at_first = sum(stage.refused.values())
     fall_ns = stage.now_ns()
-    strikes = await _fall(terminal, stage, traders, plan)
+    strike_ns = await _fall(terminal, stage, traders, plan)
     return Played(
         len(traders),
         sum(len(trader.bets) for trader in traders),
         plan.steps,
-        strikes,
+        int(strike_ns > 0),
         fall_ns,
+        strike_ns,
         refused_at_first,
         opening_s,
     )
@@ -119,22 +121,22 @@ async def _enter(terminal: Terminal, stage: Stage, traders: Sequence[crowd.Trade
 
 
 async def _fall(terminal: Terminal, stage: Stage, traders: Sequence[crowd.Trader], plan: Plan) -> int:
-    """Let the price fall step by step; return how often the leader was taken away."""
+    """Let the price fall step by step; return when the leader was taken away, zero if it was not."""
     steps = path.fall(seed=plan.seed, steps=plan.steps, drop=plan.drop, starts=market.STARTS)
-    strikes = 0
+    strike_ns = 0
     before: Sequence[float] = market.STARTS
     players = makers.makers(traders)
     with terminal.progress("the market falls", len(steps)) as advance:
         for number, step in enumerate(steps):
-            if plan.strikes and not strikes and step.fallen >= STRIKE_AT:
-                strikes += await stage.strike()
+            if plan.strikes and not strike_ns and step.fallen >= STRIKE_AT and await stage.strike():
+                strike_ns = stage.now_ns()
             await _move(stage, players, number / plan.steps, before, step)
             before = step.prices
             advance(number + 1)
     with terminal.busy("the dust settles"):
         await _rest(stage, players, steps[-1], plan.seed)
     await stage.settle()
-    return strikes
+    return strike_ns
 
 
 async def _rest(stage: Stage, players: Sequence[makers.Maker], last: path.Step, seed: int) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from steelyard.client import ContractKind
 from steelyard.core.units import AssetId, InstrumentId
 from steelyard.ops.crash.market import BTC, CONTRACTS, STARTS, USDT, ContractPlan, dollars_atoms
 from steelyard.ops.crash.watch import Closed, Series, Watch
@@ -28,8 +29,8 @@ _MILLION: Final = 1e6
 _NS: Final = 1e9
 
 
-def draw(watch: Watch, folder: Path) -> list[Path]:
-    """Write the pictures to a folder and return their paths.
+def draw(watch: Watch, folder: Path, strike_ns: int = 0) -> list[Path]:
+    """Write the pictures to a folder and return their paths; all say when the leader was killed, if ever.
 
     Raises:
         OpsError: The drawing library is missing, or the folder cannot be written.
@@ -49,16 +50,30 @@ def draw(watch: Watch, folder: Path) -> list[Path]:
     with mpl.rc_context(_STYLE):
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            return [_save(folder / f"crash-{name}.png", picture, watch) for name, picture in pictures]
+            return [
+                _save(folder / f"crash-{name}.png", picture, watch, strike_ns) for name, picture in pictures
+            ]
         except OSError as error:
             raise OpsError(f"cannot write pictures to {folder}: {error.strerror}") from error
 
 
-def _save(path: Path, picture: Callable[["Figure", Watch], None], watch: Watch) -> Path:
+def _save(path: Path, picture: Callable[["Figure", Watch], None], watch: Watch, strike_ns: int) -> Path:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=_SIZE_INCHES, layout="constrained")
     picture(figure, watch)
+    if strike_ns:
+        (axes,) = figure.axes
+        second = _second(watch, strike_ns)
+        axes.axvline(second, color=_GREY, linewidth=1.0, linestyle="--", zorder=1)
+        axes.annotate(
+            " the leader is killed",
+            (second, 1.0),
+            xycoords=("data", "axes fraction"),
+            va="top",
+            color=_GREY,
+            fontsize=9,
+        )
     figure.savefig(path, dpi=_DPI)
     return path
 
@@ -68,7 +83,15 @@ def _price(figure: "Figure", watch: Watch) -> None:
     largest = max((closed.notional_atoms / _unit(closed.instrument) for closed in watch.closed), default=1.0)
     for contract, colour in zip(CONTRACTS, _COLOURS, strict=True):
         marks = _falling(watch, watch.marks.get(InstrumentId(contract.instrument), []))
-        axes.plot(_seconds(watch, marks), _percents(contract, marks), color=colour, label=contract.symbol)
+        axes.step(
+            _seconds(watch, marks),
+            _percents(contract, marks),
+            where="post",
+            color=colour,
+            # On the same index as the first, it would hide that.
+            linestyle="-" if contract.kind is ContractKind.LINEAR else (0, (2, 2)),
+            label=contract.symbol,
+        )
     for adl in (False, True):
         closed = [each for each in watch.closed if each.adl == adl]
         axes.scatter(
@@ -100,7 +123,7 @@ def _fund(figure: "Figure", watch: Watch) -> None:
             label=name,
         )
     axes.axhline(100, color=_GREY, linewidth=0.8, linestyle=":")
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(bottom=0, top=1.12 * axes.get_ylim()[1])
     _legend(axes)
 
 
@@ -145,7 +168,7 @@ def _open_interest(figure: "Figure", watch: Watch) -> None:
                 color=colour,
                 label=contract.symbol,
             )
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(bottom=0, top=112)
     _legend(axes)
 
 

@@ -36,7 +36,7 @@ async def crash_in_process(terminal: Terminal, plan: Plan, pictures: Path | None
         refused=stage.refused,
         seconds=time.monotonic() - began_s,
     )
-    return await _concluded(terminal, outcome, pictures)
+    return await _concluded(terminal, outcome, pictures, strike_ns=0)
 
 
 async def crash_on_group(
@@ -49,14 +49,16 @@ async def crash_on_group(
 
     """
     outcome = await play_on_group(terminal, plan, directory)
-    return await _concluded(terminal, outcome, pictures)
+    return await _concluded(terminal, outcome, pictures, strike_ns=outcome.played.strike_ns)
 
 
-async def _concluded(terminal: Terminal, outcome: Outcome, pictures: Path | None) -> dict[str, Any]:
+async def _concluded(
+    terminal: Terminal, outcome: Outcome, pictures: Path | None, *, strike_ns: int
+) -> dict[str, Any]:
     outcome.watch.fall_ns = outcome.played.fall_ns
     result = report(outcome)
     if pictures is not None:
         with terminal.busy("drawing"):
-            drawn = await asyncio.to_thread(plots.draw, outcome.watch, pictures)
+            drawn = await asyncio.to_thread(plots.draw, outcome.watch, pictures, strike_ns)
         result["plots"] = [str(path) for path in drawn]
     return result
