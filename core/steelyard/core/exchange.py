@@ -196,11 +196,22 @@ class Exchange:
         """
         return self._apply(index, wire.decode_entry(body))
 
+    def retell(self, index: int, entry: Entry, listen: Callable[[AnyEvent], None]) -> Applied:
+        """Apply an entry like ``apply``, and let ``listen`` hear each event as it happens.
+
+        What the event says has just happened, or is about to (a step of a liquidation), and nothing that
+        follows from it has yet: whoever listens may look at the state, and must not change it.  An event of a
+        batch that is undone is heard as well, and is not in what is returned.
+        """
+        return self._apply(index, entry, lambda: _Told(listen))[0]
+
     def check_invariants(self) -> None:
         """Raise ``AssertionError`` unless everything that must hold does, slowly and completely."""
         check_state(self.state)
 
-    def _apply(self, index: int, entry: Entry) -> tuple[Applied, bytes]:
+    def _apply(
+        self, index: int, entry: Entry, new_out: Callable[[], list[AnyEvent]] = list
+    ) -> tuple[Applied, bytes]:
         state = self.state
         time_ns = entry.time_ns
         assert entry.version <= state.version, (entry.version, state.version)
@@ -208,8 +219,8 @@ class Exchange:
         assert state.time_ns < time_ns <= INTEGER_MAX, (time_ns, state.time_ns)
         state.applied_index = index
         state.time_ns = time_ns
-        happened = due.run_due(state)
-        outcomes = _outcomes(state, entry.requests)
+        happened = due.run_due(state, new_out())
+        outcomes = _outcomes(state, entry.requests, new_out)
         if happened:
             applied: Applied = AppliedWithDue(index, time_ns, outcomes, happened)
         else:
@@ -219,7 +230,20 @@ class Exchange:
         return applied, body
 
 
-def _outcomes(state: State, requests: list[Request]) -> list[Outcome]:
+class _Told(list[AnyEvent]):
+    """Events that somebody hears as they happen."""
+
+    def __init__(self, listen: Callable[[AnyEvent], None]) -> None:
+        super().__init__()
+        self._listen = listen
+
+    def append(self, event: AnyEvent) -> None:
+        """Add an event, and tell of it."""
+        super().append(event)
+        self._listen(event)
+
+
+def _outcomes(state: State, requests: list[Request], new_out: Callable[[], list[AnyEvent]]) -> list[Outcome]:
     """Carry requests out, each once: a number that was used before is answered from memory."""
     index, time_ns = state.applied_index, state.time_ns
     sessions, keys = state.sessions, state.keys
@@ -237,7 +261,7 @@ def _outcomes(state: State, requests: list[Request]) -> list[Outcome]:
         try:
             session, key = sessions[request.session], keys[request.key]
         except KeyError:
-            outcomes.append(_outcome_out_of_turn(state, request))
+            outcomes.append(_outcome_out_of_turn(state, request, new_out))
             continue
         number = request.request
         if (
@@ -247,12 +271,12 @@ def _outcomes(state: State, requests: list[Request]) -> list[Outcome]:
             or (key.expires_ns and key.expires_ns <= time_ns)
             or session.used_ns <= idle_since_ns
         ):
-            outcomes.append(_outcome_out_of_turn(state, request))
+            outcomes.append(_outcome_out_of_turn(state, request, new_out))
             continue
         if number - session.wants_from >= REPLY_WINDOW_MAX and session.is_full(request.wants_from):
             outcomes.append(_refused(state, request, Reject.WINDOW_FULL, REPLY_WINDOW_MAX))
             continue
-        out: list[AnyEvent] = []
+        out = new_out()
         reply = HANDLERS[type(command)](state, command, request, key, out)
         if type(reply) is Reject:
             assert not out, "a handler must check before it acts"
@@ -277,13 +301,13 @@ def _outcomes(state: State, requests: list[Request]) -> list[Outcome]:
     return outcomes
 
 
-def _outcome_out_of_turn(state: State, request: Request) -> Outcome:
+def _outcome_out_of_turn(state: State, request: Request, new_out: Callable[[], list[AnyEvent]]) -> Outcome:
     """Answer a request that is not the next one of a living session with a valid key of its account.
 
     What the session refuses is not stored and uses up no number, so the client may correct and resend.
     """
     if request.session == 0:
-        return _outcome_without_session(state, request)
+        return _outcome_without_session(state, request, new_out)
     session = state.sessions.get(request.session)
     if session is None:
         was_there = 0 < request.session <= state.last_session
@@ -308,7 +332,9 @@ def _outcome_out_of_turn(state: State, request: Request) -> Outcome:
     return Outcome(reply, [], index)
 
 
-def _outcome_without_session(state: State, request: Request) -> Outcome:
+def _outcome_without_session(
+    state: State, request: Request, new_out: Callable[[], list[AnyEvent]]
+) -> Outcome:
     """Answer the few requests that need no session, or say that one is needed."""
     command = request.command
     key = _NO_KEY
@@ -321,7 +347,7 @@ def _outcome_without_session(state: State, request: Request) -> Outcome:
         key = asking
     elif type(command) not in _NEED_NOTHING:
         return _refused(state, request, Reject.SESSION_REQUIRED)
-    out: list[AnyEvent] = []
+    out = new_out()
     reply = HANDLERS[type(command)](state, command, request, key, out)
     if type(reply) is Reject:
         assert not out, "a handler must check before it acts"

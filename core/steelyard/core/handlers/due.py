@@ -36,14 +36,13 @@ def next_due_ns(state: State) -> int | None:
     return state.timers.next_ns()
 
 
-def run_due(state: State) -> list[AnyEvent]:
-    """Do what is due now and return what happened, oldest first.
+def run_due(state: State, out: list[AnyEvent]) -> list[AnyEvent]:
+    """Do what is due now and return what happened, oldest first: ``out``, which is empty before.
 
     Everything urgent whose time has come; then up to ``WORK_PER_ENTRY_MAX`` units of liquidations (not more
     than ``LIQUIDATION_STEPS_PER_ENTRY_MAX``), auctions, expiries, admissions, sweeps of funding and
     settlements, in this order.  After each of them the scopes that it touched are judged.
     """
-    out: list[AnyEvent] = []
     due_ns = next_due_ns(state)
     if due_ns is None or due_ns > state.time_ns:
         return out
