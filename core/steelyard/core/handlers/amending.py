@@ -265,6 +265,7 @@ def _fault(
     if fault is None and resized is not None:
         fault = numbers_fault(state, instrument, resized)
         fix_pledge(instrument, resized)
+        fault = fault or contracting.room_fault(resized)
     if (
         fault is None
         and instrument.state == InstrumentState.POST_ONLY

@@ -256,8 +256,7 @@ def _covers_growth(state: State, instrument: Instrument, order: Order, position:
         position,
         order.side,
         order.open_lots,
-        # A market order that meets nobody has no limit, and loses nothing.
-        order.price_ticks or instrument.mark_ticks,
+        order.price_ticks,
         order.lot_pledge_atoms,
     )
     return available_atoms >= 0
@@ -273,9 +272,9 @@ def _covers_reduction(state: State, instrument: Instrument, order: Order, positi
     left_atoms = equity.equity_atoms(scope, marks) - equity.open_losses_atoms(scope, marks)
     if limit_ticks:
         left_atoms -= lots * equity.lot_fee_atoms(contract, limit_ticks, special.cap_ppm)
-        if not special.reduce_only:
-            mark_ticks = instrument.mark_ticks
-            left_atoms -= equity.order_loss_atoms(contract, order.side, lots, limit_ticks, mark_ticks)
+    if not special.reduce_only:
+        mark_ticks = instrument.mark_ticks
+        left_atoms -= equity.order_loss_atoms(contract, order.side, lots, limit_ticks, mark_ticks)
     if left_atoms < 0:
         return False
     if not position.is_isolated:
