@@ -3,7 +3,7 @@
 from steelyard.core.instruments import Instrument
 from steelyard.core.queries.answers import ContractInfo, Contracts, ContractStanding, FundInfo, IndexInfo
 from steelyard.core.state import State
-from steelyard.core.units import AccountId, InstrumentId
+from steelyard.core.units import AccountId, InstrumentId, InstrumentState
 
 _EVERYBODY = AccountId(0)
 _EVERYWHERE = InstrumentId(0)
@@ -52,6 +52,7 @@ def standing(state: State, instrument: Instrument) -> ContractStanding | None:
     contract = instrument.contract
     if contract is None:
         return None
+    runs = instrument.state != InstrumentState.CLOSED
     return ContractStanding(
         instrument=instrument.instrument,
         index=contract.index.index,
@@ -60,8 +61,8 @@ def standing(state: State, instrument: Instrument) -> ContractStanding | None:
         index_ticks=contract.index.price_ticks,
         index_stale=contract.index.is_stale,
         rate_ppb=contract.rate_ppb,
-        predicted_ppb=contract.predicted_ppb,
-        funding_ns=contract.funding_ns,
+        predicted_ppb=contract.predicted_ppb if runs else 0,
+        funding_ns=contract.funding_ns if runs else 0,
         cumulative_nanoatoms=contract.cumulative_nanoatoms,
         open_interest_lots=contract.open_interest_lots,
         positions=len(contract.positions),

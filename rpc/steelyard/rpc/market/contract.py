@@ -10,6 +10,7 @@ from steelyard.core.events import (
     FundingSet,
     IndexSet,
     IndexStale,
+    InstrumentStateChanged,
     MarkSet,
     PositionSettled,
     PositionsTraded,
@@ -17,7 +18,7 @@ from steelyard.core.events import (
     Traded,
 )
 from steelyard.core.queries import ContractStanding
-from steelyard.core.units import Side
+from steelyard.core.units import FundingRule, InstrumentState, Side
 from steelyard.replication.liquidations import Stepped, stepped_of
 
 
@@ -96,6 +97,8 @@ class MarketContract:
                 self._settle(event, time_ns)
             case ContractRulesSet():
                 self._set_rules(event.rules, time_ns)
+            case InstrumentStateChanged() if event.after == InstrumentState.CLOSED:
+                self.funding_ns = self.predicted_ppb = 0
             case Traded():
                 self._traded = event
             case PositionsTraded():
@@ -104,6 +107,12 @@ class MarketContract:
                 self._open_interest(-max(event.qty_lots, 0))
             case _:
                 self._liquidate(index, time_ns, event)
+
+    def end_entry(self, time_ns: int) -> None:
+        """Let an interval end of which nothing was said, as one does under a stale index."""
+        if 0 < self.funding_ns <= time_ns:
+            self._end_interval(time_ns)
+            self._fundings.append(self.funding)
 
     def take_changes(self) -> ContractChange:
         """Return what has changed since the last call."""
@@ -128,10 +137,10 @@ class MarketContract:
 
     def _settle(self, event: FundingSet, time_ns: int) -> None:
         self.cumulative_nanoatoms = event.cumulative_nanoatoms
-        if self.funding_ns <= time_ns:
-            # The end of an interval, and no accrual within it.
-            self.rate_ppb, self.predicted_ppb = event.rate_ppb, 0
-            self.funding_ns = self._next_ns(time_ns)
+        if self._rules.funding.rule != FundingRule.DEAD_BAND or event.delta_nanoatoms == 0:
+            # The end of an interval: what accrues within one is never nothing.
+            self.rate_ppb = event.rate_ppb
+            self._end_interval(time_ns)
         self._fundings.append(
             self.funding._replace(
                 settled=True,
@@ -143,11 +152,17 @@ class MarketContract:
 
     def _set_rules(self, rules: ContractRules, time_ns: int) -> None:
         before, self._rules = self._rules.funding, rules
-        now = rules.funding
-        if (now.rule, now.weighted) != (before.rule, before.weighted):
-            self.predicted_ppb = 0
-        if now.interval_ns != before.interval_ns and self.funding_ns:
+        if rules.funding == before:
+            return
+        self.predicted_ppb = 0
+        if self.funding_ns:
             self.funding_ns = self._next_ns(time_ns)
+        self._fundings.append(self.funding)
+
+    def _end_interval(self, time_ns: int) -> None:
+        self.funding_ns = self._next_ns(time_ns)
+        if self._rules.funding.rule != FundingRule.DEAD_BAND:
+            self.predicted_ppb = 0
 
     def _next_ns(self, time_ns: int) -> int:
         interval_ns = self._rules.funding.interval_ns

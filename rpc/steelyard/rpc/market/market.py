@@ -86,7 +86,10 @@ class Market:
         levels, orders = self.book.take_touched()
         best = self.book.best() if levels else self.best
         changed, self.best = best != self.best, best
-        contract = None if self.contract is None else self.contract.take_changes()
+        contract = None
+        if self.contract is not None:
+            self.contract.end_entry(time_ns)
+            contract = self.contract.take_changes()
         return Change(index, time_ns, levels, orders, trades, statuses, changed, contract)
 
     def _follow(self, event: AnyEvent, statuses: list[Status]) -> None:
