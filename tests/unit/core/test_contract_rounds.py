@@ -157,8 +157,10 @@ def test_a_contract_that_does_not_trade_is_sampled_and_funded_all_the_same(state
     ]
 
 
-def test_without_a_sample_the_rate_is_zero() -> None:
-    venue = funded_market()
+@pytest.mark.parametrize("rule", list(FundingRule))
+def test_without_a_sample_the_rate_is_zero(rule: FundingRule) -> None:
+    venue = funded_market(FundingTerms(rule=rule, interval_ns=MINUTE_NS, dead_band_ppb=0), price_ticks=1000)
+    venue.mark(1001, LONG_PERP)
     pass_to(venue, next_minute(venue))
     venue.exchange.state.markets.instruments[LONG_PERP].state = InstrumentState.AUCTION
 

@@ -30,8 +30,8 @@ class Index:
 class Premiums:
     """What the samples of the running funding interval have been, as its rule needs it.
 
-    AVERAGED: ``count`` samples and their (weighted) ``sum_ppb``.  SAMPLED: the premiums of the minute that
-    ends at ``minute_ns``, and the medians of the minutes before.
+    ``count`` is how many there were.  AVERAGED: their (weighted) ``sum_ppb``.  SAMPLED: the premiums of the
+    minute that ends at ``minute_ns``, and the medians of the minutes before.
     """
 
     __slots__ = ("count", "medians_ppb", "minute_ns", "minute_ppb", "sum_ppb")

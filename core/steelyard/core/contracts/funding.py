@@ -73,8 +73,8 @@ def add_sample(premiums: Premiums, terms: FundingTerms, sample_ppb: int, due_ns:
 
     A sample at a full minute is the last one of the minute that ends there.
     """
+    premiums.count += 1
     if terms.rule == FundingRule.AVERAGED:
-        premiums.count += 1
         premiums.sum_ppb += sample_ppb * (premiums.count if terms.weighted else 1)
     elif terms.rule == FundingRule.SAMPLED:
         minute_ns = mul_div_up(due_ns, 1, _MINUTE_NS) * _MINUTE_NS

@@ -60,8 +60,10 @@ def funding_due(state: State, instrument_id: InstrumentId, due_ns: int, out: lis
     premiums = contract.premiums
     contract.premiums = Premiums()
     accrues = terms.rule == FundingRule.DEAD_BAND
-    rate_ppb = contract.predicted_ppb if accrues else funding.interval_ppb(premiums, terms)
-    if not accrues:
+    if accrues:
+        rate_ppb = contract.predicted_ppb if premiums.count else 0
+    else:
+        rate_ppb = funding.interval_ppb(premiums, terms)
         contract.predicted_ppb = 0
     if contract.index.is_stale:
         return
@@ -124,7 +126,6 @@ def _sample_premium(
     accrues = terms.rule == FundingRule.DEAD_BAND
     if accrues:
         premium_ppb = funding.mark_premium_ppb(index_ticks, instrument.mark_ticks)
-        contract.predicted_ppb = funding.dead_band_ppb(premium_ppb, terms)
     else:
         book = instrument.book
         premium_ppb = funding.premium_ppb(
@@ -132,7 +133,10 @@ def _sample_premium(
             _impact_ticks(contract, book.bids, selling=True),
             _impact_ticks(contract, book.asks, selling=False),
         )
-        funding.add_sample(contract.premiums, terms, premium_ppb, due_ns)
+    funding.add_sample(contract.premiums, terms, premium_ppb, due_ns)
+    if accrues:
+        contract.predicted_ppb = funding.dead_band_ppb(premium_ppb, terms)
+    else:
         contract.predicted_ppb = funding.interval_ppb(contract.premiums, terms)
     out.append(
         PremiumSampled(
