@@ -126,5 +126,5 @@ def test_the_traffic_is_worth_it() -> None:
     """Otherwise the tests above would be about little."""
     met = Counter(type(event) for seed in SEEDS for each in traffic(seed)[0] for event in each.events())
     assert all(
-        met[kind] for kind in (FundingSet, LiquidationStepped, LiquidationPaid, AdlSettled, LossShared)
+        met[kind] for kind in (FundingSet, LiquidationStepped, LiquidationPaid, AdlSettled, PositionSettled)
     )
