@@ -17,6 +17,7 @@ from tests.helpers.builders import (
 
 from steelyard.core import versions
 from steelyard.core.commands import (
+    NO_TERMS,
     ContractRules,
     CreateApiKey,
     IndexQuote,
@@ -27,6 +28,8 @@ from steelyard.core.commands import (
     MarginTier,
     MoveMargin,
     OpenAccount,
+    OrderTerms,
+    PlaceContractOrder,
     SetIndexSources,
     SetMark,
 )
@@ -44,7 +47,11 @@ from steelyard.core.units import (
     KeyId,
     Leg,
     MarkRule,
+    OrderId,
+    OrderKind,
     Permission,
+    Side,
+    TimeInForce,
 )
 
 BTC_INDEX: Final = IndexId(1)
@@ -183,3 +190,37 @@ def contract_market(
             if wallet_atoms:
                 venue.pay_in(account, wallet_atoms, asset)
     return venue
+
+
+def about(
+    side: Side,
+    number: int,
+    size_lots: int,
+    limit_ticks: int = 0,
+    *,
+    instrument: InstrumentId = PERP,
+    kind: OrderKind | None = None,
+    time_in_force: TimeInForce | None = None,
+    post_only: bool = False,
+    terms: OrderTerms = NO_TERMS,
+    leg: Leg = Leg.NET,
+    reduce_only: bool = False,
+    close_position: bool = False,
+) -> PlaceContractOrder:
+    """Return a command to place an order about a position; without a limit it is a market order."""
+    is_limit = limit_ticks != 0
+    return PlaceContractOrder(
+        account=ALICE,
+        instrument=instrument,
+        order=OrderId(number),
+        side=side,
+        size_lots=size_lots,
+        limit_ticks=limit_ticks,
+        kind=kind or (OrderKind.LIMIT if is_limit else OrderKind.MARKET),
+        time_in_force=time_in_force or (TimeInForce.GTC if is_limit else TimeInForce.IOC),
+        post_only=post_only,
+        terms=terms,
+        leg=leg,
+        reduce_only=reduce_only,
+        close_position=close_position,
+    )

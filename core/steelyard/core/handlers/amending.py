@@ -79,13 +79,20 @@ def amend_order(
     for each in leaving:
         pledging.uncount(each)
     fault = _fault(state, instrument, order, changed, resized)
-    if keeps_place:
-        changed.lot_pledge_atoms = order.lot_pledge_atoms
+    moved = []
+    for was, would_be in ((order, changed), (other, resized)):
+        if was is None or would_be is None:
+            continue
+        if _keeps_place(was, would_be):
+            # What an isolated order pledges per lot follows prices, but not while it stands where it stood.
+            would_be.lot_pledge_atoms = was.lot_pledge_atoms
+        else:
+            moved.append(would_be)
     payer = _payer(state, order)
     needed_atoms = changed.pledged_atoms
     if other is not None:
         needed_atoms = max(needed_atoms, (resized or other).pledged_atoms)
-    fault = fault or _funds_fault(state, instrument, payer, needed_atoms, [changed, resized])
+    fault = fault or _funds_fault(state, instrument, payer, needed_atoms, moved)
     if fault is not None:
         for each in leaving:
             pledging.count(each)
@@ -104,14 +111,17 @@ def amend_order(
 
 
 def _funds_fault(
-    state: State, instrument: Instrument, payer: Order, needed_atoms: int, changed: list[Order | None]
+    state: State, instrument: Instrument, payer: Order, needed_atoms: int, moved: list[Order]
 ) -> Reject | None:
-    """Return why orders cannot be paid for as they would be, or None."""
+    """Return why orders cannot be paid for as they would be, or None.
+
+    Of orders about positions those are asked that lose their place, for the others only become smaller.
+    """
     if payer.position is None:
         is_covered = payer.pledge.free_atoms + payer.pledged_atoms >= needed_atoms
         return None if is_covered else Reject.INSUFFICIENT_FUNDS
-    for order in changed:
-        fault = None if order is None else contracting.funds_fault(state, instrument, order)
+    for order in moved:
+        fault = contracting.funds_fault(state, instrument, order)
         if fault is not None:
             return fault
     return None

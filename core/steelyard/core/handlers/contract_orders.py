@@ -316,6 +316,8 @@ def _take(
         maker_realised_atoms = fill(
             contract, maker_position, -signed_lots, -flow, maker_fee_atoms, maker.lot_pledge_atoms
         )
+        # Maker and taker may be one position: what the maker's fill left of it is said as well.
+        maker_qty_lots, maker_cash_flow_atoms = maker_position.qty_lots, maker_position.cash_flow_atoms
         taker_funding_atoms = settle(contract, position)
         taker_realised_atoms = fill(contract, position, signed_lots, flow, taker_fee_atoms, 0)
         touch(state, maker_position)
@@ -351,8 +353,8 @@ def _take(
                 instrument.instrument,
                 maker.account,
                 _NET,
-                maker_position.qty_lots,
-                maker_position.cash_flow_atoms,
+                maker_qty_lots,
+                maker_cash_flow_atoms,
                 maker_realised_atoms,
                 maker_funding_atoms,
                 command.account,

@@ -15,8 +15,10 @@ _BUY: Final = Side.BUY
 
 
 class Move(NamedTuple):
-    """What one side of a trade realised, and the funding that it paid first."""
+    """What one side of a trade made of its position, what it realised, and the funding that it paid first."""
 
+    qty_lots: int
+    cash_flow_atoms: int
     realised_atoms: int
     funding_atoms: int
 
@@ -35,7 +37,7 @@ def move_position(
     flow = flow_atoms(contract, signed_lots, notional_atoms)
     realised_atoms = fill(contract, position, signed_lots, flow, fee_atoms, order.lot_pledge_atoms)
     pledging.touch(state, position)
-    return Move(realised_atoms, funding_atoms)
+    return Move(position.qty_lots, position.cash_flow_atoms, realised_atoms, funding_atoms)
 
 
 def say_traded(
@@ -43,23 +45,16 @@ def say_traded(
 ) -> None:
     """Say what became of both positions."""
     (maker_order, maker_move), (taker_order, taker_move) = maker, taker
-    maker_position, taker_position = position_of(maker_order), position_of(taker_order)
     out.append(
         PositionsTraded(
             trade,
             maker_order.instrument,
-            maker_position.account,
-            maker_position.leg,
-            maker_position.qty_lots,
-            maker_position.cash_flow_atoms,
-            maker_move.realised_atoms,
-            maker_move.funding_atoms,
-            taker_position.account,
-            taker_position.leg,
-            taker_position.qty_lots,
-            taker_position.cash_flow_atoms,
-            taker_move.realised_atoms,
-            taker_move.funding_atoms,
+            maker_order.account,
+            position_of(maker_order).leg,
+            *maker_move,
+            taker_order.account,
+            position_of(taker_order).leg,
+            *taker_move,
         )
     )
 
