@@ -12,6 +12,7 @@ from tests.helpers.contracts import (
 )
 
 from steelyard.core import Reject
+from steelyard.core.accounts import ALL_PERMISSIONS
 from steelyard.core.commands import (
     AmendOrder,
     OrderTerms,
@@ -217,7 +218,7 @@ def test_only_the_alternative_that_works_is_counted() -> None:
 def test_positions_do_not_change_hands_in_one_house() -> None:
     venue = contract_market()
     for account in (ALICE, BOB):
-        venue.accepted(SetAccountRules(account=account, trade_group=7))
+        venue.accepted(SetAccountRules(account=account, permissions=ALL_PERMISSIONS, trade_group=7))
     venue.accepted(SetInstrumentRules(instrument=PERP, self_trade=SelfTrade.TRANSFER))
     placed(venue, ALICE, about(SELL, 1, 5, 100))
 
