@@ -17,7 +17,6 @@ from steelyard.core.units import (
     FIRST_CUSTOMER,
     PPB,
     AccountId,
-    AssetId,
     ContractKind,
     IndexId,
     InstrumentId,
@@ -50,13 +49,13 @@ def check_contracts(state: State) -> None:
     _check_indices(state)
 
 
-def margins_atoms(account: Account) -> dict[AssetId, int]:
-    """Return what an account has behind its positions, by settle asset: wallets, buckets, held pledges."""
-    return {
-        asset: margin.wallet_atoms
-        + sum(position.bucket_atoms + position.held_atoms for position in margin.positions.values())
-        for asset, margin in account.margins.items()
-    }
+def margin_atoms(margin: Margin) -> int:
+    """Return what a margin has: its wallet, and the buckets and held pledges of its isolated positions."""
+    atoms = margin.wallet_atoms
+    for position in margin.positions.values():
+        if position.is_isolated:
+            atoms += position.bucket_atoms + position.held_atoms
+    return atoms
 
 
 # --- contracts --------------------------------------------------------------------------------------------

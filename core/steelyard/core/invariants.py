@@ -1,7 +1,7 @@
 """What must hold across the parts of the state."""
 
 from steelyard.core.accounts import Account, Rules
-from steelyard.core.contract_invariants import check_contracts, margins_atoms
+from steelyard.core.contract_invariants import check_contracts, margin_atoms
 from steelyard.core.instruments import Instrument
 from steelyard.core.ledger import Balance
 from steelyard.core.limits import (
@@ -59,8 +59,8 @@ def customers_atoms(state: State) -> dict[AssetId, int]:
     for account in state.accounts.values():
         for asset, balance in account.balances.items():
             totals[asset] += balance.free_atoms + balance.held_atoms
-        for asset, atoms in margins_atoms(account).items():
-            totals[asset] += atoms
+        for asset, margin in account.margins.items():
+            totals[asset] += margin_atoms(margin)
     return totals
 
 
@@ -86,8 +86,8 @@ def all_balances(state: State) -> dict[tuple[AccountId, AssetId], int]:
         for asset, balance in account.balances.items()
     }
     for account_id, account in state.accounts.items():
-        for asset, atoms in margins_atoms(account).items():
-            found[account_id, asset] = found.get((account_id, asset), 0) + atoms
+        for asset, margin in account.margins.items():
+            found[account_id, asset] = found.get((account_id, asset), 0) + margin_atoms(margin)
     for asset, house in state.ledger.houses.items():
         found[OMNIBUS, asset] = house.omnibus_atoms
         found[FEES, asset] = house.fees_atoms
