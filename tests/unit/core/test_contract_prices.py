@@ -274,6 +274,27 @@ def test_a_mark_outside_the_window_of_trades_halts_the_contract() -> None:
     assert venue.instrument().state == InstrumentState.HALTED
 
 
+def test_a_mark_that_is_said_again_halts_nothing() -> None:
+    venue = contract_market()
+    venue.mark(106)
+    rules = SetInstrumentRules(
+        instrument=PERP,
+        halt_ppm=50_000,
+        halt_window_ns=60 * SECOND_NS,
+        halt_ns=30 * SECOND_NS,
+        auction_ns=5 * SECOND_NS,
+    )
+    venue.accepted(rules)
+    for number in (1, 2):
+        venue.ask(ALICE, order(Side.SELL, number, 1, 100, account=ALICE, instrument=PERP))
+        venue.ask(CAROL, order(Side.BUY, number, 1, 100, account=CAROL, instrument=PERP))
+    assert venue.instrument().anchor_ticks == 100
+
+    assert kinds(venue.mark(106).events) == ["MarkSet"]
+    assert venue.instrument().state == InstrumentState.OPEN
+    assert "TradingHalted" in kinds(venue.mark(107).events)
+
+
 def test_a_restored_exchange_goes_on_with_the_same_timers() -> None:
     venue = median_market()
     venue.ask(ALICE, order(Side.BUY, 1, 1, 103, account=ALICE, instrument=PERP))

@@ -105,9 +105,10 @@ def set_mark(
         out.append(MarkSet(instrument=command.instrument, mark_ticks=command.mark_ticks))
         price_moved(state, instrument, PriceSource.MARK, out)
     else:
+        changed = [instrument] if command.mark_ticks != instrument.mark_ticks else []
         set_mark_price(state, instrument, contract, command.mark_ticks, out)
-        look_at_marks(state, [instrument], [instrument], out)
-        judge_marked(state, [instrument], out)
+        look_at_marks(state, [instrument], changed, out)
+        judge_marked(state, changed, out)
     return Accepted(request=request.request, fingerprint=request.fingerprint)
 
 
