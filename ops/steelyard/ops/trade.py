@@ -329,7 +329,7 @@ def plain(reply: Reply, instrument: Instrument) -> dict[str, Any]:
     for field, value in reply._asdict().items():
         if field in scales:
             name, scale = scales[field]
-            found[name] = str(scale(value))
+            found[name] = f"{scale(value):f}"
         elif field not in ("request", "fingerprint", "log_index"):
             found[field] = value
     return found

@@ -230,29 +230,31 @@ def _about_position(event: PositionEvent, instruments: Instruments) -> str:
     said = f"position in {_position(event.instrument, event.leg, instruments)}: "
     match event.step:
         case PositionStep.TRADED:
-            return said + f"{instrument.size(event.qty_lots)}, realised {settle.amount(event.realised_atoms)}"
+            return (
+                said + f"{instrument.size(event.qty_lots)}, realised {settle.amount(event.realised_atoms):f}"
+            )
         case PositionStep.FUNDED:
             way = "paid" if event.funding_atoms > 0 else "received"
-            return said + f"{way} {settle.amount(abs(event.funding_atoms))} of funding"
+            return said + f"{way} {settle.amount(abs(event.funding_atoms)):f} of funding"
         case PositionStep.SETTLED:
             return said + (
                 f"{instrument.size(event.qty_lots)} settled at {instrument.price(event.price_ticks)}, "
-                f"realised {settle.amount(event.realised_atoms)}"
+                f"realised {settle.amount(event.realised_atoms):f}"
             )
         case PositionStep.DELEVERAGED:
             return said + (
                 f"{instrument.size(event.lots)} closed against a bankrupt position, "
-                f"realised {settle.amount(event.realised_atoms)}"
+                f"realised {settle.amount(event.realised_atoms):f}"
             )
         case PositionStep.LEVERAGE:
             return said + f"leverage {event.leverage or 'none'}"
         case PositionStep.BUCKET:
-            return said + f"{settle.amount(event.bucket_atoms)} in its bucket"
+            return said + f"{settle.amount(event.bucket_atoms):f} in its bucket"
         case PositionStep.MODES:
             hedge = ", hedge mode" if event.hedge else ""
             return said + f"{MarginMode(event.margin).name.lower()} margin{hedge}"
         case PositionStep.LOSS_SHARED:
-            return said + f"bore {settle.amount(event.amount_atoms)} of a loss"
+            return said + f"bore {settle.amount(event.amount_atoms):f} of a loss"
 
 
 def _about_liquidation(event: LiquidationEvent, instruments: Instruments) -> str:
@@ -270,7 +272,7 @@ def _about_liquidation(event: LiquidationEvent, instruments: Instruments) -> str
         case _ if instrument is not None:
             lots, brought = instrument.size(event.lots), instrument.settle.amount(event.received_atoms)
             how = "closed against others" if event.step == LiquidationStep.DELEVERAGED else "closed"
-            return f"{said}: {lots} of {instrument.symbol} {how} for {brought} {instrument.settle.symbol}"
+            return f"{said}: {lots} of {instrument.symbol} {how} for {brought:f} {instrument.settle.symbol}"
         case _:
             return f"{said}: {event.step.name.lower()}"
 
@@ -325,10 +327,10 @@ def _done(reply: Placed | Amended, instrument: Instrument) -> str:
     if not reply.executed_lots:
         return f"{instrument.size(reply.open_lots)} open"
     settle = instrument.settle
-    spent = settle.amount(reply.executed_atoms)
+    spent, fee = settle.amount(reply.executed_atoms), settle.amount(reply.fee_atoms)
     return (
-        f"traded {instrument.size(reply.executed_lots)} for {spent} {settle.symbol}, "
-        f"fee {settle.amount(reply.fee_atoms)}, {instrument.size(reply.open_lots)} open"
+        f"traded {instrument.size(reply.executed_lots)} for {spent:f} {settle.symbol}, "
+        f"fee {fee:f}, {instrument.size(reply.open_lots)} open"
     )
 
 
