@@ -102,6 +102,7 @@ def test_faults_of_an_index_come_in_their_order() -> None:
         {"symbol": ""},
         {"symbol": "a b"},
         {"tick_mantissa": 0},
+        {"tick_mantissa": INTEGER_MAX + 1},
         {"tick_decimals": -1},
         {"tick_decimals": 19},
         {"stale_ns": 0},

@@ -41,7 +41,7 @@ def index_is_malformed(listing: ListIndex) -> bool:
     return not (
         is_id(listing.index)
         and is_symbol(listing.symbol)
-        and listing.tick_mantissa > 0
+        and 0 < listing.tick_mantissa <= INTEGER_MAX
         and 0 <= listing.tick_decimals <= DECIMALS_MAX
         and 0 < listing.stale_ns <= PAUSE_NS_MAX
         and 0 < listing.outlier_ppm <= PPM
