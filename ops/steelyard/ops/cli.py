@@ -40,6 +40,7 @@ ELSEWHERE: Final = {
     "account": ("steelyard.ops.account", "account"),
     "candles": ("steelyard.ops.market_cli", "candles"),
     "contracts": ("steelyard.ops.contracts_cli", "contracts"),
+    "explain": ("steelyard.ops.explaining", "explain"),
     "funding": ("steelyard.ops.contracts_cli", "funding"),
     "liquidations": ("steelyard.ops.contracts_cli", "liquidations"),
     "feed": ("steelyard.ops.feed.command", "feed"),
