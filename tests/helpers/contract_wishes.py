@@ -395,11 +395,11 @@ class ContractWishes(SpotWishes):
             number = IndexId(self.random.randint(1, 5))
             decimals = self.random.randint(0, 4)
             return ListIndex(index=number, symbol=f"X{number}", tick_mantissa=1, tick_decimals=decimals)
-        number = self.random.randint(5, 16)
+        name = self.random.randint(5, 16)
         return replace(
             self.random.choice(CONTRACTS),
-            instrument=InstrumentId(number),
-            symbol=f"C{number}",
+            instrument=InstrumentId(name),
+            symbol=f"C{name}",
             lot_decimals=self.random.randint(0, 7),
             index=IndexId(self.random.randint(1, 3)),
         )

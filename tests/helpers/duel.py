@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from tests.helpers import sight
+from tests.helpers import contract_sight, sight
 from tests.helpers.coverage import Coverage
 from tests.helpers.spot_traffic import SpotTraffic
 from tests.helpers.traffic import Traffic
@@ -71,6 +71,11 @@ class Duel:
             assert sight.account_info(self.fast, account) == sight.twin_account(self.slow, account), account
             assert sight.lists(self.fast, account) == sight.twin_lists(self.slow, account), account
             assert list(self.fast.state.accounts[account].recent) == self.slow.accounts[account].recent
+            ours, theirs = (
+                contract_sight.margins(self.fast, account),
+                contract_sight.twin_margins(self.slow, account),
+            )
+            assert ours == theirs, (account, contract_sight.differences(ours, theirs))
         for number, session in self.slow.sessions.items():
             if not self.slow.idle(session):
                 seen = sight.session_of(self.fast, session)
@@ -83,6 +88,8 @@ class Duel:
             if self.slow.version >= versions.SPOT_COMPLETE:
                 stands = sight.standing(self.fast, instrument)
                 assert stands == sight.twin_standing(self.slow, instrument), stands
+        here, there = contract_sight.contracts(self.fast), contract_sight.twin_contracts(self.slow)
+        assert here == there, contract_sight.differences(here, there)
         assert sight.tiers(self.fast) == self.slow.tiers
         assert list(self.fast.state.work) == [order.number for order in self.slow.work]
         for asset in sight.totals(self.fast):

@@ -74,12 +74,15 @@ class Changing(Lists):
         instead = {order: would}
         if other is not None and other_would is not None:
             self.price_anew(market, other_would)
-            self.check_numbers(market, other_would)
+            self.check_numbers(market, other_would, amended=True)
+            with self.regarding([o for o in self.orders if o not in (order, other)]):
+                self.check_reducible(other_would)
             instead[other] = other_would
         asset, _ = self.need(order)
         refuse_if(self.free_atoms(c.account, asset, instead) < 0, Reject.INSUFFICIENT_FUNDS)
-        if order.instrument in self.contracts and would.state == OrderState.WORKING and not stays:
-            self.check_margin(would, instead_of=order)
+        self.check_amended_margin(order, would)
+        if other is not None and other_would is not None:
+            self.check_amended_margin(other, other_would)
         self.become(order, would, stays=stays)
         reply = self.amend_reply(request, order)
         if other is not None and other_would is not None:
@@ -152,6 +155,12 @@ class Changing(Lists):
                 adding = market.state == InstrumentState.POST_ONLY and not would.post_only
                 self.check_book(market, would, never_trades=alternative or adding)
                 self.check_reducible(would)
+
+    def check_amended_margin(self, order: Order, would: Order) -> None:
+        """Check 8 for an order about a position as it would be, if it works and loses its place."""
+        works = order.instrument in self.contracts and would.state == OrderState.WORKING
+        if works and not self.keeps_its_place(order, would):
+            self.check_margin(would, instead_of=order)
 
     def keeps_its_place(self, order: Order, would: Order) -> bool:
         """Tell whether an order in the book only shrinks."""

@@ -225,7 +225,7 @@ class Engine(Deleveraging):
         if left >= 0:
             if instrument:
                 self.pay(row.scope, left)
-                self.pay((account, asset, InstrumentId(0), Leg.NET), -left)
+                self.pay(self.wallet_scope(account, asset), -left)
             return
         given = min(-left, self.owned.get((INSURANCE, asset), 0))
         debt = -left - given

@@ -105,12 +105,11 @@ class Lists(Engine):
         self.price_it(market, order)
         if kind != ListKind.OCO and before:
             order.state = OrderState.PENDING
-        with self.regarding([*self.orders, *before]):
-            self.check_numbers(market, order)
-            if order.state != OrderState.PENDING:
-                self.check_bands(market, order)
-                self.check_book(market, order, never_trades=kind == ListKind.OCO)
-                self.check_reducible(order)
+        self.check_numbers(market, order)
+        if order.state != OrderState.PENDING:
+            self.check_bands(market, order)
+            self.check_book(market, order, never_trades=kind == ListKind.OCO)
+            self.check_reducible(order)
         return order
 
     def check_leg_funds(self, kind: ListKind, legs: list[Order]) -> None:
@@ -237,10 +236,12 @@ class Lists(Engine):
                 if leg.instrument in self.contracts:
                     self.check_working_count(leg, [])
                 self.price_it(market, leg)
-                self.check_numbers(market, leg)
-                self.check_bands(market, leg)
-                self.check_book(market, leg, never_trades=len(legs) == 2)
-                self.check_reducible(leg)
+                # Only one of two alternatives can ever trade.
+                with self.regarding([o for o in self.orders if o not in legs]):
+                    self.check_numbers(market, leg)
+                    self.check_bands(market, leg)
+                    self.check_book(market, leg, never_trades=len(legs) == 2)
+                    self.check_reducible(leg)
             self.check_admitted_funds(legs)
         except Refusal as refusal:
             if len(legs) == 2:

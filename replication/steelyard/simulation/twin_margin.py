@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 
 from steelyard.core.rejects import Reject
 from steelyard.core.units import (
@@ -162,11 +163,15 @@ class Margins(Tables):
         settle = self.contract_of(p).settle
         if self.is_isolated(p):
             return (p.account, settle, p.instrument, p.leg)
-        return (p.account, settle, InstrumentId(0), Leg.NET)
+        return self.wallet_scope(p.account, settle)
+
+    def wallet_scope(self, account: int, asset: int) -> Scope:
+        """Return the scope of a margin wallet."""
+        return (AccountId(account), AssetId(asset), InstrumentId(0), Leg.NET)
 
     def scopes(self) -> list[Scope]:
         """Return every scope there may be: wallets and isolated positions."""
-        wallets = {(AccountId(a), AssetId(asset), InstrumentId(0), Leg.NET) for a, asset in self.margins}
+        wallets = {self.wallet_scope(account, asset) for account, asset in self.margins}
         return sorted(wallets | {self.scope_of(p) for p in self.positions.values()})
 
     def members(self, scope: Scope) -> list[Position]:
@@ -276,12 +281,12 @@ class Margins(Tables):
 
     def withdrawable(self, account: int, asset: int) -> int:
         """Return how much may leave a margin wallet."""
-        scope = (AccountId(account), AssetId(asset), InstrumentId(0), Leg.NET)
+        scope = self.wallet_scope(account, asset)
         wallet = self.wallet(account, asset)
-        if self.level_of(scope) >= RiskLevel.DANGER:
-            return 0
         if not any(p.lots or self.enlarging(p) for p in self.members(scope)):
             return max(0, wallet)
+        if self.level_of(scope) >= RiskLevel.DANGER:
+            return 0
         tenth = ceil_div(self.size_of(scope), 10)
         return max(0, min(wallet, self.equity(scope)) - max(self.used(scope), tenth))
 
@@ -323,24 +328,26 @@ class Margins(Tables):
                 interest = self.open_interest(order.instrument) + order.open
                 refuse_if(interest > rules.open_interest_max_lots, Reject.OPEN_INTEREST_LIMIT)
             pledge = self.pledge_of(order) if fresh else order.lot_pledge
-            if pledge:
+            if self.is_isolated(p) and not order.reduce_only:
                 refuse_if(withdrawable < order.open * pledge, Reject.INSUFFICIENT_MARGIN)
-            if reduces:
+            elif reduces:
                 left = self.equity(scope) - self.open_loss(scope)
                 refuse_if(left < order.open * self.lot_fee(order), Reject.INSUFFICIENT_MARGIN)
-            elif not self.is_isolated(p):
+            else:
                 refuse_if(self.available(scope) < 0, Reject.INSUFFICIENT_MARGIN)
         order.lot_pledge = pledge
 
     def reduces(self, order: Order) -> bool:
-        """Tell whether an order, which is not among those regarded, enlarges nothing."""
+        """Tell whether an order, if it worked, would enlarge nothing."""
         if order.reduce_only:
             return True
         p, others = self.position_of(order), self.orders if self.regarded is None else self.regarded
         others = [o for o in others if o is not order]
         with self.regarding(others):
             before = self.worst(p)
-        with self.regarding([*others, order]):
+        working = copy(order)
+        working.state = OrderState.WORKING
+        with self.regarding([*others, working]):
             return self.worst(p) == before
 
     # ---- fills
@@ -377,7 +384,7 @@ class Margins(Tables):
         realised = filled(p, signed_lots, flow)
         contract.clearing -= realised
         p.bucket += realised
-        wallet = (p.account, contract.settle, InstrumentId(0), Leg.NET)
+        wallet = self.wallet_scope(p.account, contract.settle)
         freed = share + realised > 0 or (whole and share + realised == 0)
         if closed and freed and self.level_of(scope) != RiskLevel.LIQUIDATING:
             p.bucket -= share + realised

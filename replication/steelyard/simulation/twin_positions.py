@@ -25,7 +25,7 @@ from steelyard.core.events import (
     MarginMoved,
 )
 from steelyard.core.rejects import Reject
-from steelyard.core.units import INSURANCE, OMNIBUS, ContractKind, InstrumentId, Leg, Permission, RiskLevel
+from steelyard.core.units import INSURANCE, OMNIBUS, ContractKind, Permission, RiskLevel
 from steelyard.simulation.twin_accounts import Accounts
 from steelyard.simulation.twin_contracts import (
     Contract,
@@ -113,7 +113,7 @@ class Positions(Accounts):
         renewed = contract.rules.funding != c.rules.funding
         contract.rules = c.rules
         if renewed:
-            contract.samples = []
+            contract.samples, contract.predicted = [], 0
             if contract.funding_ns:
                 self.begin_times(contract)
         self.say(ContractRulesSet(instrument=c.instrument, rules=c.rules))
@@ -183,7 +183,7 @@ class Positions(Accounts):
             self.check_cross_leverage(scope, p, c.leverage)
         p.leverage = c.leverage
         p.bucket += drawn
-        self.pay((c.account, contract.settle, InstrumentId(0), Leg.NET), drawn)
+        self.pay(self.wallet_scope(c.account, contract.settle), drawn)
         self.judged.pop(scope, None)
         self.say(
             LeverageSet(
@@ -243,7 +243,7 @@ class Positions(Accounts):
         self.thawed_only(c.account)
         refuse_if(c.asset not in self.assets, Reject.UNKNOWN_ASSET)
         refuse_if(not abs(amount) < TOO_BIG, Reject.AMOUNT_OUT_OF_RANGE)
-        scope = (c.account, c.asset, InstrumentId(0), Leg.NET)
+        scope = self.wallet_scope(c.account, c.asset)
         if amount > 0:
             refuse_if(self.free_atoms(c.account, c.asset) < amount, Reject.INSUFFICIENT_FUNDS)
         else:
@@ -281,7 +281,7 @@ class Positions(Accounts):
             covered = least >= self.initial(p, abs(p.lots), p.leverage)
         refuse_if(not covered, Reject.INSUFFICIENT_MARGIN)
         p.bucket += amount
-        self.pay((c.account, contract.settle, InstrumentId(0), Leg.NET), amount)
+        self.pay(self.wallet_scope(c.account, contract.settle), amount)
         self.say(
             BucketAdjusted(
                 account=c.account,

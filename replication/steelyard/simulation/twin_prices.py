@@ -138,9 +138,6 @@ class Prices(Taking):
         for instrument in instruments:
             self.price_moved(self.markets[instrument], PriceSource.MARK)
             self.price_moved(self.markets[instrument], PriceSource.INDEX)
-        for row in self.queue:
-            if any(p.instrument in changed for p in self.with_lots(row.scope)):
-                row.parked = False
         self.judge_holders([*changed, *judged])
 
     # ---- samples
@@ -149,10 +146,10 @@ class Prices(Taking):
         """Mark a contract, then look at its basis and its premium."""
         market, contract = self.markets[instrument], self.contracts[instrument]
         due_ns, contract.sample_ns = contract.sample_ns, self.next_time(limits.SAMPLE_NS)
-        self.remark([instrument], judged=[])
         index = self.indices[contract.spec.index]
         if market.state in QUIET or index.stale:
             return
+        self.remark([instrument], judged=[])
         bid, ask = self.best_prices(market)
         if bid and ask:
             contract.bases = [*contract.bases, (bid + ask) // 2 - index.price][-limits.BASES_MAX :]
@@ -252,6 +249,8 @@ class Prices(Taking):
         contract.funding_ns = self.next_time(contract.rules.funding.interval_ns)
         stale, rate = self.is_stale(instrument), self.funding_rate(contract)
         contract.samples = []
+        if contract.rules.funding.rule != FundingRule.DEAD_BAND:
+            contract.predicted = 0
         if stale:
             return
         contract.rate, delta = rate, 0
@@ -263,7 +262,7 @@ class Prices(Taking):
     def close_contract(self, instrument: int) -> None:
         """Let a contract have no more samples and no more funding, and settle its positions."""
         contract = self.contracts[instrument]
-        contract.sample_ns = contract.funding_ns = 0
+        contract.sample_ns = contract.funding_ns = contract.predicted = 0
         contract.settling = bool(self.holders(instrument))
 
     # ---- units of work
@@ -303,8 +302,16 @@ class Prices(Taking):
                 )
             )
             return
-        left = contract.clearing + contract.funding
+        funding = contract.funding
+        left = contract.clearing + funding
         contract.clearing = contract.funding = 0
         contract.settling = False
         self.owned[ROUNDING, contract.settle] = self.owned.get((ROUNDING, contract.settle), 0) + left
-        self.say(ContractSettled(instrument=InstrumentId(instrument), price_ticks=price, rounding_atoms=left))
+        self.say(
+            ContractSettled(
+                instrument=InstrumentId(instrument),
+                price_ticks=price,
+                rounding_atoms=left,
+                funding_atoms=funding,
+            )
+        )

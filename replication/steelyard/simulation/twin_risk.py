@@ -72,6 +72,8 @@ class Risk(Margins):
         lost = []
         for scope in sorted(scopes):
             self.judged[scope] = self.figures(scope)
+            for row in self.queue:
+                row.parked = row.parked and row.scope != scope
             if self.level_of(scope) == RiskLevel.LIQUIDATING or self.is_paused(scope):
                 continue
             if self.is_lost(scope):

@@ -168,7 +168,8 @@ class Waiting(Risk):
             self.claim(order)
             if order.kind == OrderKind.MARKET:
                 limit = self.protected(market, order.side, price)
-                order.price = min(order.price, limit) if order.buying else limit
+                pledged = order.buying and order.instrument not in self.contracts
+                order.price = min(order.price, limit) if pledged else limit
             self.work.append(order)
             self.say(OrderTriggered(**of(order), source=source, price_ticks=price))
 
