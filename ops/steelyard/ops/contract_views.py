@@ -163,7 +163,9 @@ def liquidation_words(row: Row) -> str:
         case "stepped":
             return f"{row['side']}s {row['size']} at {row['limit']} or better, mark {row['mark']}"
         case "paid":
-            return f"{row['size']} brought {row['brought']} {settle}, the fund took {row['insurance']}"
+            part = row["insurance"]
+            fund = f"gave {part[1:]}" if part.startswith("-") else f"took {part}"
+            return f"{row['size']} brought {row['brought']} {settle}, the fund {fund}"
         case "deleveraged":
             return f"{row['size']} closed against {row.get('others', 0)} opposite positions"
         case "debt":

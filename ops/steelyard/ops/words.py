@@ -133,7 +133,7 @@ def order(command: PlaceOrder, instruments: Instruments) -> str:
         said.append(TimeInForce(command.time_in_force).name)
     if command.post_only:
         said.append("post-only, sliding" if terms.slide else "post-only")
-    said += order_terms(terms, instrument)
+    said += order_terms(terms._replace(close_position=False), instrument)
     return " ".join(said)
 
 

@@ -97,7 +97,7 @@ def test_an_order_that_closes_is_a_market_order_without_a_size() -> None:
     closing = order(PERP, Side.SELL, close_position=True, trigger=stop(at_ticks=9), leg=PositionLeg.LONG)
     assert (closing.size_lots, closing.limit_ticks, closing.kind) == (0, 0, client.OrderKind.MARKET)
     assert words.order(closing, LISTED) == (
-        "sell the whole position at the market stop 4.5 about the long position closing the position"
+        "sell the whole position at the market stop 4.5 about the long position"
     )
 
 
@@ -192,7 +192,7 @@ def test_notionals_of_contracts_are_in_what_they_settle_in() -> None:
         ),
         (
             {"step": LiquidationStep.PAID, "lots": 100, "received": 7, "insurance": -2},
-            "1.00 brought 0.000007 USDT, the fund took -0.000002",
+            "1.00 brought 0.000007 USDT, the fund gave 0.000002",
         ),
         ({"step": LiquidationStep.DELEVERAGED, "lots": 100, "others": 3}, "closed against 3 opposite"),
         (
