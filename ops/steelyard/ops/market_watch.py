@@ -88,7 +88,7 @@ async def watch(
             if as_json:
                 _line(found)
             else:
-                for line in _lines(found):
+                for line in lines_of(found):
                     console.print(Text.from_markup(line), soft_wrap=True)
 
 
@@ -143,7 +143,7 @@ def update_values(instrument: Instrument, update: MarketUpdate) -> dict[str, Any
     return {name: value for name, value in found.items() if value != []}
 
 
-def _lines(found: dict[str, Any]) -> list[str]:
+def lines_of(found: dict[str, Any]) -> list[str]:
     """Return an update as lines for a person, each with where it stands in the log."""
     lines: list[str] = []
     tell: Callable[[str], None] = lines.append

@@ -32,8 +32,8 @@ from steelyard.client import (
     order,
     stop,
 )
-from steelyard.client.market_model import Liquidation
-from steelyard.ops import contract_views, words
+from steelyard.client.market_model import Funding, Liquidation, MarketUpdate, Prices
+from steelyard.ops import contract_views, market_watch, words
 from steelyard.ops.order_options import leg
 
 PERP = replace(BTC_USDT, symbol="PERP", contract=Contract(ContractKind.LINEAR, 1, BTC_USDT.quote, 5000))
@@ -223,3 +223,33 @@ def test_a_public_step_of_a_liquidation_is_said(row: dict[str, Any], said: str) 
     assert said in contract_views.liquidation_words(values)
     unknown = contract_views.liquidation_values(step, {})
     assert unknown["symbol"] is None
+
+
+def test_a_watched_contract_is_told_in_values_and_in_lines() -> None:
+    update = MarketUpdate(
+        5,
+        7,
+        False,
+        prices=[Prices(9, 8, True)],
+        funding=[
+            Funding(False, 1_000_000, 2_000_000, 0, 0, 0, 0, 60 * 10**9),
+            Funding(True, 0, 0, 2_000_000, 9, -(10**9), 4, 60 * 10**9),
+        ],
+        open_interest_lots=150,
+        liquidations=[
+            Liquidation(5, 7, 3, 8, LiquidationStep.DELEVERAGED, None, 100, 9, 0, -4, 0, 0, 0, 2),
+        ],
+    )
+    values = market_watch.update_values(PERP, update)
+    assert values["prices"] == [{"mark": "4.5", "index": "4.0", "index_stale": True}]
+    assert values["open_interest"] == "1.50"
+    assert values["funding"][0]["premium"] == "0.10000 %"
+    assert values["funding"][1]["owed_per_lot"] == "-0.000001000000000"
+    assert market_watch.lines_of(values) == [
+        "[dim]         5[/]  prices  mark 4.5, index 4.0 [red]stale[/]",
+        "[dim]         5[/]  funding predicted 0.20000 %, last 0.00000 %, next 1970-01-01 00:01:00",
+        "[dim]         5[/]  funding settled at 0.20000 %, a long owes -0.000001000000000 per lot, "
+        "next 1970-01-01 00:01:00",
+        "[dim]         5[/]  open interest 1.50",
+        "[dim]         5[/]  [bold]liquidation 8[/] 1.00 closed against 2 opposite positions",
+    ]
