@@ -84,6 +84,11 @@ LIQUIDATION_STEPS_PER_ENTRY_MAX: Final = 20
 SAMPLE_NS: Final = 5 * 10**9
 BASES_MAX: Final = 30
 
+#: What a lot may owe of funding for one interval at the highest price and rate.  Cumulative funding begins
+#: anew as a sweep ends with this or more, and a day's interval may accrue three times it: below 2**63, and
+#: with that the one integer that may pass ``INTEGER_MAX``.
+FUNDING_NANOATOMS_MAX: Final = 2**61
+
 #: How long after the last loss margin wallets stay closed to withdrawals.
 GATE_NS: Final = 600 * 10**9
 #: How long the insurance fund's peak counts.

@@ -241,6 +241,21 @@ def test_all_longs_together_fit_the_ledger() -> None:
     venue.accepted(perpetual(ContractKind.INVERSE, inverse, price_max_ticks=10**17))
 
 
+def test_what_a_lot_may_owe_of_funding_is_bounded() -> None:
+    venue = venue_with_assets(decimals=0)
+    most = 2**61 // 10**9
+    rules = contract_rules(
+        position_max_lots=10, open_interest_max_lots=10, funding=FundingTerms(cap_ppb=10**9)
+    )
+
+    refuses(
+        venue,
+        perpetual(rules=rules, price_max_ticks=most + 1, size_max_lots=10),
+        Reject.BOUNDS_TOO_WIDE,
+    )
+    venue.accepted(perpetual(rules=rules, price_max_ticks=most, size_max_lots=10))
+
+
 def test_a_contract_and_a_spot_instrument_share_ids_and_symbols() -> None:
     venue = venue_with_assets(decimals=0)
     for change in (some(instrument=BTC_USD), some(symbol="BTC-USD")):

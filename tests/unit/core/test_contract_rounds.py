@@ -292,8 +292,8 @@ def test_a_cumulative_funding_that_grows_too_large_begins_anew_after_a_sweep() -
     deal(venue, 1, ALICE, BOB, 3000, 1001)
     contract = venue.contract(LONG_PERP)
     for position in contract.positions.values():
-        position.settled_nanoatoms = 2**60 - 50_000_000
-    contract.cumulative_nanoatoms = 2**60 - 50_000_000
+        position.settled_nanoatoms = 2**61 - 50_000_000
+    contract.cumulative_nanoatoms = 2**61 - 50_000_000
 
     happened = pass_to(venue, next_minute(venue))
 

@@ -10,7 +10,7 @@ from steelyard.core.events import AnyEvent, FundingPaid, FundingSet, FundingSwep
 from steelyard.core.handlers.remark import remark
 from steelyard.core.handlers.risk import judge_marked
 from steelyard.core.instruments import Instrument
-from steelyard.core.limits import BASES_MAX, SAMPLE_NS
+from steelyard.core.limits import BASES_MAX, FUNDING_NANOATOMS_MAX, SAMPLE_NS
 from steelyard.core.matching import BookSide, Position
 from steelyard.core.rounding import mul_div_down
 from steelyard.core.state import State
@@ -18,9 +18,6 @@ from steelyard.core.timing import begin_intervals, next_multiple, watch_contract
 from steelyard.core.units import FundingRule, InstrumentId, InstrumentState, Side
 
 _NOT_SAMPLED: Final = (InstrumentState.PRE_OPEN, InstrumentState.AUCTION, InstrumentState.CLOSED)
-
-#: As a sweep ends, a cumulative funding beyond this begins anew, so that no sum of it ever leaves int64.
-_REBASE_NANOATOMS: Final = 2**60
 
 
 def sample_due(state: State, instrument_id: InstrumentId, due_ns: int, out: list[AnyEvent]) -> None:
@@ -219,7 +216,7 @@ def _end_sweep(state: State, instrument: Instrument, contract: Contract, out: li
     contract.funding_atoms = 0
     state.ledger.houses[contract.settle].rounding_atoms += rounding_atoms
     out.append(FundingSwept(instrument=instrument.instrument, rounding_atoms=rounding_atoms))
-    if abs(contract.cumulative_nanoatoms) >= _REBASE_NANOATOMS:
+    if abs(contract.cumulative_nanoatoms) >= FUNDING_NANOATOMS_MAX:
         for position in contract.positions.values():
             position.settled_nanoatoms = 0
         contract.cumulative_nanoatoms = 0
