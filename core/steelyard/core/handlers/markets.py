@@ -1,7 +1,5 @@
 """What can be traded, and when."""
 
-from typing import Final
-
 from steelyard.core.accounts import ApiKey
 from steelyard.core.commands import (
     ListAsset,
@@ -38,9 +36,7 @@ from steelyard.core.limits import (
 )
 from steelyard.core.rejects import Reject
 from steelyard.core.state import State
-from steelyard.core.units import InstrumentId, InstrumentState, Permission
-
-_FEED: Final = int(Permission.FEED)
+from steelyard.core.units import InstrumentId, InstrumentState
 
 
 def list_asset(
