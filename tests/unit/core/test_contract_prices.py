@@ -194,6 +194,55 @@ def test_while_an_index_is_stale_orders_that_add_risk_are_refused_and_cancels_pa
     assert kinds(venue.cancel(ALICE, 1).events) == ["OrderCancelled"]
 
 
+def risky_market() -> ContractVenue:
+    """Return a market where Alice has 1,000 lots, bought at 100, on a margin of 3,000; marks are fed."""
+    venue = contract_market(wallet_atoms=3_000)
+    venue.pay_in(CAROL, 1_000_000)
+    for account, side in ((CAROL, Side.SELL), (ALICE, Side.BUY)):
+        venue.ask(account, order(side, 1, 1000, 100, account=account, instrument=PERP))
+    assert venue.position(ALICE).qty_lots == 1000
+    return venue
+
+
+def test_while_an_index_is_stale_nobody_is_liquidated_and_when_it_is_back_all_are_judged() -> None:
+    venue = risky_market()
+    venue.tick(after_ns=STALE_NS + SECOND_NS)
+
+    assert kinds(venue.mark(97).events) == ["MarkSet"]
+    assert venue.tick() == []
+    assert not venue.exchange.state.liquidations
+
+    assert kinds(venue.feed(100).events) == ["IndexSet", "RiskLevelChanged", "LiquidationStarted"]
+
+
+def test_a_liquidation_that_has_begun_waits_for_its_index() -> None:
+    venue = risky_market()
+    venue.tick(after_ns=STALE_NS - SECOND_NS)
+    assert "LiquidationStarted" in kinds(venue.mark(97).events)
+    late = venue.tick(after_ns=2 * SECOND_NS)
+
+    # The index became stale before the engine had a turn.
+    assert kinds(late)[-1] == "IndexStale"
+    assert venue.tick(after_ns=3600 * SECOND_NS) == []
+    (liquidation,) = venue.exchange.state.liquidations.values()
+    assert not liquidation.has_begun
+
+    venue.feed(97)
+    assert venue.exchange.next_due_ns() == venue.exchange.time_ns
+    assert "LiquidationStepped" in kinds(venue.tick())
+
+
+def test_while_an_index_is_stale_orders_that_reduce_pass() -> None:
+    venue = risky_market()
+    venue.tick(after_ns=STALE_NS + SECOND_NS)
+
+    selling = order(Side.SELL, 2, 400, 100, account=ALICE, instrument=PERP)
+    buying = order(Side.BUY, 3, 1, 100, account=ALICE, instrument=PERP)
+
+    assert kinds(venue.ask(ALICE, selling).events) == ["OrderAccepted", "OrderRested"]
+    assert refusal(venue.ask(ALICE, buying)) == Reject.NO_REFERENCE_PRICE
+
+
 def test_a_mark_from_outside_is_taken_where_the_rules_say_so_alone() -> None:
     fed = contract_market()
     inside = median_market()

@@ -56,7 +56,9 @@ def contract_is_malformed(listing: ListContract) -> bool:
 
 def has_tick_of(listing: ListContract, index: ListIndex) -> bool:
     """Return whether a contract's prices and its index's are counted in equal steps."""
-    return listing.tick_mantissa * 10**index.tick_decimals == index.tick_mantissa * 10**listing.tick_decimals
+    ours: int = listing.tick_mantissa * 10**index.tick_decimals
+    theirs: int = index.tick_mantissa * 10**listing.tick_decimals
+    return ours == theirs
 
 
 def contract_fault(listing: ListContract, scale: int | None) -> Reject | None:
