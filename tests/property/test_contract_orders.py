@@ -377,7 +377,7 @@ def copy_of(exchange: Exchange) -> Exchange:
     return snapshot.load(snapshot.dump(exchange))
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(8))
 def test_reduce_only_orders_never_enlarge_and_other_accepted_orders_leave_margin(seed: int) -> None:
     traffic = Traffic(seed)
     venue = traffic.venue
@@ -402,7 +402,7 @@ def test_reduce_only_orders_never_enlarge_and_other_accepted_orders_leave_margin
             assert venue.business() == business, command
 
 
-@pytest.mark.parametrize("seed", range(100, 108))
+@pytest.mark.parametrize("seed", range(100, 104))
 def test_an_order_that_is_tried_comes_to_what_the_trial_said(seed: int) -> None:
     traffic = Traffic(seed)
     venue = traffic.venue
@@ -426,10 +426,10 @@ def test_an_order_that_is_tried_comes_to_what_the_trial_said(seed: int) -> None:
 
 
 def test_an_order_that_must_be_filled_is_filled_exactly_if_it_could_have_been() -> None:
-    counts = [_filled_and_expired(seed) for seed in range(200, 206)]
+    counts = [_filled_and_expired(seed) for seed in range(200, 204)]
 
-    assert sum(filled for filled, _ in counts) > 20
-    assert sum(expired for _, expired in counts) > 20
+    assert sum(filled for filled, _ in counts) > 10
+    assert sum(expired for _, expired in counts) > 10
 
 
 def _filled_and_expired(seed: int) -> tuple[int, int]:
@@ -470,7 +470,7 @@ def test_the_commands_of_these_comparisons_are_worth_comparing() -> None:
     said: set[str] = set()
     refused: set[Reject] = set()
     expired: set[Reject] = set()
-    for seed in range(12):
+    for seed in range(8):
         traffic = Traffic(seed)
         for account, command in traffic.commands(250):
             outcome = traffic.venue.ask(account, command)

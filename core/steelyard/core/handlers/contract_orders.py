@@ -7,7 +7,7 @@ so nothing is trimmed, and a trade changes two positions and nothing else.
 from typing import Final
 
 from steelyard.core.accounts import Account
-from steelyard.core.commands import MarginTerms, PlaceOrder
+from steelyard.core.commands import PlaceOrder
 from steelyard.core.contracts import equity
 from steelyard.core.contracts.contract import Contract
 from steelyard.core.contracts.fill import fill, settle
@@ -232,23 +232,27 @@ def _margin_fault(
         if contract.open_interest_lots + lots > rules.open_interest_max_lots:
             return Reject.OPEN_INTEREST_LIMIT
     margin = position.margin
+    k = instrument.tick_lot_atoms
     if (
-        instrument.tick_lot_atoms
+        k
         and len(margin.positions) == 1
         and (instrument.instrument, _NET) in margin.positions
         and position.settled_nanoatoms == contract.cumulative_nanoatoms
         and not rules.margin.open_interest_high_atoms
     ):
-        available_atoms = _available_atoms(
-            instrument.tick_lot_atoms,
-            rules.margin,
-            position,
-            worst if is_reducing else worst_with,
-            mark_ticks,
+        # ``equity.available_with_atoms`` written out for what nearly every order meets.
+        lot_atoms = mark_ticks * k
+        worst_lots = worst if is_reducing else worst_with
+        available_atoms = (
+            margin.wallet_atoms
+            + qty_lots * lot_atoms
+            + position.cash_flow_atoms
+            - position.fees_atoms
+            - lots * lot_fee_atoms
+            - initial_atoms(rules.margin, worst_lots * lot_atoms, worst_lots, position.leverage, 0)
         )
-        available_atoms -= lots * lot_fee_atoms
         if (limit_ticks > mark_ticks) if side is _BUY else (limit_ticks < mark_ticks):
-            available_atoms -= lots * abs(limit_ticks - mark_ticks) * instrument.tick_lot_atoms
+            available_atoms -= lots * abs(limit_ticks - mark_ticks) * k
         if (buys and position.buy_high_ticks > mark_ticks) or (
             sells and position.sell_low_ticks < mark_ticks
         ):
@@ -266,19 +270,6 @@ def _margin_fault(
     left_atoms -= lots * lot_fee_atoms
     left_atoms -= equity.order_loss_atoms(contract, side, lots, limit_ticks, mark_ticks)
     return None if left_atoms >= 0 else Reject.INSUFFICIENT_MARGIN
-
-
-def _available_atoms(
-    tick_lot_atoms: int, terms: MarginTerms, position: Position, worst_lots: int, mark_ticks: int
-) -> int:
-    """Return equity less initial margin of ``worst_lots`` and fees, of a wallet with one linear position.
-
-    ``equity.available_with_atoms`` written out for what nearly every order meets.
-    """
-    lot_atoms = mark_ticks * tick_lot_atoms
-    atoms = position.margin.wallet_atoms + position.qty_lots * lot_atoms + position.cash_flow_atoms
-    needed_atoms = initial_atoms(terms, worst_lots * lot_atoms, worst_lots, position.leverage, 0)
-    return atoms - position.fees_atoms - needed_atoms
 
 
 def _take(
@@ -311,14 +302,18 @@ def _take(
         assert maker_position is not None, maker.number
         signed_lots = sign * lots
         flow = flow_atoms(contract, signed_lots, traded_atoms)
-        maker_funding_atoms = settle(contract, maker_position)
+        cumulative_nanoatoms = contract.cumulative_nanoatoms
+        maker_funding_atoms = taker_funding_atoms = 0
+        if maker_position.settled_nanoatoms != cumulative_nanoatoms:
+            maker_funding_atoms = settle(contract, maker_position)
         maker_position.lose(maker, lots)
         maker_realised_atoms = fill(
             contract, maker_position, -signed_lots, -flow, maker_fee_atoms, maker.lot_pledge_atoms
         )
         # Maker and taker may be one position: what the maker's fill left of it is said as well.
         maker_qty_lots, maker_cash_flow_atoms = maker_position.qty_lots, maker_position.cash_flow_atoms
-        taker_funding_atoms = settle(contract, position)
+        if position.settled_nanoatoms != cumulative_nanoatoms:
+            taker_funding_atoms = settle(contract, position)
         taker_realised_atoms = fill(contract, position, signed_lots, flow, taker_fee_atoms, 0)
         touch(state, maker_position)
         house.fees_atoms += maker_fee_atoms + taker_fee_atoms
