@@ -94,6 +94,7 @@ class Group:
         ports = [_free_port() for _ in range(6)]
         members = [(f"127.0.0.1:{ports[n]}", f"127.0.0.1:{ports[n + 3]}") for n in range(3)]
         self.directory = directory
+        # What is set here are integers; that they are such settings, mypy cannot know.
         self.config: GroupConfig = found_group(directory, members, bytes(32), **settings)  # type: ignore[arg-type]
         self.processes: dict[int, subprocess.Popen[bytes]] = {}
 

@@ -206,6 +206,7 @@ class Replicas:
         self.directory = directory
         self.program = ["-m", "steelyard.replication"]
         """What Python runs as a replica."""
+        # What a test changes are integers; that it names only such settings, mypy cannot know.
         self.config: GroupConfig = found_group(directory, members, OPERATOR_PUBLIC_KEY, **settings)  # type: ignore[arg-type]
         self.processes: dict[int, subprocess.Popen[bytes]] = {}
         self.links: dict[int, Link] = {}
