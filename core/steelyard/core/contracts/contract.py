@@ -56,8 +56,8 @@ class Contract:
     mark.  The last sample was at ``sampled_ns``, zero: never.  ``settle_ticks`` is the final price, once the
     contract is closed; it ``is_settling`` from then on until every position is.
 
-    ``turns`` are the positions that the running sweep or settlement has not come to, as a heap by (account,
-    leg), or None while nobody has looked; recomputed when needed, and no part of a snapshot.
+    ``turns`` are the positions that the running sweep or settlement has not come to, see ``turns``, or None
+    while nobody has looked; recomputed when needed, and no part of a snapshot.
     """
 
     __slots__ = (
@@ -110,4 +110,4 @@ class Contract:
         self.funding_ns = 0
         self.settle_ticks = 0
         self.is_settling = False
-        self.turns: list[tuple[AccountId, Leg]] | None = None
+        self.turns: list[int] | None = None

@@ -1,11 +1,11 @@
 """Samples of a contract's book, rounds of funding, and the sweep that collects from every position."""
 
-from heapq import heapify, heappop
 from typing import Final
 
 from steelyard.core.contracts import funding
 from steelyard.core.contracts.contract import Contract, Premiums
 from steelyard.core.contracts.fill import settle
+from steelyard.core.contracts.turns import first_position, next_turn
 from steelyard.core.events import AnyEvent, FundingPaid, FundingSet, FundingSwept, PremiumSampled
 from steelyard.core.handlers.remark import remark
 from steelyard.core.handlers.risk import judge_marked
@@ -192,19 +192,10 @@ def _owe(
 
 def _next_unswept(contract: Contract) -> Position | None:
     """Return the first position that has not paid all it owes, and whose turn it still is; or None."""
-    cumulative_nanoatoms = contract.cumulative_nanoatoms
-    if contract.turns is None:
-        contract.turns = [
-            name
-            for name, position in contract.positions.items()
-            if position.settled_nanoatoms != cumulative_nanoatoms
-        ]
-        heapify(contract.turns)
-    while contract.turns:
-        position = contract.positions.get(contract.turns[0])
-        if position is not None and position.settled_nanoatoms != cumulative_nanoatoms:
+    while (position := first_position(contract)) is not None:
+        if position.settled_nanoatoms != contract.cumulative_nanoatoms:
             return position
-        heappop(contract.turns)
+        next_turn(contract)
     return None
 
 

@@ -1,10 +1,9 @@
 """The end of a contract: every position is closed at the final price."""
 
-from heapq import heapify, heappop
-
 from steelyard.core.contracts.contract import Contract
 from steelyard.core.contracts.fill import fill, settle
 from steelyard.core.contracts.scales import value_atoms
+from steelyard.core.contracts.turns import first_position
 from steelyard.core.events import AnyEvent, ContractSettled, PositionSettled
 from steelyard.core.instruments import Instrument
 from steelyard.core.matching import Position
@@ -19,7 +18,7 @@ def settle_step(state: State, instrument: Instrument, out: list[AnyEvent]) -> No
     contract = instrument.contract
     assert contract is not None, instrument.instrument
     assert not contract.is_sweeping, instrument.instrument
-    position = _next_position(contract)
+    position = first_position(contract)
     if position is None:
         _end(state, instrument, contract, out)
     else:
@@ -44,18 +43,6 @@ def _settle_position(state: State, contract: Contract, position: Position, out: 
         )
     )
     state.accounts[position.account].forget_silent(position)
-
-
-def _next_position(contract: Contract) -> Position | None:
-    """Return the first position by (account, leg); others may have ended before their turn."""
-    if contract.turns is None:
-        contract.turns = list(contract.positions)
-        heapify(contract.turns)
-    while contract.turns:
-        position = contract.positions.get(heappop(contract.turns))
-        if position is not None:
-            return position
-    return None
 
 
 def _end(state: State, instrument: Instrument, contract: Contract, out: list[AnyEvent]) -> None:
