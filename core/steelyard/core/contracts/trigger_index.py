@@ -169,7 +169,6 @@ class _Table:
 
     def write(self, position: Position, mark_ticks: int, distances: _Distances) -> None:
         """Let a position be looked at when its lot value has fallen or risen so far from where it is."""
-        self.gather_funding()
         name = position.account, position.leg
         row = self.rows.get(name)
         if row is None:

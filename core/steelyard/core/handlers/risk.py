@@ -86,6 +86,8 @@ def judge_marked(state: State, instruments: list[Instrument], out: list[AnyEvent
     Only those are looked at whose level may change by it: see ``TriggerIndex``.
     """
     changed = dict.fromkeys(instrument.instrument for instrument in instruments)
+    for scope in state.touched:
+        state.trigger_index.touch(scope)
     nominated = state.trigger_index.nominated(changed, state.markets.instruments)
     for scope in _judge(state, nominated, out, are_nominated=True):
         # The gate is looked at when everybody is judged whom this has touched.
