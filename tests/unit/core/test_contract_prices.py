@@ -17,6 +17,7 @@ from tests.helpers.contracts import (
 
 from steelyard.core import Reject, snapshot
 from steelyard.core.commands import (
+    FundingTerms,
     IndexQuote,
     OrderTerms,
     PlaceOrderOnTerms,
@@ -37,6 +38,7 @@ from steelyard.core.events import (
 from steelyard.core.limits import INTEGER_MAX, SAMPLE_NS, SOURCES_MAX
 from steelyard.core.units import (
     ContractKind,
+    FundingRule,
     IndexId,
     InstrumentId,
     InstrumentState,
@@ -355,3 +357,24 @@ def test_a_restored_exchange_goes_on_with_the_same_timers() -> None:
     for after_ns in (SAMPLE_NS, SECOND_NS, SAMPLE_NS, STALE_NS):
         assert other.tick(after_ns=after_ns) == venue.tick(after_ns=after_ns)
     assert snapshot.dump(other.exchange) == snapshot.dump(venue.exchange)
+
+
+@pytest.mark.parametrize(
+    ("rule", "rate_is_for_hours"), [(FundingRule.AVERAGED, 1), (FundingRule.DEAD_BAND, 8)]
+)
+def test_what_is_left_of_a_rate_moves_the_mark_by_the_time_that_the_rate_is_for(
+    rule: FundingRule, rate_is_for_hours: int
+) -> None:
+    hour_ns = 3600 * SECOND_NS
+    terms = FundingTerms(rule=rule, interval_ns=hour_ns)
+    venue = contract_market(perpetual(rules=contract_rules(mark_rule=MarkRule.MEDIAN, funding=terms)))
+    venue.ask(ALICE, order(Side.BUY, 1, 1, 10_400, account=ALICE, instrument=PERP))
+    contract = venue.contract()
+    contract.rate_ppb = 20_000_000
+
+    venue.feed(10_000)
+
+    # P2 is the index, P3 the bid, and P1 stands between them.
+    left_ns = contract.funding_ns - venue.exchange.time_ns
+    assert 0 < left_ns <= hour_ns
+    assert venue.instrument().mark_ticks == 10_000 + 200 * left_ns // (rate_is_for_hours * hour_ns)

@@ -14,7 +14,8 @@ def funding_ticks(index_ticks: int, rate_ppb: int, left_ns: int, interval_ns: in
 
         index + floor(index * rate * left / (10**9 * interval))
 
-    ``left_ns`` is the time until the interval ends; one that has ended has none.
+    ``left_ns`` is the time until the interval ends; one that has ended has none.  ``interval_ns`` is what the
+    rate is for: the interval, or eight hours by DEAD_BAND.
     """
     return index_ticks + mul_div_down(index_ticks * rate_ppb, max(0, left_ns), PPB * interval_ns)
 

@@ -4,6 +4,7 @@ from typing import Final
 
 from steelyard.core.contracts import mark
 from steelyard.core.contracts.contract import Contract
+from steelyard.core.contracts.funding import DEAD_BAND_NS
 from steelyard.core.events import AnyEvent, MarkSet
 from steelyard.core.handlers import auctions
 from steelyard.core.handlers.conditional import price_moved
@@ -11,7 +12,7 @@ from steelyard.core.handlers.risk import judge_marked
 from steelyard.core.instruments import Instrument, halt_bounds
 from steelyard.core.state import State
 from steelyard.core.timing import begin_intervals
-from steelyard.core.units import InstrumentState, MarkRule, PriceSource, Side
+from steelyard.core.units import FundingRule, InstrumentState, MarkRule, PriceSource, Side
 
 _CLOSED: Final = InstrumentState.CLOSED
 
@@ -73,7 +74,8 @@ def _mark_ticks(state: State, instrument: Instrument, contract: Contract) -> int
                 index_ticks,
                 contract.rate_ppb,
                 contract.funding_ns - state.time_ns,
-                rules.funding.interval_ns,
+                # A rate by DEAD_BAND is one per eight hours, whatever the interval is.
+                DEAD_BAND_NS if rules.funding.rule == FundingRule.DEAD_BAND else rules.funding.interval_ns,
             ),
             mark.basis_ticks(index_ticks, contract.bases_ticks),
             mark.book_ticks(
