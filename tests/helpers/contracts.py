@@ -161,6 +161,7 @@ def contract_market(
     funds_atoms: int = 1_000_000_000,
     wallet_atoms: int = 1_000_000,
     accounts: tuple[AccountId, ...] = (ALICE, BOB, CAROL),
+    venue: ContractVenue | None = None,
 ) -> ContractVenue:
     """Return open markets of contracts (one linear one by default) with an index, marks, and funded traders.
 
@@ -168,8 +169,8 @@ def contract_market(
     trader has ``wallet_atoms`` in the margin wallets of the settle assets.
     """
     listed = contracts or (perpetual(),)
-    venue = founded(versions.DERIVATIVES, ContractVenue())
-    assert isinstance(venue, ContractVenue)
+    venue = ContractVenue() if venue is None else venue
+    founded(versions.DERIVATIVES, venue)
     for asset, symbol in ((BTC, "BTC"), (USD, "USD")):
         venue.accepted(ListAsset(asset=asset, symbol=symbol, decimals=decimals))
     venue.accepted(ListIndex(index=BTC_INDEX, symbol="BTC", tick_mantissa=1, tick_decimals=0))

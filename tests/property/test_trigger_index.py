@@ -6,6 +6,7 @@ from typing import Final
 import pytest
 from msgspec import structs
 from tests.helpers.contract_parts import contract_of
+from tests.helpers.contract_scopes import overlooked
 from tests.helpers.contracts import ContractVenue, contract_market, contract_rules, perpetual
 
 from steelyard.core.commands import LiquidationTerms, MarginTerms, MarginTier
@@ -128,7 +129,7 @@ class Book:
         contract.cumulative_nanoatoms += self.random.choice([-1, 1]) * 10**8 * instrument.mark_ticks
         other.mark_ticks += 1
         risk.judge_marked(self.state, [other], self.said)
-        assert overlooked(self, second) == []
+        assert overlooked(self.state, second) == []
         risk.judge_marked(self.state, [instrument], self.said)
 
     def settle_one(self) -> None:
@@ -178,39 +179,6 @@ class Book:
             instruments = [self.state.markets.instruments[id_] for id_ in CONTRACTS]
             risk.judge_marked(self.state, instruments, self.said)
 
-    def scopes(self) -> list[Scope]:
-        """Return everything that can be liquidated."""
-        found: list[Scope] = []
-        for number in range(ACCOUNTS):
-            margin = self._margin(number)
-            found.append(margin)
-            found += [position for position in margin.positions.values() if position.is_isolated]
-        return found
-
-
-def overlooked(book: Book, where: InstrumentId | None = None) -> list[str]:
-    """Return everybody (with lots there) who would stand elsewhere, or be liquidated, if looked at now."""
-    found: list[str] = []
-    instruments = book.state.markets.instruments
-    for scope in book.scopes():
-        held = risk.positions_with_lots(scope)
-        if scope.liquidation or any(
-            risk.contract_of(instruments[each.instrument]).index.is_stale for each in held
-        ):
-            continue
-        if where is not None and all(each.instrument != where for each in held):
-            continue
-        have, need = equity.standing_atoms(scope, instruments)
-        level = RiskLevel.SAFE
-        if held:
-            at = ladder.thresholds(
-                risk.contract_of(instruments[each.instrument]).rules.liquidation for each in held
-            )
-            level = ladder.level_after(scope.level, equity.ratio_ppm(have, need), at)
-        if have < need or have < 0 or level != scope.level:
-            found.append(f"{risk.scope_name(scope)}: {have} of {need}, {scope.level!r} should be {level!r}")
-    return found
-
 
 @pytest.mark.parametrize("kind", [LINEAR, INVERSE], ids=["linear", "inverse"])
 @pytest.mark.parametrize("schedule", SCHEDULES)
@@ -242,7 +210,7 @@ def test_after_every_step_nobody_is_overlooked(
     for _ in range(300):
         random.choice(steps)()
         risk.judge_touched(book.state, book.said)
-        assert overlooked(book) == []
+        assert overlooked(book.state) == []
 
     # It was worth looking: scopes have gone up and down, and been liquidated.
     assert sum(isinstance(event, LiquidationStarted) for event in book.said) >= 3
