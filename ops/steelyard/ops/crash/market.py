@@ -149,7 +149,8 @@ def rules_of(contract: ContractPlan) -> ContractRules:
         position_max_lots=contract.open_interest_max_lots,
         open_interest_max_lots=contract.open_interest_max_lots,
         funding=contract.funding,
-        liquidation=LiquidationTerms(step_ppm=200_000),
+        # Less than the lowest maintenance rate: otherwise closing a lot costs more margin than it frees.
+        liquidation=LiquidationTerms(penalty_ppm=2_000, step_ppm=50_000),
     )
 
 

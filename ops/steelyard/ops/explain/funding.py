@@ -27,6 +27,20 @@ from steelyard.ops.explain.telling import Explanation
 #: Samples that are shown: the last ones.
 SAMPLES_MAX: Final = 60
 _LINEAR: Final = ContractKind.LINEAR
+#: Whatever may change what is remembered of a contract and of a position in it, or is said of a round.
+_HEARD: Final = frozenset(
+    (
+        events.AdlSettled,
+        events.ContractRulesSet,
+        events.FundingPaid,
+        events.FundingSet,
+        events.FundingSwept,
+        events.MarkSet,
+        events.PositionSettled,
+        events.PositionsTraded,
+        events.PremiumSampled,
+    )
+)
 
 
 class FundingExplainer:
@@ -85,7 +99,7 @@ class FundingExplainer:
     def hear(self, exchange: Exchange, event: events.AnyEvent) -> None:
         """Look at an event and at the state in which it happens."""
         number = self._instrument
-        if number is None or self._is_swept:
+        if number is None or self._is_swept or type(event) not in _HEARD:
             return
         instrument = exchange.state.markets.instruments[number]
         sample_ns = contract_of(instrument).sample_ns

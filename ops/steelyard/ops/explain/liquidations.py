@@ -21,7 +21,15 @@ from steelyard.core.units import (
     Side,
 )
 from steelyard.ops.explain.log import MemberLog, Unexplained
-from steelyard.ops.explain.scopes import Line, Standing, contract_of, find_scope, line_of, standing
+from steelyard.ops.explain.scopes import (
+    Line,
+    Standing,
+    cash_atoms,
+    contract_of,
+    find_scope,
+    line_of,
+    standing,
+)
 from steelyard.ops.explain.telling import Explanation, Row
 
 _FILLS: Final = "fills"
@@ -216,9 +224,9 @@ class LiquidationExplainer:
         assert self._step is not None, "a liquidation's order follows a step"
         contract = contract_of(exchange.state.markets.instruments[event.instrument])
         signed_lots = event.size_lots if event.taker_side == Side.BUY else -event.size_lots
-        cash_atoms = flow_atoms(contract, signed_lots, event.notional_atoms)
+        brought_atoms = flow_atoms(contract, signed_lots, event.notional_atoms)
         self._traded_lots += event.size_lots
-        self._received_atoms += cash_atoms
+        self._received_atoms += brought_atoms
         self._notional_atoms += event.notional_atoms
         self.explanation.table(
             _FILLS,
@@ -229,7 +237,7 @@ class LiquidationExplainer:
                     "maker": event.maker,
                     "price_ticks": event.price_ticks,
                     "lots": event.size_lots,
-                    "cash_atoms": cash_atoms,
+                    "cash_atoms": brought_atoms,
                 }
             ],
         )
@@ -341,7 +349,7 @@ class LiquidationExplainer:
 
     def _remember(self, state: State) -> None:
         assert self._name is not None, "it has begun"
-        self._cash_atoms = self._standing(state).cash_atoms
+        self._cash_atoms = cash_atoms(self._scope(state))
         self._insurance_atoms = state.ledger.houses[self._name[1]].insurance_atoms
 
 

@@ -7,6 +7,7 @@ from typing import Protocol
 from steelyard.core import Entry, Exchange, events, snapshot
 from steelyard.core.state import State
 from steelyard.ops.errors import OpsError
+from steelyard.ops.explain.telling import Explanation
 from steelyard.replication.audit import walk
 from steelyard.replication.config import node_paths, read_group
 from steelyard.replication.errors import ReplicationError
@@ -21,6 +22,8 @@ class Unexplained(OpsError):
 
 class Explainer(Protocol):
     """Somebody who is told the log again from some place on."""
+
+    explanation: Explanation
 
     def begin_entry(self, exchange: Exchange) -> None:
         """Look at the state before the next entry."""

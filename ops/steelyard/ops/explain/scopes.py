@@ -78,14 +78,24 @@ def standing(state: State, scope: Scope | None) -> Standing:
     if scope is None:
         return Standing(0, [])
     if isinstance(scope, Margin):
-        cash_atoms = scope.wallet_atoms
         held = [each for each in scope.positions.values() if each.qty_lots and not each.is_isolated]
     else:
         assert isinstance(scope, Position), scope
-        cash_atoms = scope.bucket_atoms
         held = [scope] if scope.qty_lots else []
     held.sort(key=lambda position: (position.instrument, position.leg))
-    return Standing(cash_atoms, [line_of(state.markets.instruments[each.instrument], each) for each in held])
+    return Standing(
+        cash_atoms(scope), [line_of(state.markets.instruments[each.instrument], each) for each in held]
+    )
+
+
+def cash_atoms(scope: Scope | None) -> int:
+    """Return what is in the wallet or bucket."""
+    if scope is None:
+        return 0
+    if isinstance(scope, Margin):
+        return scope.wallet_atoms
+    assert isinstance(scope, Position), scope
+    return scope.bucket_atoms
 
 
 def line_of(instrument: Instrument, position: Position) -> Line:
