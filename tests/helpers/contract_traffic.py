@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 from tests.helpers.contract_wishes import ContractWishes
-from tests.helpers.contract_world import CENTRE_TICKS, CONTRACTS, INDICES, contract_listings
+from tests.helpers.contract_world import CENTRE_TICKS, CONTRACTS, INDICES, contract_listings, insurance
 from tests.helpers.spot_traffic import SpotTraffic
 from tests.helpers.world import BASE, CUSTOMERS, MARKETS, QUOTE, SECOND_NS
 
@@ -41,6 +41,7 @@ class ContractTraffic(ContractWishes, SpotTraffic):
     def __post_init__(self) -> None:
         """Let contracts come first; one spot market stays."""
         super().__post_init__()
+        self.stormy, self.poor = self.seed % 4 in (1, 2), self.seed % 4 == 1
         first = self.random.randrange(len(CONTRACTS))
         turned = (*CONTRACTS[first:], *CONTRACTS[:first])
         self.markets = [(listing.instrument, listing) for listing in (*turned, MARKETS[0])]
@@ -52,7 +53,7 @@ class ContractTraffic(ContractWishes, SpotTraffic):
         yield from super().founding()
         if self.version < 3:
             yield from self.as_operator([ActivateVersion(version=3)])
-        yield from self.as_operator(contract_listings())
+        yield from self.as_operator([*contract_listings(), *([] if self.poor else insurance())])
         for index in INDICES:
             quote = IndexQuote(source=1, price_ticks=CENTRE_TICKS, weight=1, time_ns=self.time_ns)
             yield from self.fed(SetIndexSources(index=index.index, quotes=[quote]))

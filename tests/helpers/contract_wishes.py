@@ -71,12 +71,15 @@ def about(order: PlaceOrder, **says: Any) -> PlaceContractOrder:  # noqa: ANN401
 class ContractWishes(SpotWishes):
     """A source of customers' and operators' commands of version 3.
 
-    ``held`` is what positions were last said to have, ``hedged`` who has two of them, ``prices`` the indices.
+    ``held`` is what positions were last said to have, ``hedged`` who has two of them, ``prices`` the indices;
+    ``stormy``: these jump often; ``poor``: nobody insures.
     """
 
     held: dict[tuple[AccountId, InstrumentId, Leg], int] = field(default_factory=dict)
     hedged: dict[tuple[AccountId, InstrumentId], bool] = field(default_factory=dict)
     prices: dict[IndexId, int] = field(default_factory=dict)
+    stormy: bool = False
+    poor: bool = False
 
     # ---- nonsense
 
@@ -168,6 +171,10 @@ class ContractWishes(SpotWishes):
         held = self.held.get((order.account, order.instrument, leg), 0)
         side = Side.SELL if held > 0 else Side.BUY
         order = replace(order, side=side if held and self.random.random() < 0.9 else order.side)
+        if order.limit_ticks and self.random.random() < 0.15:
+            away = order.limit_ticks // 2
+            far = order.limit_ticks - away if order.side == Side.SELL else order.limit_ticks + away
+            order = replace(order, limit_ticks=far)
         waits = isinstance(order, PlaceOrderOnTerms) and order.terms.trigger is not None
         if waits and order.kind == OrderKind.MARKET and self.random.random() < 0.5:
             return about(order, leg=leg, close_position=True, size_lots=0)
@@ -210,6 +217,9 @@ class ContractWishes(SpotWishes):
         market = self.a_contract()
         side = self.random.choice(tuple(Side))
         gtc = self.random.random() < 0.6
+        limit = self.near(market, spread=2)
+        if self.stormy and self.random.random() < 0.15:
+            limit = limit * (self.random.randint(60, 85) if side == Side.BUY else 130) // 100
         return self.of_position(
             PlaceOrder(
                 account=account,
@@ -217,7 +227,7 @@ class ContractWishes(SpotWishes):
                 order=order.order,
                 side=side,
                 size_lots=self.random.choice((1, 3, 7, 12, 20, 40)),
-                limit_ticks=self.near(market, spread=2),
+                limit_ticks=limit,
                 time_in_force=TimeInForce.GTC if gtc else TimeInForce.IOC,
             )
         )
@@ -301,7 +311,7 @@ class ContractWishes(SpotWishes):
         index = self.random.choice(INDICES)
         price = self.prices.get(index.index, CENTRE_TICKS)
         pick = self.random.random()
-        if pick < 0.04:
+        if pick < (0.15 if self.stormy else 0.04):
             price = price * self.random.choice((70, 80, 88, 93, 108, 115, 130)) // 100
         elif pick < 0.6:
             price += self.random.randint(-3, 3)
@@ -365,7 +375,8 @@ class ContractWishes(SpotWishes):
             margin=margin,
             funding=funding if self.random.random() < 0.4 else rules.funding,
             liquidation=liquidation,
-            position_max_lots=some((20, 60, 100)),
+            position_max_lots=some((20, 60, 60)),
+            open_interest_max_lots=some((60, 100, rules.open_interest_max_lots)),
             mark_band_ppm=some((0, 20_000, 50_000, 1_000_000)),
         )
         market = self.a_contract()
@@ -388,9 +399,10 @@ class ContractWishes(SpotWishes):
             market = self.random.choice((InstrumentId(0), self.a_contract(), self.markets[-1][0]))
             market = InstrumentId(0) if account and self.random.random() < 0.95 else market
             return SetKillSwitch(on=self.random.random() < 0.35, account=account, instrument=market)
-        if pick < 0.85:
+        if pick < 0.85 and not (self.poor and self.random.random() < 0.8):
             asset, amount = self.random.choice(((QUOTE, 2_000), (QUOTE, 300), (BASE, 15)))
-            return FundInsurance(asset=asset, amount_atoms=self.random.choice((1, 1, -1)) * amount)
+            sign = self.random.choice((1, -1, -1) if self.stormy else (1, 1, -1))
+            return FundInsurance(asset=asset, amount_atoms=sign * amount)
         if pick < 0.92:
             number = IndexId(self.random.randint(1, 5))
             decimals = self.random.randint(0, 4)

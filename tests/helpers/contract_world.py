@@ -165,10 +165,16 @@ CONTRACTS: Final = (
 
 
 def contract_listings() -> list[AnyCommand]:
-    """Return the commands that add indices, contracts and a little insurance to the small world."""
+    """Return the commands that add indices and contracts to the small world."""
     return [
         *INDICES,
         *[command for listing in CONTRACTS for command in (listing, *opening(listing.instrument))],
+    ]
+
+
+def insurance() -> list[AnyCommand]:
+    """Return the commands that give the funds a little."""
+    return [
         FundInsurance(asset=QUOTE, amount_atoms=3_000),
         FundInsurance(asset=BASE, amount_atoms=20),
     ]

@@ -285,6 +285,7 @@ def check_bounds(spec: ListContract, scale: int, rules: ContractRules) -> None:
     most = price * rules.open_interest_max_lots * scale
     refuse_if(most > 10**18 or spec.size_max_lots > rules.open_interest_max_lots, Reject.BOUNDS_TOO_WIDE)
     refuse_if(price * scale * rules.funding.cap_ppb > 2**61, Reject.BOUNDS_TOO_WIDE)
+    refuse_if(price * scale * rules.funding.cap_ppb > 2**61, Reject.BOUNDS_TOO_WIDE)
 
 
 def weighted_index(quotes: list[IndexQuote], stale_ns: int, outlier_ppm: int, now_ns: int) -> tuple[int, int]:

@@ -278,7 +278,8 @@ class Positions(Accounts):
         else:
             bucket = p.bucket + amount
             least = min(bucket, bucket + self.pnl(p) - self.unsettled(p))
-            covered = least >= self.initial(p, abs(p.lots), p.leverage)
+            needed = self.initial(p, abs(p.lots), p.leverage) + self.open_loss(self.scope_of(p))
+            covered = least >= needed
         refuse_if(not covered, Reject.INSUFFICIENT_MARGIN)
         p.bucket += amount
         self.pay(self.wallet_scope(c.account, contract.settle), amount)

@@ -84,7 +84,9 @@ class Prices(Taking):
         if rules.mark_rule == MarkRule.FED or index.stale or market.state == InstrumentState.CLOSED:
             return market.mark
         left_ns = max(0, contract.funding_ns - self.time_ns)
-        by_funding = i + i * contract.rate * left_ns // (BILLION * rules.funding.interval_ns)
+        accrues = rules.funding.rule == FundingRule.DEAD_BAND
+        interval_ns = EIGHT_HOURS_NS if accrues else rules.funding.interval_ns
+        by_funding = i + i * contract.rate * left_ns // (BILLION * interval_ns)
         bases = contract.bases[-limits.BASES_MAX :]
         by_basis = i + (sum(bases) // len(bases) if bases else 0)
         traded = [p for p in (*self.best_prices(market), market.last) if p]
@@ -157,6 +159,7 @@ class Prices(Taking):
             premium = (market.mark - index.price) * BILLION // index.price
         else:
             premium = self.premium(market, contract, index.price)
+        premium = clamp(premium, -(10**10), 10**10)
         contract.samples.append((ceil_div(due_ns, MINUTE_NS), premium))
         contract.predicted = self.funding_rate(contract)
         self.say(
@@ -276,6 +279,10 @@ class Prices(Taking):
                 return
         left, contract.funding, contract.sweeping = contract.funding, 0, False
         self.owned[ROUNDING, contract.settle] = self.owned.get((ROUNDING, contract.settle), 0) + left
+        if abs(contract.cumulative) >= 2**61:
+            contract.cumulative = 0
+            for p in self.holders(instrument):
+                p.settled = 0
         contract.cumulative, contract.pending = contract.cumulative + contract.pending, 0
         self.say(FundingSwept(instrument=InstrumentId(instrument), rounding_atoms=left))
 

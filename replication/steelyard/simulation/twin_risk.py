@@ -4,11 +4,11 @@ from steelyard.core import limits
 from steelyard.core.events import LiquidationStarted, RiskLevelChanged, WithdrawalGateSet
 from steelyard.core.units import BAD_DEBT, INSURANCE, AssetId, LiquidationId, RiskLevel
 from steelyard.simulation.twin_contracts import BILLION, Liquidation, Scope
-from steelyard.simulation.twin_margin import Margins
 from steelyard.simulation.twin_parts import MILLION
+from steelyard.simulation.twin_pledges import Pledges
 
 
-class Risk(Margins):
+class Risk(Pledges):
     """The ladder, and who watches it."""
 
     # ---- the ladder

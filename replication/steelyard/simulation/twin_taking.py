@@ -22,19 +22,18 @@ from steelyard.core.units import (
     REFERRAL,
     AccountId,
     InstrumentState,
-    Leg,
     OrderNumber,
     PriceSource,
     SelfTrade,
     TimeInForce,
     TradeId,
 )
-from steelyard.simulation.twin_contracts import Position
+from steelyard.simulation.twin_filling import Filling
 from steelyard.simulation.twin_parts import MILLION, Market, Order, ceil_div, fee_of
-from steelyard.simulation.twin_waiting import Waiting, of
+from steelyard.simulation.twin_waiting import of
 
 
-class Taking(Waiting):
+class Taking(Filling):
     """Everything that happens when orders meet."""
 
     # ---- one order at work
@@ -222,39 +221,6 @@ class Taking(Waiting):
             self.trim(self.position_of(taker))
         if taker in self.orders:
             self.after_trade(taker)
-
-    def exchange(self, market: Market, maker: Order, taker: Order, lots: int, notional: int) -> None:
-        """Let base and quote change hands."""
-        buyer, seller = (taker, maker) if taker.buying else (maker, taker)
-        self.move(seller.account, buyer.account, market.spec.base, lots * market.lot_atoms)
-        self.move(buyer.account, seller.account, market.spec.quote, notional)
-
-    def fill_order(
-        self, order: Order, lots: int, notional: int, fee: int
-    ) -> tuple[AccountId, Leg, int, int, int, int]:
-        """Let an order's position take a fill; return what is said of that side."""
-        contract, p = self.contracts[order.instrument], self.position_of(order)
-        signed = lots if order.buying else -lots
-        flow = contract.flow(signed, notional)
-        realised, paid = self.fill_position(p, signed, flow, fee, order.lot_pledge)
-        self.owned[FEES, contract.settle] = self.owned.get((FEES, contract.settle), 0) + fee
-        return p.account, p.leg, p.lots, p.cash, realised, paid
-
-    def trim(self, p: Position) -> None:
-        """Let a position's reduce-only orders be no larger than it, the newest first."""
-        while orders := [o for o in self.reducing(p) if o.open and o in self.orders]:
-            against = [o for o in orders if p.lots and (p.lots > 0) != o.buying]
-            excess = sum(o.open for o in orders) - (abs(p.lots) if len(against) == len(orders) else 0)
-            if excess <= 0:
-                return
-            newest = max(orders, key=lambda o: o.number)
-            if newest.open <= excess:
-                self.end(newest, Reject.REDUCED_AWAY)
-                continue
-            newest.size -= excess
-            newest.open -= excess
-            newest.shown = min(newest.shown, newest.open)
-            self.say(OrderReduced(**of(newest), size_lots=newest.size, open_lots=newest.open))
 
     def lessen(self, order: Order, lots: int, atoms: int) -> None:
         """Take lots from what an order may still trade; by budget, take what they cost or brought."""
