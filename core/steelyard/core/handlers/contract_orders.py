@@ -85,6 +85,12 @@ def common_position(
     return None if position.is_isolated else position
 
 
+def only_reduces(position: Position, side: Side, lots: int) -> bool:
+    """Return whether an order would not let the position become larger; such a market order is uncommon."""
+    buys, sells = (lots, 0) if side is _BUY else (0, lots)
+    return equity.worst_lots(position, buys, sells) == equity.worst_lots(position)
+
+
 def place(
     state: State,
     command: PlaceOrder,
@@ -116,7 +122,8 @@ def place(
     if len(position.orders) >= ORDERS_PER_POSITION_MAX:
         return Reject.TOO_MANY_ORDERS
     positions = position.margin.positions
-    if len(positions) >= POSITIONS_PER_MARGIN_MAX and (instrument.instrument, _NET) not in positions:
+    is_known = (instrument.instrument, _NET) in positions
+    if not is_known and len(positions) >= POSITIONS_PER_MARGIN_MAX:
         return Reject.TOO_MANY_POSITIONS
     if is_limit and (limit_ticks <= 0 or limit_ticks > instrument.price_max_ticks):
         return Reject.PRICE_OUT_OF_RANGE
@@ -148,7 +155,8 @@ def place(
         return fault
 
     # Nothing below can fail.
-    position = account.margin(contract.settle).position(instrument.instrument, _NET)
+    if not is_known:
+        position = account.margin(contract.settle).position(instrument.instrument, _NET)
     # Whoever it meets may be of the same account: the position must not be forgotten meanwhile.
     position.living += 1
     # Calling OrderNumber would take as long as ten of the checks above.

@@ -189,5 +189,17 @@ class Position(Scope):
     def end(self, order: "Order") -> None:
         """Forget an order that works no more, with what it has open."""
         del self.orders[order.order]
-        if order.open_lots:
-            self.lose(order, order.open_lots)
+        lots = order.open_lots
+        if lots == 0:
+            return
+        # ``lose`` written out: a call would take longer than that.
+        special = order.special
+        if special is not None and special.reduce_only:
+            self.reducing_lots -= -lots if order.side is _BUY else lots
+            return
+        if order.side is _BUY:
+            self.open_buy_lots -= lots
+        else:
+            self.open_sell_lots -= lots
+        if not self.is_isolated:
+            self.fees_atoms -= lots * order.lot_pledge_atoms
