@@ -13,7 +13,7 @@ from steelyard.core.contracts.scales import mark_notional_atoms, value_atoms
 from steelyard.core.contracts.schedule import initial_atoms as scheduled_initial_atoms
 from steelyard.core.contracts.schedule import maintenance_atoms as scheduled_maintenance_atoms
 from steelyard.core.contracts.schedule import marginal_rate_ppm, scaled_rate_ppm
-from steelyard.core.matching import Margin, Order, Position, Scope
+from steelyard.core.matching import Margin, Position, Scope
 from steelyard.core.rounding import mul_div_down, mul_div_up, ppm_up
 from steelyard.core.units import PPM, ContractKind, InstrumentId, RiskLevel, Side
 
@@ -97,10 +97,13 @@ def order_loss_atoms(contract: Contract, side: Side, lots: int, limit_ticks: int
 
 
 def open_loss_atoms(contract: Contract, position: Position, mark_ticks: int) -> int:
-    """Return what a position's orders that are not reduce-only would lose at once at their limits.
+    """Return what a position's working orders would lose at once at their limits.
 
-    Looks through the orders only if one of them may stand on the losing side of the mark.
+    Of an isolated position those that are reduce-only: the others have pledged what they may lose.  Looks
+    through the orders only if one of them may stand on the losing side of the mark.
     """
+    if position.is_isolated:
+        return _reducing_loss_atoms(contract, position, mark_ticks) if position.reducing_lots else 0
     buys_may_lose = position.open_buy_lots and position.buy_high_ticks > mark_ticks
     sells_may_lose = position.open_sell_lots and position.sell_low_ticks < mark_ticks
     if contract.kind is not _LINEAR:
@@ -110,14 +113,36 @@ def open_loss_atoms(contract: Contract, position: Position, mark_ticks: int) -> 
         buys_may_lose = position.open_buy_lots and scale * (mark_ticks - high_ticks) < high_ticks * mark_ticks
         sells_may_lose = position.open_sell_lots and scale * (low_ticks - mark_ticks) < low_ticks * mark_ticks
     if not (buys_may_lose or sells_may_lose):
-        return 0
-    loss_atoms = 0
-    for order in position.orders.values():
-        if not order.is_reduce_only:
-            loss_atoms += order_loss_atoms(
-                contract, order.side, order.open_lots, order.price_ticks, mark_ticks
-            )
-    return loss_atoms
+        return _reducing_loss_atoms(contract, position, mark_ticks) if position.reducing_lots else 0
+    return sum(
+        order_loss_atoms(contract, order.side, order.open_lots, order.price_ticks, mark_ticks)
+        for order in position.orders.values()
+    )
+
+
+def _reducing_loss_atoms(contract: Contract, position: Position, mark_ticks: int) -> int:
+    """Return the open loss of a position's reduce-only orders."""
+    return sum(
+        order_loss_atoms(contract, order.side, order.open_lots, order.price_ticks, mark_ticks)
+        for order in position.orders.values()
+        if order.is_reduce_only
+    )
+
+
+def affordable_ticks(contract: Contract, side: Side, lots: int, mark_ticks: int, loss_atoms: int) -> int:
+    """Return the last price at which ``lots`` lots lose at most ``loss_atoms >= 0`` against the mark.
+
+    For a sell the lowest price, for a buy the highest; of an inverse contract a buy may have none, and then
+    it is zero.
+    """
+    scale = contract.scale
+    if contract.kind is _LINEAR:
+        away_ticks = mul_div_down(loss_atoms, 1, lots * scale)
+        return mark_ticks + away_ticks if side is _BUY else mark_ticks - away_ticks
+    if side is not _BUY:
+        return mul_div_up(lots, scale, loss_atoms + mul_div_down(lots, scale, mark_ticks))
+    least_atoms = mul_div_up(lots, scale, mark_ticks) - loss_atoms
+    return mul_div_down(lots, scale, least_atoms) if least_atoms > 0 else 0
 
 
 def lot_notional_atoms(contract: Contract, price_ticks: int) -> int:
@@ -234,11 +259,11 @@ def ratio_ppm(equity: int, maintenance: int) -> int:
 
 
 def open_losses_atoms(scope: Scope, marks: Marks) -> int:
-    """Return the open loss of all orders of a scope that are not reduce-only."""
+    """Return the open loss of all orders of a scope; see ``open_loss_atoms``."""
     return sum(
         open_loss_atoms(*_priced_position(marks, position))
         for position in positions_of(scope)
-        if position.open_buy_lots or position.open_sell_lots
+        if position.open_buy_lots or position.open_sell_lots or position.reducing_lots
     )
 
 
@@ -279,32 +304,22 @@ def available_with_atoms(
     lots: int,
     limit_ticks: int,
     lot_pledge_atoms: int,
-    without: Order | None = None,
 ) -> int:
     """Return what ``available_atoms`` would be with one more cross order in the book, changing nothing.
 
     ``position`` is that of the order; the margin need not know it yet.  The order is not reduce-only, has
-    ``lots`` open lots, and each of them may cost ``lot_pledge_atoms`` in fees.  ``without`` is a working
-    order of the same position that would be out of the book (the one that is amended).
+    ``lots`` open lots, and each of them may cost ``lot_pledge_atoms`` in fees.
     """
     contract, mark_ticks = _priced(marks, position)
     buys, sells = position.open_buy_lots, position.open_sell_lots
     atoms = margin.wallet_atoms - position.fees_atoms - lots * lot_pledge_atoms
-    if buys or sells:
+    if buys or sells or position.reducing_lots:
         atoms -= open_loss_atoms(contract, position, mark_ticks)
     if side is _BUY:
         buys += lots
     else:
         sells += lots
     atoms -= order_loss_atoms(contract, side, lots, limit_ticks, mark_ticks)
-    if without is not None and not without.is_reduce_only:
-        out_lots = without.open_lots
-        if without.side is _BUY:
-            buys -= out_lots
-        else:
-            sells -= out_lots
-        atoms += out_lots * without.lot_pledge_atoms
-        atoms += order_loss_atoms(contract, without.side, out_lots, without.price_ticks, mark_ticks)
     atoms += _slack_atoms(contract, position, mark_ticks, buys, sells)
     for other in margin.positions.values():
         if other is not position and not other.is_isolated:

@@ -46,9 +46,10 @@ def fill(
 
     Cross: the wallet takes ``realised - fee``.  Isolated, in this order: of a fill that only closes the
     bucket pays the fee; the closed lots' share of the bucket goes to the wallet with what was realised, or
-    the bucket bears the loss; ``pledge_lot_atoms`` per lot leaves what is held, to the wallet for closed lots
-    and to the bucket for opened ones; of a fill that opens the bucket pays the fee.  While the position is
-    liquidated its bucket takes what was realised, and keeps all of itself.
+    the bucket bears the loss; ``pledge_lot_atoms`` per lot leaves what is held: that of closed lots to the
+    bucket as far as that is below zero and else to the wallet, that of opened ones to the bucket; of a fill
+    that opens the bucket pays the fee.  While the position is liquidated its bucket takes what was
+    realised, and keeps all of itself.
     """
     qty_lots = position.qty_lots
     lots = abs(signed_lots)
@@ -113,7 +114,9 @@ def _move_isolated(
         else:
             position.bucket_atoms += realised_atoms
     position.held_atoms -= lots * pledge_lot_atoms
-    margin.wallet_atoms += closed_lots * pledge_lot_atoms
-    position.bucket_atoms += (lots - closed_lots) * pledge_lot_atoms
+    back_atoms = closed_lots * pledge_lot_atoms
+    lack_atoms = 0 if position.liquidation else min(back_atoms, max(0, -position.bucket_atoms))
+    position.bucket_atoms += lack_atoms + (lots - closed_lots) * pledge_lot_atoms
+    margin.wallet_atoms += back_atoms - lack_atoms
     if not only_closes:
         position.bucket_atoms -= fee_atoms

@@ -241,7 +241,9 @@ def _margin_fault(state: State, instrument: Instrument, order: Order, position: 
             return Reject.POSITION_LIMIT
         if contract.open_interest_lots + order.open_lots > contract.rules.open_interest_max_lots:
             return Reject.OPEN_INTEREST_LIMIT
-    is_covered = _covers_reduction if is_reducing else _covers_growth
+    # What is isolated and not reduce-only pledges its margin, its loss and its fee, whatever it does.
+    only_reduces = order.is_reduce_only or (is_reducing and not position.is_isolated)
+    is_covered = _covers_reduction if only_reduces else _covers_growth
     return None if is_covered(state, instrument, order, position) else Reject.INSUFFICIENT_MARGIN
 
 
@@ -263,23 +265,34 @@ def _covers_growth(state: State, instrument: Instrument, order: Order, position:
 
 
 def _covers_reduction(state: State, instrument: Instrument, order: Order, position: Position) -> bool:
-    """Return whether the scope can pay the fees and the open losses, and the wallet an isolated pledge."""
+    """Return whether the scope can pay fees and open losses with an order that reduces in the book.
+
+    A market order's limit is moved towards the mark for that, as far as need be: nobody sells so far below
+    the mark, or buys so far above it, that the insurance fund would pay for it.
+    """
     contract, special = instrument.contract, order.special
     assert contract is not None, instrument.instrument
     assert special is not None, order.order
     marks, scope = state.markets.instruments, position.scope
-    lots, limit_ticks = order.open_lots, order.price_ticks
+    lots, limit_ticks, mark_ticks = order.open_lots, order.price_ticks, instrument.mark_ticks
     left_atoms = equity.equity_atoms(scope, marks) - equity.open_losses_atoms(scope, marks)
-    if limit_ticks:
-        left_atoms -= lots * equity.lot_fee_atoms(contract, limit_ticks, special.cap_ppm)
-    if not special.reduce_only:
-        mark_ticks = instrument.mark_ticks
-        left_atoms -= equity.order_loss_atoms(contract, order.side, lots, limit_ticks, mark_ticks)
+    if limit_ticks == 0:
+        return left_atoms >= 0
+    fee_atoms = equity.lot_fee_atoms(contract, limit_ticks, special.cap_ppm)
+    if special.kind == OrderKind.LIMIT:
+        loss_atoms = equity.order_loss_atoms(contract, order.side, lots, limit_ticks, mark_ticks)
+        return left_atoms >= lots * fee_atoms + loss_atoms
+    left_atoms -= lots * max(fee_atoms, equity.lot_fee_atoms(contract, mark_ticks, special.cap_ppm))
     if left_atoms < 0:
         return False
-    if not position.is_isolated:
-        return True
-    return lots * order.lot_pledge_atoms <= equity.withdrawable_atoms(position.margin, marks)
+    last_ticks = equity.affordable_ticks(contract, order.side, lots, mark_ticks, left_atoms)
+    nearer_ticks = max(limit_ticks, last_ticks)
+    if order.side == _BUY:
+        nearer_ticks = min(limit_ticks, last_ticks or limit_ticks)
+    if nearer_ticks != limit_ticks:
+        order.price_ticks = nearer_ticks
+        fix_pledge(instrument, order)
+    return True
 
 
 def begins(order: Order) -> bool:

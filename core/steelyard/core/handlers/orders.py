@@ -108,7 +108,9 @@ def place_order(
         if instrument is not None and instrument.contract is not None:
             contract = instrument.contract
             position = contract_orders.common_position(state, instrument, contract, account)
-            if position is not None:
+            if position is not None and (
+                is_limit or not contract_orders.only_reduces(position, side, size_lots)
+            ):
                 return contract_orders.place(
                     state, command, request, instrument, contract, account, position, out
                 )

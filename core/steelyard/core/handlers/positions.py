@@ -209,7 +209,8 @@ def adjust_bucket(
         worth_atoms = equity.gain_atoms(contract, position, mark_ticks) - owed_atoms(contract, position)
         left_atoms = position.bucket_atoms + amount_atoms + min(0, worth_atoms)
         lots = abs(position.qty_lots)
-        if left_atoms < equity.lots_initial_atoms(contract, lots, mark_ticks, position.leverage):
+        staying_atoms = equity.lots_initial_atoms(contract, lots, mark_ticks, position.leverage)
+        if left_atoms < staying_atoms + equity.open_loss_atoms(contract, position, mark_ticks):
             return Reject.INSUFFICIENT_MARGIN
 
     # Nothing below can fail.
