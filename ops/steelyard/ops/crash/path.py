@@ -27,15 +27,17 @@ ANCHORS: Final = (
     (0.28, 0.27),
     (0.36, 0.18),
     (0.50, 0.50),
-    (0.505, 0.64),
+    (0.5001, 0.64),
     (0.62, 0.80),
     (0.70, 0.74),
     (0.82, 1.00),
     (0.90, 0.94),
     (1.00, 0.97),
 )
-#: Parts of the steps in which no source says anything.
-SILENCES: Final = ((0.20, 0.23), (0.56, 0.60))
+#: Parts of the steps from which on no source says anything, for so many steps, or a tenth of all if that is
+#: less.
+SILENCES: Final = (0.20, 0.56)
+SILENT_STEPS: Final = 16
 #: Parts of the steps in which one source is far off, and in which two are, each its own way.
 ONE_WRONG: Final = (0.30, 0.42)
 TWO_WRONG: Final = (0.66, 0.72)
@@ -59,6 +61,7 @@ def fall(*, seed: int, steps: int, drop: float, starts: Sequence[float]) -> list
     chance = random.Random(seed)
     bottom = math.log(1 - drop)
     path: list[Step] = []
+    silent = min(SILENT_STEPS, steps / 10)
     for number in range(steps):
         part = number / max(1, steps - 1)
         fallen = _between(part)
@@ -66,7 +69,8 @@ def fall(*, seed: int, steps: int, drop: float, starts: Sequence[float]) -> list
             start * math.exp(bottom * fallen * (1 if market == 0 else BETA) + chance.gauss(0, STEP_NOISE))
             for market, start in enumerate(starts)
         )
-        said = tuple(_said(chance, part, price) for price in prices)
+        is_silent = any(part >= begin and number - begin * (steps - 1) < silent for begin in SILENCES)
+        said = tuple(() if is_silent else _said(chance, part, price) for price in prices)
         path.append(Step(prices, said, fallen))
     return path
 
@@ -101,8 +105,6 @@ def _between(part: float) -> float:
 
 def _said(chance: random.Random, part: float, price: float) -> tuple[tuple[int, float], ...]:
     heard = _heard(chance, price)
-    if any(begin <= part < end for begin, end in SILENCES):
-        return ()
     if ONE_WRONG[0] <= part < ONE_WRONG[1]:
         return _spoil(heard, {1: 1 - WRONG})
     if TWO_WRONG[0] <= part < TWO_WRONG[1]:

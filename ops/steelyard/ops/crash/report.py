@@ -119,6 +119,7 @@ def report(outcome: Outcome) -> dict[str, Any]:
             str(replica): [{**row._asdict(), "gap_atoms": row.gap_atoms} for row in found]
             for replica, found in rows.items()
         },
+        "digests": {str(replica): exchange.digest.hex() for replica, exchange in outcome.exchanges.items()},
         "opening_s": round(played.opening_s, 2),
         "seconds": round(outcome.seconds, 2),
         "claims": [{"claim": words, "holds": holds} for words, holds in claims],
