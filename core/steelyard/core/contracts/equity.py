@@ -238,13 +238,32 @@ def standing_atoms(scope: Scope, marks: Marks) -> tuple[int, int]:
     for position in positions:
         qty_lots = position.qty_lots
         if qty_lots and (position is scope or not position.is_isolated):
-            contract, mark_ticks = _priced(marks, position)
-            cash_flow = position.cash_flow_atoms
-            equity += value_atoms(contract, qty_lots, mark_ticks) + cash_flow
-            if position.settled_nanoatoms != contract.cumulative_nanoatoms:
-                equity -= owed_atoms(contract, position)
-            maintenance += lots_maintenance_atoms(contract, qty_lots, cash_flow, mark_ticks)
+            worth, needed = position_standing_atoms(*_priced(marks, position), position)
+            equity += worth
+            maintenance += needed
     return equity, maintenance
+
+
+def position_standing_atoms(contract: Contract, mark_ticks: int, position: Position) -> tuple[int, int]:
+    """Return (PnL less unsettled funding, maintenance margin) of a position with lots at the mark.
+
+    Written out, for it is asked of everybody whom a fill or a mark concerns.
+    """
+    qty_lots, cash_flow = position.qty_lots, position.cash_flow_atoms
+    lots = abs(qty_lots)
+    if contract.kind == _LINEAR:
+        worth = qty_lots * mark_ticks * contract.scale
+        notional = abs(worth)
+    else:
+        worth = mul_div_down(-qty_lots, contract.scale, mark_ticks)
+        notional = mul_div_up(lots, contract.scale, mark_ticks)
+    worth += cash_flow
+    if position.settled_nanoatoms != contract.cumulative_nanoatoms:
+        worth -= owed_atoms(contract, position)
+    terms = contract.rules.margin
+    if terms.at_entry:
+        notional = abs(cash_flow)
+    return worth, scheduled_maintenance_atoms(terms, notional, lots)
 
 
 def ratio_ppm(equity: int, maintenance: int) -> int:

@@ -94,15 +94,20 @@ class _Table:
         "contract",
         "dirty",
         "down_nanoatoms",
+        "falls_from",
         "free",
         "high",
+        "least_units",
         "looked_at",
         "low",
+        "most_units",
         "names",
         "nanoatoms",
+        "rises_from",
         "rows",
         "unit",
         "up_nanoatoms",
+        "valued_ticks",
     )
 
     def __init__(self, contract: Contract, price_max_ticks: int) -> None:
@@ -119,15 +124,29 @@ class _Table:
         self.nanoatoms = contract.cumulative_nanoatoms
         self.up_nanoatoms = 0
         self.down_nanoatoms = 0
+        #: the mark of these
+        self.valued_ticks = 0
+        self.least_units = self.most_units = 0
+        self.falls_from = self.rises_from = 0
         self.dirty: dict[Scope, None] = {}
 
-    def value(self, mark_ticks: int) -> tuple[int, int]:
-        """Return the lot value at a mark in nanoatoms, rounded down and up."""
-        if self.contract.kind == _LINEAR:
-            nanoatoms = mark_ticks * self.contract.scale * PPB
-            return nanoatoms, nanoatoms
+    def set_values(self, mark_ticks: int) -> None:
+        """Work out what rows are compared with at a mark, and what new ones begin with, in nanoatoms.
+
+        The lot value less twice ``up``, and more twice ``down``; what is compared is rounded away from where
+        the bounds are not, and what a row begins with towards there.
+        """
+        self.valued_ticks = mark_ticks
         scale = self.contract.scale
-        return mul_div_down(-scale, PPB, mark_ticks), mul_div_up(-scale, PPB, mark_ticks)
+        if self.contract.kind == _LINEAR:
+            least = most = mark_ticks * scale * PPB
+        else:
+            least, most = mul_div_down(-scale, PPB, mark_ticks), mul_div_up(-scale, PPB, mark_ticks)
+        up, down = 2 * self.up_nanoatoms, 2 * self.down_nanoatoms
+        self.least_units = mul_div_down(least - up, 1, self.unit)
+        self.most_units = mul_div_up(most + down, 1, self.unit)
+        self.falls_from = most - up
+        self.rises_from = least + down
 
     def gather_funding(self) -> None:
         """Add what longs owe more (or less) since the last look to the sums."""
@@ -149,11 +168,9 @@ class _Table:
         """Return the positions whose rows the mark has passed, funding counted; free rows of ended ones."""
         self.gather_funding()
         self.looked_at = mark_ticks, self.nanoatoms
-        least, most = self.value(mark_ticks)
-        least_units = mul_div_down(least - 2 * self.up_nanoatoms, 1, self.unit)
-        most_units = mul_div_up(most + 2 * self.down_nanoatoms, 1, self.unit)
+        self.set_values(mark_ticks)
         count = len(self.names)
-        rows = np.flatnonzero((self.low[:count] > least_units) | (self.high[:count] < most_units))
+        rows = np.flatnonzero((self.low[:count] > self.least_units) | (self.high[:count] < self.most_units))
         found: list[Position] = []
         positions = self.contract.positions
         for row in rows.tolist():
@@ -173,16 +190,13 @@ class _Table:
         row = self.rows.get(name)
         if row is None:
             row = self.rows[name] = self._row(name)
-        least, most = self.value(mark_ticks)
+        if self.valued_ticks != mark_ticks:
+            self.set_values(mark_ticks)
         fall, rise = distances
-        low, high = -_FAR, _FAR
-        if fall is not None:
-            low = mul_div_up(most - fall - 2 * self.up_nanoatoms, 1, self.unit)
-            low = min(max(low, -_FAR), _FAR)
-        if rise is not None:
-            high = mul_div_down(least + rise + 2 * self.down_nanoatoms, 1, self.unit)
-            high = min(max(high, -_FAR), _FAR)
-        self.low[row], self.high[row] = low, high
+        low = -_FAR if fall is None else mul_div_up(self.falls_from - fall, 1, self.unit)
+        high = _FAR if rise is None else mul_div_down(self.rises_from + rise, 1, self.unit)
+        self.low[row] = min(max(low, -_FAR), _FAR)
+        self.high[row] = min(max(high, -_FAR), _FAR)
 
     def _row(self, name: _Name) -> int:
         if self.free:
@@ -228,14 +242,17 @@ class TriggerIndex:
         Whoever is judged must be written (``write``), and whoever cannot be judged touched again.  A contract
         that is seen for the first time has all its scopes among them.
         """
-        changed_tables = [self._table(id_, markets) for id_ in changed]
+        changed_tables = {id_: self._table(id_, markets) for id_ in changed}
+        found: dict[Scope, None] = {}
         for id_, table in self._tables.items():
             mark_ticks = markets[id_].mark_ticks
             if table.looked_at != (mark_ticks, table.contract.cumulative_nanoatoms):
                 for position in table.passed(mark_ticks):
-                    self.touch(position.scope)
-        found: dict[Scope, None] = {}
-        for table in changed_tables:
+                    if id_ in changed_tables:
+                        found[position.scope] = None
+                    else:
+                        self.touch(position.scope)
+        for table in changed_tables.values():
             found.update(table.dirty)
             table.dirty.clear()
         return list(found)
@@ -371,6 +388,9 @@ def _rate_ppb(margin: MarginTerms, notional_atoms: int, lots: int) -> int:
         return 0
     if margin.slope_ppb:
         return _top_ppb(margin, lots)
+    tiers = margin.tiers
+    if len(tiers) == 1 or notional_atoms < tiers[1].floor_atoms:
+        return 1000 * tiers[0].maintenance_ppm
     return 1000 * tier_of(margin, notional_atoms).maintenance_ppm
 
 
