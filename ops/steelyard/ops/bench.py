@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from steelyard.client import Client
-from steelyard.ops import bench_core, machine
+from steelyard.ops import bench_core, bench_mark, machine
 from steelyard.ops.bench_client import ClientPlan, ClientReport, KeyRow
 from steelyard.ops.cluster import MEMBERS, LocalGroup, child_environment
 from steelyard.ops.errors import OpsError
@@ -73,6 +73,20 @@ def core(
         "commit": commit(),
         "ok": True,
     }
+
+
+def mark(terminal: Terminal, *, positions: int, rounds: int) -> dict[str, Any]:
+    """Measure how a new mark finds whom it concerns among very many positions."""
+    with terminal.progress("moving marks", rounds) as advance:
+        done = 0
+
+        def advanced(count: int) -> None:
+            nonlocal done
+            done += count
+            advance(done)
+
+        measured = bench_mark.run(positions, rounds, advanced=advanced)
+    return {**measured, "commit": commit(), "ok": True}
 
 
 async def end_to_end(terminal: Terminal, plan: Plan) -> dict[str, Any]:

@@ -305,6 +305,11 @@ def run(
     }
 
 
+def perpetual_market() -> Exchange:
+    """Return an exchange with an open perpetual contract that has an index and a mark, and no positions."""
+    return _Generator(1, seed=1, mix=Mix.PERPETUAL).exchange
+
+
 def _listing(mix: Mix) -> list[AnyCommand]:
     """Return how the one instrument is listed: a spot market, or a perpetual contract with its index."""
     listing = ListInstrument(

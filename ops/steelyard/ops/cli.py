@@ -331,6 +331,21 @@ def core(commands: int, rounds: int, mix: str, keep: bool, as_json: bool) -> Non
 
 
 @bench.command()
+@click.option(
+    "--positions", default=200_000, show_default=True, type=click.IntRange(100, 2_000_000), help="How many."
+)
+@click.option("--rounds", default=21, show_default=True, type=click.IntRange(1, 1000), help="How many marks.")
+@kept_results
+@as_json
+def mark(positions: int, rounds: int, keep: bool, as_json: bool) -> None:
+    """Measure how a new mark finds whom it concerns, beside looking at everybody."""
+    from steelyard.ops import bench as part
+
+    terminal = Terminal(as_json=as_json)
+    _finish(terminal, part.mark(terminal, positions=positions, rounds=rounds), "bench-mark", keep=keep)
+
+
+@bench.command()
 @click.option("--seconds", default=15.0, show_default=True, type=Measure(1, 3600), help="How long.")
 @click.option(
     "--batch", default=100, show_default=True, type=click.IntRange(1, 1000), help="Orders a message."
