@@ -203,6 +203,7 @@ async def play_on_group(terminal: Terminal, plan: Plan, directory: Path | None) 
             played,
             watch,
             exchanges,
+            _digests(found),
             verdict,
             recoveries_ms=stage.recoveries_ms,
             refused=stage.refused,
@@ -210,6 +211,15 @@ async def play_on_group(terminal: Terminal, plan: Plan, directory: Path | None) 
         )
         scratch.keep_unless(verdict.ok, terminal)
         return outcome
+
+
+def _digests(found: Audit) -> dict[int, bytes]:
+    """Return the members' digests at the last index that all have."""
+    shared = (
+        set[int].intersection(*(set(node.digests) for node in found.nodes)) if found.nodes else set[int]()
+    )
+    last_index = max(shared, default=0)
+    return {node.member: node.digests[last_index] for node in found.nodes if last_index}
 
 
 def _audited(group: LocalGroup, watch: Watch, exchanges: dict[int, Exchange]) -> Audit:

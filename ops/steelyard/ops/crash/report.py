@@ -52,6 +52,8 @@ class Outcome(NamedTuple):
     watch: Watch
     #: The last states, by replica.
     exchanges: Mapping[int, Exchange]
+    #: Rolling digests at the last index that all replicas have, by replica.
+    digests: Mapping[int, bytes]
     verdict: Verdict | None
     recoveries_ms: Sequence[int]
     refused: Mapping[str, int]
@@ -119,7 +121,7 @@ def report(outcome: Outcome) -> dict[str, Any]:
             str(replica): [{**row._asdict(), "gap_atoms": row.gap_atoms} for row in found]
             for replica, found in rows.items()
         },
-        "digests": {str(replica): exchange.digest.hex() for replica, exchange in outcome.exchanges.items()},
+        "digests": {str(replica): digest.hex() for replica, digest in outcome.digests.items()},
         "opening_s": round(played.opening_s, 2),
         "seconds": round(outcome.seconds, 2),
         "claims": [{"claim": words, "holds": holds} for words, holds in claims],

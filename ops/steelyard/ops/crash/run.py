@@ -30,6 +30,7 @@ async def crash_in_process(terminal: Terminal, plan: Plan, pictures: Path | None
         played,
         watch,
         exchanges={1: stage.exchange},
+        digests={1: stage.exchange.digest},
         verdict=None,
         # A restored exchange goes on at once.
         recoveries_ms=[0] * played.strikes,
