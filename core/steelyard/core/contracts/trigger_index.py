@@ -59,6 +59,12 @@ _LINEAR: Final = ContractKind.LINEAR
 _SAFE: Final = RiskLevel.SAFE
 _CRITICAL: Final = RiskLevel.CRITICAL
 
+_NEXT: Final = {
+    RiskLevel.SAFE: RiskLevel.WARNING,
+    RiskLevel.WARNING: RiskLevel.DANGER,
+    RiskLevel.DANGER: _CRITICAL,
+}
+
 _VALUE_MAX: Final = 2**60
 #: Beyond every value: a bound there is none, or one that is always passed.
 _FAR: Final = 2**62
@@ -97,11 +103,11 @@ class _Table:
         "falls_from",
         "free",
         "high",
+        "holders",
         "least_units",
         "looked_at",
         "low",
         "most_units",
-        "names",
         "nanoatoms",
         "rises_from",
         "rows",
@@ -116,7 +122,7 @@ class _Table:
         self.unit = max(1, mul_div_up(contract.scale * farthest_ticks, PPB, _VALUE_MAX))
         self.low: npt.NDArray[np.int64] = np.full(_ROWS_MIN, -_FAR, np.int64)
         self.high: npt.NDArray[np.int64] = np.full(_ROWS_MIN, _FAR, np.int64)
-        self.names: list[_Name] = []
+        self.holders: list[Position] = []
         self.rows: dict[_Name, int] = {}
         self.free: list[int] = []
         self.looked_at = (0, 0)
@@ -162,52 +168,59 @@ class _Table:
         if 2 * self.up_nanoatoms > bound or 2 * self.down_nanoatoms > bound or abs(delta) >= _VALUE_MAX >> 1:
             # The last: the cumulative funding has begun anew, and nobody knows what was owed in it.
             self.up_nanoatoms = self.down_nanoatoms = 0
-            self.low[: len(self.names)] = _FAR
+            self.low[: len(self.holders)] = _FAR
 
     def passed(self, mark_ticks: int) -> list[Position]:
         """Return the positions whose rows the mark has passed, funding counted; free rows of ended ones."""
         self.gather_funding()
         self.looked_at = mark_ticks, self.nanoatoms
         self.set_values(mark_ticks)
-        count = len(self.names)
+        count = len(self.holders)
         rows = np.flatnonzero((self.low[:count] > self.least_units) | (self.high[:count] < self.most_units))
         found: list[Position] = []
-        positions = self.contract.positions
         for row in rows.tolist():
-            name = self.names[row]
-            position = positions.get(name)
-            if position is None:
-                del self.rows[name]
+            position = self.holders[row]
+            if position.qty_lots:
+                found.append(position)
+            else:
+                # Whoever takes lots again is dirty, and gets a row.
+                del self.rows[position.account, position.leg]
                 self.free.append(row)
                 self.low[row], self.high[row] = -_FAR, _FAR
-            else:
-                found.append(position)
         return found
 
     def write(self, position: Position, mark_ticks: int, distances: _Distances) -> None:
         """Let a position be looked at when its lot value has fallen or risen so far from where it is."""
-        name = position.account, position.leg
-        row = self.rows.get(name)
+        row = self.rows.get((position.account, position.leg))
         if row is None:
-            row = self.rows[name] = self._row(name)
+            row = self._row(position)
+        # The account may have given up an older position, and got this one.
+        self.holders[row] = position
         if self.valued_ticks != mark_ticks:
             self.set_values(mark_ticks)
         fall, rise = distances
-        low = -_FAR if fall is None else mul_div_up(self.falls_from - fall, 1, self.unit)
-        high = _FAR if rise is None else mul_div_down(self.rises_from + rise, 1, self.unit)
-        self.low[row] = min(max(low, -_FAR), _FAR)
-        self.high[row] = min(max(high, -_FAR), _FAR)
+        low, high = -_FAR, _FAR
+        if fall is not None:
+            low = mul_div_up(self.falls_from - fall, 1, self.unit)
+            if not -_FAR < low < _FAR:
+                low = _FAR if low > 0 else -_FAR
+        if rise is not None:
+            high = mul_div_down(self.rises_from + rise, 1, self.unit)
+            if not -_FAR < high < _FAR:
+                high = _FAR if high > 0 else -_FAR
+        self.low[row] = low
+        self.high[row] = high
 
-    def _row(self, name: _Name) -> int:
+    def _row(self, position: Position) -> int:
         if self.free:
             row = self.free.pop()
-            self.names[row] = name
-            return row
-        row = len(self.names)
-        self.names.append(name)
-        if row == len(self.low):
-            self.low = np.concatenate((self.low, np.full(row, -_FAR, np.int64)))
-            self.high = np.concatenate((self.high, np.full(row, _FAR, np.int64)))
+        else:
+            row = len(self.holders)
+            self.holders.append(position)
+            if row == len(self.low):
+                self.low = np.concatenate((self.low, np.full(row, -_FAR, np.int64)))
+                self.high = np.concatenate((self.high, np.full(row, _FAR, np.int64)))
+        self.rows[position.account, position.leg] = row
         return row
 
 
@@ -272,7 +285,7 @@ class TriggerIndex:
         """
         level = scope.level
         roundings = _ROUNDINGS * len(held)
-        rise_ppm = PPM if level == _CRITICAL else threshold_ppm(RiskLevel(level + 1), at)
+        rise_ppm = PPM if level == _CRITICAL else threshold_ppm(_NEXT[level], at)
         rise_slack = rise_ppm * equity_atoms - PPM * maintenance_atoms - roundings
         fall_ppm = 0 if level == _SAFE else threshold_ppm(level, at) - at.hysteresis_ppm + 1
         fall_slack = PPM * maintenance_atoms - fall_ppm * equity_atoms - roundings

@@ -52,6 +52,9 @@ def positions_with_lots(scope: Scope) -> list[Position]:
     if type(scope) is Position:
         return [scope] if scope.qty_lots else []
     assert type(scope) is Margin, scope
+    if len(scope.positions) == 1:
+        (position,) = scope.positions.values()
+        return [position] if position.qty_lots and not position.is_isolated else []
     held = [each for each in scope.positions.values() if each.qty_lots and not each.is_isolated]
     if len(held) > 1:
         held.sort(key=lambda position: (position.instrument, position.leg))
