@@ -16,6 +16,7 @@ from steelyard.core.timers import Timers
 from steelyard.core.units import (
     AccountId,
     InstrumentId,
+    InstrumentState,
     KeyId,
     LiquidationId,
     ListNumber,
@@ -71,6 +72,9 @@ class State:
         self.touched: dict[Scope, None] = {}
         #: whom a new mark may concern; no state, for nothing hangs on what it knows
         self.trigger_index = TriggerIndex()
+        #: where nobody in the queue of liquidations can go on: the contracts that they wait for, with state
+        #: and staleness as they were; None: nobody knows.  No state either
+        self.stalled: list[tuple[Instrument, InstrumentState, bool]] | None = None
 
     def rates(self, account: Account, instrument: Instrument) -> Rates:
         """Return (maker_ppm, taker_ppm) of an account in an instrument: of its tier, else of the listing.

@@ -26,21 +26,40 @@ from steelyard.core.handlers.risk import (
     scope_of,
     set_level,
 )
+from steelyard.core.instruments import Instrument
 from steelyard.core.matching import Margin, Position, Scope
 from steelyard.core.rejects import Reject
 from steelyard.core.rounding import mul_div_down
 from steelyard.core.state import State
-from steelyard.core.units import InstrumentState, LiquidationEnd, LiquidationId, Side
+from steelyard.core.units import InstrumentId, InstrumentState, LiquidationEnd, LiquidationId, Side
 
 _OPEN: Final = InstrumentState.OPEN
 _CURED: Final = LiquidationEnd.CURED
 
 
 def next_unit(state: State) -> Liquidation | None:
-    """Return the first in the queue who can go on, or None."""
+    """Return the first in the queue who can go on, or None.
+
+    That nobody can is remembered until somebody new, or another mark, or money, or the state of a contract
+    that somebody waits for, may have changed it.
+    """
+    if not state.liquidations:
+        return None
+    stalled = state.stalled
+    if stalled is not None and all(
+        instrument.state is before and contract_of(instrument).index.is_stale == was_stale
+        for instrument, before, was_stale in stalled
+    ):
+        return None
+    waited_for: dict[InstrumentId, Instrument] = {}
     for liquidation in state.liquidations.values():
-        if not liquidation.is_parked and _can_go_on(state, liquidation):
+        if not liquidation.is_parked and _can_go_on(state, liquidation, waited_for):
+            state.stalled = None
             return liquidation
+    state.stalled = [
+        (instrument, instrument.state, contract_of(instrument).index.is_stale)
+        for instrument in waited_for.values()
+    ]
     return None
 
 
@@ -53,6 +72,7 @@ def do_unit(state: State, liquidation: Liquidation, out: list[AnyEvent]) -> None
     number = liquidation.liquidation
     del state.liquidations[number]
     state.liquidations[number] = liquidation
+    state.stalled = None
     instruments = state.markets.instruments
     held = positions_with_lots(scope)
     if not liquidation.has_begun:
@@ -70,13 +90,24 @@ def do_unit(state: State, liquidation: Liquidation, out: list[AnyEvent]) -> None
     judge_touched(state, out, looked_at=(liquidation.asset, had_loss))
 
 
-def _can_go_on(state: State, liquidation: Liquidation) -> bool:
-    """Return whether there is anything to do for a scope now: not under a stale index."""
+def _can_go_on(state: State, liquidation: Liquidation, waited_for: dict[InstrumentId, Instrument]) -> bool:
+    """Return whether there is anything to do for a scope now: not under a stale index.
+
+    If there is not, the contracts in which it has lots are waited for.
+    """
     instruments = state.markets.instruments
-    held = [instruments[each.instrument] for each in positions_with_lots(scope_of(state, liquidation))]
-    if any(contract_of(instrument).index.is_stale for instrument in held):
-        return False
-    return not liquidation.has_begun or not held or any(instrument.state == _OPEN for instrument in held)
+    held = {
+        position.instrument: instruments[position.instrument]
+        for position in positions_with_lots(scope_of(state, liquidation))
+    }
+    if not any(contract_of(instrument).index.is_stale for instrument in held.values()) and (
+        not liquidation.has_begun
+        or not held
+        or any(instrument.state == _OPEN for instrument in held.values())
+    ):
+        return True
+    waited_for.update(held)
+    return False
 
 
 def _begin(

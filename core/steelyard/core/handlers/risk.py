@@ -79,7 +79,7 @@ def judge_touched(state: State, out: list[AnyEvent], looked_at: tuple[AssetId, b
     for scope in scopes:
         if scope.liquidation:
             # Money has come in, or its lots have gone otherwise: the engine looks at it again.
-            state.liquidations[scope.liquidation].is_parked = False
+            _wake(state, state.liquidations[scope.liquidation])
     beginnings = _judge(state, scopes, out)
     for scope in chain(scopes, beginnings):
         if scope.liquidation:
@@ -106,7 +106,13 @@ def judge_marked(state: State, instruments: list[Instrument], out: list[AnyEvent
         if liquidation.is_parked:
             held = positions_with_lots(scope_of(state, liquidation))
             if any(position.instrument in changed for position in held):
-                liquidation.is_parked = False
+                _wake(state, liquidation)
+
+
+def _wake(state: State, liquidation: Liquidation) -> None:
+    """Let the engine look at a scope again when its turn comes."""
+    liquidation.is_parked = False
+    state.stalled = None
 
 
 def scope_of(state: State, liquidation: Liquidation) -> Scope:
@@ -250,6 +256,7 @@ def _begin(state: State, beginning: _Beginning, out: list[AnyEvent]) -> None:
     liquidation = Liquidation(number, account, asset, instrument, leg)
     liquidation.is_below_zero = beginning.equity_atoms < 0
     state.liquidations[number] = liquidation
+    state.stalled = None
     scope.liquidation = number
     out.append(
         LiquidationStarted(
