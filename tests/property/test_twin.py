@@ -5,6 +5,7 @@ import sys
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.helpers.contract_traffic import ContractTraffic
 from tests.helpers.coverage import Coverage
 from tests.helpers.duel import Desk, duel
 from tests.helpers.spot_strategies import spot_asks
@@ -23,9 +24,15 @@ SHRUNK = {
     "HOLDS_PER_ACCOUNT_MAX": 1,
     "ICEBERG_SLICES_MAX": 3,
     "INSTRUMENTS_MAX": 7,
+    "INDICES_MAX": 3,
     "KEYS_MAX": 14,
     "ORDERS_MAX": 14,
     "ORDERS_PER_ACCOUNT_MAX": 6,
+    "ORDERS_PER_POSITION_MAX": 3,
+    "POSITIONS_PER_MARGIN_MAX": 2,
+    "SOURCES_MAX": 3,
+    "BASES_MAX": 2,
+    "LIQUIDATION_STEPS_PER_ENTRY_MAX": 1,
     "RECENT_ORDERS_MAX": 3,
     "REPLY_WINDOW_MAX": 50,
     "SESSIONS_PER_ACCOUNT_MAX": 2,
@@ -51,11 +58,13 @@ def test_the_fast_exchange_equals_its_twin_on_traffic_that_meets_everything_ther
         met.add(duel(seed, 5_000, Traffic).coverage)
     for seed in range(1, 14):
         met.add(duel(seed, 4_000, SpotTraffic).coverage)
+    for seed in range(1, 17):
+        met.add(duel(seed, 3_000, ContractTraffic).coverage)
     assert met.missing() == []
 
 
 @pytest.mark.usefixtures("_shrunk_bounds")
-@pytest.mark.parametrize("kind", [Traffic, SpotTraffic])
+@pytest.mark.parametrize("kind", [Traffic, SpotTraffic, ContractTraffic])
 @pytest.mark.parametrize("seed", range(11, 15))
 def test_the_fast_exchange_equals_its_twin_at_every_bound_on_a_count(seed: int, kind: type[Traffic]) -> None:
     duel(seed, 3_000, kind)

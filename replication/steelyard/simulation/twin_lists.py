@@ -229,9 +229,12 @@ class Lists(Engine):
     def admit_pending(self, legs: list[Order]) -> None:
         """Check the orders whose first one was filled, and let them wait or work."""
         market = self.markets[legs[0].instrument]
+        for leg in legs:
+            leg.state = OrderState.WORKING if leg.terms.trigger is None else OrderState.WAITING
+            if leg.reduce_only and leg.state == OrderState.WORKING:
+                self.cut(leg)
         try:
             for leg in legs:
-                leg.state = OrderState.WORKING if leg.terms.trigger is None else OrderState.WAITING
                 self.check_place(leg, admitted=True)
                 if leg.instrument in self.contracts:
                     self.check_working_count(leg, [])

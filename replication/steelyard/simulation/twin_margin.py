@@ -174,7 +174,8 @@ class Margins(Tables):
 
     def members(self, scope: Scope) -> list[Position]:
         """Return the positions of a scope, with lots or without, by instrument and leg."""
-        found = [p for p in self.positions.values() if self.scope_of(p) == scope]
+        own = [p for p in self.positions.values() if p.account == scope[0]]
+        found = [p for p in own if self.scope_of(p) == scope]
         return sorted(found, key=lambda p: (p.instrument, p.leg))
 
     def with_lots(self, scope: Scope) -> list[Position]:

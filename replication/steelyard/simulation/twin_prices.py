@@ -245,6 +245,8 @@ class Prices(Taking):
                 cumulative_nanoatoms=contract.cumulative + contract.pending,
             )
         )
+        if delta and not contract.sweeping:
+            self.judge_holders([market.spec.instrument])
 
     def end_interval(self, instrument: int) -> None:
         """Let an interval of funding end, and everyone pay."""
@@ -283,8 +285,11 @@ class Prices(Taking):
             contract.cumulative = 0
             for p in self.holders(instrument):
                 p.settled = 0
+        moved = contract.pending != 0
         contract.cumulative, contract.pending = contract.cumulative + contract.pending, 0
         self.say(FundingSwept(instrument=InstrumentId(instrument), rounding_atoms=left))
+        if moved:
+            self.judge_holders([instrument])
 
     def say_paid(self, instrument: InstrumentId, account: AccountId, leg: Leg, paid: int) -> None:
         """Say what funding a position has paid, if anything."""

@@ -112,7 +112,7 @@ class Risk(Pledges):
                 p.leg,
                 p.lots,
                 p.cash,
-                self.contract_of(p).cumulative - p.settled,
+                self.unsettled(p),
                 self.mark_of(p.instrument),
                 p.leverage,
             )
