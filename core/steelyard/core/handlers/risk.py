@@ -1,7 +1,7 @@
 """On which level of the ladder scopes stand, and whom the engine has to take."""
 
 from collections.abc import Callable
-from itertools import chain, pairwise
+from itertools import pairwise
 from operator import attrgetter
 from typing import Final, NamedTuple
 
@@ -14,7 +14,7 @@ from steelyard.core.handlers.gates import look_at_gate
 from steelyard.core.instruments import Instrument
 from steelyard.core.matching import Margin, Position, Scope
 from steelyard.core.state import State
-from steelyard.core.units import AccountId, AssetId, InstrumentId, Leg, LiquidationId, RiskLevel
+from steelyard.core.units import PPM, AccountId, AssetId, InstrumentId, Leg, LiquidationId, RiskLevel
 
 _SAFE: Final = RiskLevel.SAFE
 _LIQUIDATING: Final = RiskLevel.LIQUIDATING
@@ -70,22 +70,29 @@ def judge_touched(state: State, out: list[AnyEvent], looked_at: tuple[AssetId, b
     touched = state.touched
     scopes = list(touched)
     touched.clear()
-    losses: dict[AssetId, bool] = {}
-    if looked_at is not None:
-        losses[looked_at[0]] = looked_at[1]
     trigger_index = state.trigger_index
+    taken: list[Scope] = []
     for scope in scopes:
         trigger_index.touch(scope)
-    for scope in scopes:
         if scope.liquidation:
             # Money has come in, or its lots have gone otherwise: the engine looks at it again.
             _wake(state, state.liquidations[scope.liquidation])
-    beginnings = _judge(state, scopes, out)
-    for scope in chain(scopes, beginnings):
-        if scope.liquidation:
-            liquidation = state.liquidations[scope.liquidation]
-            asset = liquidation.asset
-            losses[asset] = losses.get(asset, False) or liquidation.is_below_zero
+            taken.append(scope)
+    taken += _judge(state, scopes, out)
+    if taken or looked_at is not None:
+        _look_at_gates(state, taken, out, looked_at)
+
+
+def _look_at_gates(
+    state: State, taken: list[Scope], out: list[AnyEvent], looked_at: tuple[AssetId, bool] | None
+) -> None:
+    losses: dict[AssetId, bool] = {}
+    if looked_at is not None:
+        losses[looked_at[0]] = looked_at[1]
+    for scope in taken:
+        liquidation = state.liquidations[scope.liquidation]
+        asset = liquidation.asset
+        losses[asset] = losses.get(asset, False) or liquidation.is_below_zero
     for asset in sorted(losses):
         look_at_gate(state, asset, out, had_loss=losses[asset])
 
@@ -196,6 +203,8 @@ def _judge(
 
 def _in_order(scopes: list[Scope]) -> list[Scope]:
     """Return scopes by their names; most accounts have but one, and accounts are compared faster."""
+    if len(scopes) == 1:
+        return scopes
     by_account = sorted(scopes, key=_account)
     if all(_account(first) < _account(second) for first, second in pairwise(by_account)):
         return by_account
@@ -218,6 +227,14 @@ def _judge_scope(
         worth_atoms, needed_atoms = equity.position_standing_atoms(contract, instrument.mark_ticks, position)
         equity_atoms += worth_atoms
         maintenance_atoms += needed_atoms
+    if (
+        not is_nominated
+        and len(held) == 1
+        and scope.level is _SAFE
+        and maintenance_atoms * PPM < equity_atoms * _thresholds(state, held).warning_ppm
+    ):
+        # The common case: the first level is far.
+        return None
     ratio_ppm = equity.ratio_ppm(equity_atoms, maintenance_atoms)
     if equity_atoms < maintenance_atoms or equity_atoms < 0:
         if is_nominated:
