@@ -48,10 +48,10 @@ def _admit_triggered(state: State, instrument: Instrument, order: Order, out: li
     pledged_atoms = order.pledged_atoms
     special.state = _WORKING
     contracting.cut(order)
-    fault = reference_fault(instrument, order) or book_fault(instrument, order)
+    fault = _crowd_fault(order) or reference_fault(instrument, order) or book_fault(instrument, order)
     if fault is None and order.position is not None:
         # Nothing was pledged for it while it waited.
-        fault = _crowd_or_funds_fault(state, instrument, order)
+        fault = contracting.funds_fault(state, instrument, order)
     if fault is not None:
         end_order(state, order, fault, out)
         return
@@ -64,7 +64,11 @@ def _admit_alone(state: State, instrument: Instrument, order: Order, out: list[A
     state.work.remove(order)
     _leave_pending(state, instrument, order)
     contracting.cut(order)
-    fault = order_fault(state, instrument, order) or _crowd_or_funds_fault(state, instrument, order)
+    fault = (
+        _crowd_fault(order)
+        or order_fault(state, instrument, order)
+        or contracting.funds_fault(state, instrument, order)
+    )
     if fault is not None:
         _end_pending(state, order, fault, out)
         return
@@ -82,9 +86,14 @@ def _admit_alternatives(
         _leave_pending(state, instrument, order)
         contracting.cut(order)
     first, second = legs
-    fault = alternative_fault(state, instrument, first) or alternative_fault(state, instrument, second)
+    fault = (
+        _crowd_fault(first)
+        or _crowd_fault(second)
+        or alternative_fault(state, instrument, first)
+        or alternative_fault(state, instrument, second)
+    )
     payer = payer_of(legs)
-    fault = fault or _crowd_or_funds_fault(state, instrument, payer)
+    fault = fault or contracting.funds_fault(state, instrument, payer)
     if fault is not None:
         lists.dissolve(state, order_list)
         for order in legs:
@@ -105,13 +114,11 @@ def _leave_pending(state: State, instrument: Instrument, order: Order) -> None:
     special.cap_ppm = fee_cap_ppm(*state.rates(state.accounts[order.account], instrument))
 
 
-def _crowd_or_funds_fault(state: State, instrument: Instrument, order: Order) -> Reject | None:
-    """Return why an order cannot begin to work, or to wait, though nothing is wrong with it, or None."""
-    if order.position is not None and contracting.begins(order):
-        fault = contracting.crowd_fault(order.position)
-        if fault is not None:
-            return fault
-    return contracting.funds_fault(state, instrument, order)
+def _crowd_fault(order: Order) -> Reject | None:
+    """Return why a position can have no more working orders if this one begins to work, or None."""
+    if order.position is None or not contracting.begins(order):
+        return None
+    return contracting.crowd_fault(order.position)
 
 
 def _end_pending(state: State, order: Order, fault: Reject, out: list[AnyEvent]) -> None:

@@ -277,7 +277,7 @@ def _fault(
         fix_pledge(instrument, resized)
         fault = fault or contracting.room_fault(resized)
     if (
-        fault is None
+        fault in (None, Reject.REDUCE_ONLY_NOTHING)
         and instrument.state == InstrumentState.POST_ONLY
         and special.state == _WORKING
         and crosses(instrument.book, changed.side, changed.price_ticks)
