@@ -18,6 +18,7 @@ from steelyard.core.units import (
     REFERRAL,
     AccountId,
     InstrumentId,
+    KeyId,
 )
 from steelyard.simulation.twin import Twin
 
@@ -165,6 +166,12 @@ class Desk:
                 entry = None
         # Every session here keeps its replies for as short a time as any other.
         self.traffic.lines[CUSTOMERS[0]].lazy = False
+
+    @property
+    def feed_key(self) -> KeyId:
+        """The operator's key that feeds prices."""
+        assert isinstance(self.traffic, SpotTraffic)
+        return self.traffic.feed_key
 
     def request(self, account: AccountId, command: AnyCommand) -> Request:
         """Wrap a command as the next request of an account's session."""

@@ -5,6 +5,7 @@ import sys
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.helpers.contract_strategies import contract_asks, dated, fresh
 from tests.helpers.contract_traffic import ContractTraffic
 from tests.helpers.coverage import Coverage
 from tests.helpers.duel import Desk, duel
@@ -14,7 +15,7 @@ from tests.helpers.strategies import Asks, asks
 from tests.helpers.traffic import Traffic
 from tests.helpers.world import SECOND_NS
 
-from steelyard.core.units import AccountId
+from steelyard.core.units import OPERATOR, AccountId
 
 #: Bounds so small that traffic meets them all the time.
 SHRUNK = {
@@ -41,6 +42,10 @@ SHRUNK = {
     "WAITING_PER_INSTRUMENT_MAX": 3,
     "WORK_PER_ENTRY_MAX": 2,
 }
+
+
+#: From one command to the next; samples are five apart.
+seconds = st.sampled_from([n * SECOND_NS for n in (1, 1, 3, 3, 6, 6, 20, 61)])
 
 
 @pytest.fixture
@@ -87,4 +92,21 @@ def test_the_fast_exchange_equals_its_twin_on_any_sequence(log: list[Asks | int]
         else:
             account, command = wish
             desk.hand_in(AccountId(account), command)
+        desk.both.compare_states()
+
+
+@given(st.lists(st.one_of(contract_asks, contract_asks, seconds), min_size=10, max_size=80))
+def test_the_fast_exchange_equals_its_twin_on_any_sequence_about_contracts(log: list[Asks | int]) -> None:
+    desk = Desk(ContractTraffic)
+    # Whoever operates feeds prices here, too.
+    desk.traffic.lines[OPERATOR].key = desk.feed_key
+    for wish in log:
+        if isinstance(wish, int):
+            desk.pass_time(wish)
+            # After a long time nobody has said anything.
+            for index in (1, 2) if wish < 20 * SECOND_NS else ():
+                desk.hand_in(OPERATOR, fresh(index, desk.traffic.time_ns))
+        else:
+            account, command = wish
+            desk.hand_in(AccountId(account), dated(command, desk.traffic.time_ns))
         desk.both.compare_states()

@@ -236,7 +236,7 @@ class Lists(Engine):
         try:
             for leg in legs:
                 self.check_place(leg, admitted=True)
-                if leg.instrument in self.contracts:
+                if leg.instrument in self.contracts and leg.state == OrderState.WORKING:
                     self.check_working_count(leg, [])
                 self.price_it(market, leg)
                 # Only one of two alternatives can ever trade.

@@ -79,7 +79,7 @@ class Pledges(Margins):
     def pledge_of(self, order: Order) -> int:
         """Return what a lot of an order, one of those regarded, must hold for its isolated position."""
         p, contract = self.position_of(order), self.contracts[order.instrument]
-        if order.reduce_only or not self.is_isolated(p):
+        if order.reduce_only or order.price == 0 or not self.is_isolated(p):
             return 0
         lots = self.worst(p)
         rates = [contract.pledge_ppm(self.size_at_mark(order.instrument, lots), lots)]
