@@ -24,6 +24,11 @@ RequestId = tuple[int, int]
 #: How an entry is carried out; whoever wants to see more than an audit says brings its own way.
 Apply = Callable[[Exchange, int, Entry], Applied]
 
+
+def _plainly(exchange: Exchange, index: int, entry: Entry) -> Applied:
+    return exchange.apply(index, entry)
+
+
 #: Refusals of the session itself: nothing was executed, and the number was not used up.
 _NOT_EXECUTED: Final = frozenset(range(Reject.SESSION_REQUIRED, Reject.WINDOW_FULL + 1))
 
@@ -89,7 +94,7 @@ def walk(node: Path) -> Iterator[tuple[int, int, Entry]]:
                 yield logged.index, logged.term, wire.decode_entry(logged.body)
 
 
-def audit(nodes: Sequence[Path], *, snapshot_ok: bool = True, apply: Apply = Exchange.apply) -> Audit:
+def audit(nodes: Sequence[Path], *, snapshot_ok: bool = True, apply: Apply = _plainly) -> Audit:
     """Replay the committed log of each member directory through an exchange of its own, and compare.
 
     Args:
