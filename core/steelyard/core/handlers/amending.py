@@ -72,7 +72,8 @@ def amend_order(
     keeps_place = _keeps_place(order, changed)
     other = _alternative(state, order)
     resized = None
-    if other is not None and changed.size_lots not in (order.size_lots, other.size_lots):
+    follows_size = other is not None and not special_of(other).close_position
+    if other is not None and follows_size and changed.size_lots not in (order.size_lots, other.size_lots):
         resized = _as_it_would_be(instrument, other, _resize(other, changed.size_lots))
     # An order about a position is judged with the one that it was out of the way.
     leaving = [order] if other is None or resized is None else [order, other]
