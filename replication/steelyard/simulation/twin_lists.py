@@ -212,10 +212,10 @@ class Lists(Engine):
         market = self.markets[order.instrument]
         order.state = OrderState.WORKING
         try:
-            if order.instrument in self.contracts:
-                self.check_working_count(order, [])
             if order.reduce_only:
                 self.cut(order)
+            if order.instrument in self.contracts:
+                self.check_working_count(order, [])
             self.check_bands(market, order)
             self.check_book(market, order)
             self.check_reducible(order)
