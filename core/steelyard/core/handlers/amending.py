@@ -323,8 +323,12 @@ def _change(
     )
     pledging.uncount(order)
     if keeps_place:
+        shrinks = changed.open_lots < order.open_lots
         _shrink(state, instrument, order, changed, out)
-        pledging.recount(state, order)
+        if shrinks:
+            pledging.recount(state, order)
+        else:
+            pledging.count(order)
         if tells:
             _say_amended(order, out)
         return Taken(0, 0, 0, order.open_lots)

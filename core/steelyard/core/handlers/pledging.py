@@ -30,18 +30,16 @@ def pledge(state: State, order: Order) -> None:
     """Set aside what a living order needs from now on."""
     if order.position is None:
         order.pledge.hold(order.pledged_atoms)
-    else:
-        count(order)
-        _touch(state, order)
+    elif count(order):
+        state.touched[order.position.margin] = None
 
 
 def unpledge(state: State, order: Order) -> None:
     """Give back everything that is still set aside for an order."""
     if order.position is None:
         order.pledge.release(order.pledged_atoms)
-    else:
-        uncount(order)
-        _touch(state, order)
+    elif uncount(order):
+        state.touched[order.position.margin] = None
 
 
 def repledge(state: State, order: Order, pledged_atoms: int) -> None:
@@ -72,9 +70,9 @@ def unpledge_lots(state: State, order: Order, lots: int, notional_atoms: int) ->
     position = order.position
     if position is not None:
         position.lose(order, lots)
-        if position.is_isolated:
+        if position.is_isolated and order.lot_pledge_atoms:
             _hold(position, -lots * order.lot_pledge_atoms)
-            _touch(state, order)
+            state.touched[position.margin] = None
     elif order.special is not None and order.special.terms.budget_atoms and order.side == _BUY:
         order.special.budget_atoms -= notional_atoms
         order.pledge.release(notional_atoms)
@@ -82,33 +80,34 @@ def unpledge_lots(state: State, order: Order, lots: int, notional_atoms: int) ->
         order.pledge.release(lots * order.lot_pledge_atoms)
 
 
-def count(order: Order) -> None:
+def count(order: Order) -> int:
     """Let its position know an order, if that works, and hold its pledge if it is isolated.
 
-    ``uncount`` takes it back exactly.
+    Return what the margin wallet gave for it; ``uncount`` takes it back exactly.
     """
     position = order.position
     if position is None or (order.special is not None and order.special.state != _WORKING):
-        return
+        return 0
     position.begin(order)
-    if position.is_isolated:
-        _hold(position, order.open_lots * order.lot_pledge_atoms)
+    return _hold(position, order.open_lots * order.lot_pledge_atoms) if position.is_isolated else 0
 
 
-def uncount(order: Order) -> None:
-    """Let its position forget an order, if it knows it as working, and give its pledge back."""
+def uncount(order: Order) -> int:
+    """Let its position forget an order, if it knows it as working, and give its pledge back.
+
+    Return what the margin wallet gave for it (below zero: got back).
+    """
     position = order.position
     if position is None or position.orders.get(order.order) is not order:
-        return
+        return 0
     position.end(order)
-    if position.is_isolated:
-        _hold(position, -order.open_lots * order.lot_pledge_atoms)
+    return _hold(position, -order.open_lots * order.lot_pledge_atoms) if position.is_isolated else 0
 
 
 def recount(state: State, order: Order) -> None:
     """Let its position know an order that has been amended, after it was taken out with ``uncount``."""
-    count(order)
-    _touch(state, order)
+    if order.position is not None and count(order):
+        state.touched[order.position.margin] = None
 
 
 def touch(state: State, position: Position) -> None:
@@ -118,15 +117,9 @@ def touch(state: State, position: Position) -> None:
         state.touched[position] = None
 
 
-def _hold(position: Position, atoms: int) -> None:
-    """Move from the margin wallet to what an isolated position holds (below zero: back)."""
+def _hold(position: Position, atoms: int) -> int:
+    """Move from the margin wallet to what an isolated position holds (below zero: back); return how much."""
     position.margin.wallet_atoms -= atoms
     position.held_atoms += atoms
     assert position.held_atoms >= 0, (position.account, position.instrument, position.held_atoms)
-
-
-def _touch(state: State, order: Order) -> None:
-    """Have a margin wallet judged out of which, or into which, a pledge has moved."""
-    position = order.position
-    if position is not None and position.is_isolated:
-        state.touched[position.margin] = None
+    return atoms
