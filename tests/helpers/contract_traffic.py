@@ -1,24 +1,35 @@
 """Seeded traffic of version 3: its world of contracts, and what it learns of positions."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 from msgspec.structs import replace
 from tests.helpers.contract_wishes import ContractWishes
-from tests.helpers.contract_world import CENTRE_TICKS, CONTRACTS, INDICES, contract_listings, insurance
-from tests.helpers.spot_traffic import SpotTraffic
+from tests.helpers.contract_world import (
+    CENTRE_TICKS,
+    CONTRACTS,
+    INDICES,
+    TIERED,
+    contract_listings,
+    insurance,
+)
+from tests.helpers.spot_traffic import FEEDER, SpotTraffic
 from tests.helpers.world import BASE, CUSTOMERS, MARKETS, QUOTE, SECOND_NS
 
 from steelyard.core.commands import (
     ActivateVersion,
     AnyCommand,
+    CancelOrders,
+    CreateApiKey,
     IndexQuote,
     MoveMargin,
+    PlaceContractOrder,
+    SetContractRules,
     SetIndexSources,
     SetKillSwitch,
     SetMark,
 )
-from steelyard.core.entry import Applied, Entry, Request
+from steelyard.core.entry import Applied, Entry, Refused, Request
 from steelyard.core.events import (
     AdlSettled,
     AnyEvent,
@@ -28,7 +39,17 @@ from steelyard.core.events import (
     PositionSettled,
     PositionsTraded,
 )
-from steelyard.core.units import OPERATOR, AccountId
+from steelyard.core.rejects import Reject
+from steelyard.core.units import (
+    OPERATOR,
+    AccountId,
+    IndexId,
+    InstrumentId,
+    InstrumentState,
+    Leg,
+    OrderId,
+    Side,
+)
 
 #: One seed in three begins in an older version.
 OLD_SEEDS = 3
@@ -37,6 +58,8 @@ OLD_SEEDS = 3
 @dataclass
 class ContractTraffic(ContractWishes, SpotTraffic):
     """A source of entries of version 3."""
+
+    feed_lost: bool = False
 
     def __post_init__(self) -> None:
         """Let contracts come first; one spot market stays."""
@@ -55,17 +78,67 @@ class ContractTraffic(ContractWishes, SpotTraffic):
             yield from self.as_operator([ActivateVersion(version=3)])
         yield from self.as_operator([*contract_listings(), *([] if self.poor else insurance())])
         for index in INDICES:
-            quote = IndexQuote(source=1, price_ticks=CENTRE_TICKS, weight=1, time_ns=self.time_ns)
-            yield from self.fed(SetIndexSources(index=index.index, quotes=[quote]))
+            yield from self.fed(self.said(index.index, CENTRE_TICKS))
         for listing in CONTRACTS:
             if listing.index == 2:
                 yield from self.fed(SetMark(instrument=listing.instrument, mark_ticks=CENTRE_TICKS))
         for account in CUSTOMERS:
-            line = self.lines[account]
-            moves = (MoveMargin(account=account, asset=QUOTE, amount_atoms=9_000),)
-            more = (MoveMargin(account=account, asset=BASE, amount_atoms=120),)
-            requests = [self.numbered(line, command) for command in (*moves, *more)]
-            self.learn(requests, (yield self.entry(requests)))
+            moves = [
+                MoveMargin(account=account, asset=asset, amount_atoms=amount)
+                for asset, amount in ((QUOTE, 9_000), (BASE, 120))
+            ]
+            yield from self.asked(account, moves)
+
+    def repair(self) -> Generator[Entry, Applied, None]:
+        """Bring back what has ended; where nobody insures, ruin someone now and then."""
+        yield from super().repair()
+        if self.feed_lost:
+            self.feed_lost = False
+            feeder = CreateApiKey(account=OPERATOR, public_key=bytes(32), permissions=FEEDER)
+            yield from self.as_operator([feeder])
+            self.feed_key = self.newest_keys[OPERATOR]
+        held = [market for market, row in self.markets if row.symbol in ("BTC-PERP", "ETH-PERP")]
+        trades = all(self.states.get(market) == InstrumentState.OPEN for market in held)
+        if self.poor and trades and self.random.random() < 0.012:
+            yield from self.ruin(held)
+
+    def ruin(self, held: list[InstrumentId]) -> Generator[Entry, Applied, None]:
+        """Let one hold two contracts against two others, and the price of one of them fall by half."""
+        loser, *others = self.random.sample(CUSTOMERS, 3)
+        lifted = [SetKillSwitch(on=False, account=account) for account in (AccountId(0), *CUSTOMERS)]
+        lifted += [SetKillSwitch(on=False, instrument=market) for market in held]
+        wide = replace(TIERED, position_max_lots=100, open_interest_max_lots=300)
+        ruled = [SetContractRules(instrument=market, rules=wide) for market in held]
+        yield from self.as_operator([*lifted, *ruled])
+        for index in INDICES:
+            yield from self.fed(self.said(index.index, CENTRE_TICKS))
+        for account in (loser, *others):
+            moved = MoveMargin(account=account, asset=QUOTE, amount_atoms=6_000)
+            yield from self.asked(account, [CancelOrders(account=account), moved])
+        for market, winner in zip(held, others, strict=True):
+            for account, side, leg in ((winner, Side.SELL, Leg.SHORT), (loser, Side.BUY, Leg.LONG)):
+                self.next_order += 1
+                order = PlaceContractOrder(
+                    account=account,
+                    instrument=market,
+                    order=OrderId(self.next_order),
+                    side=side,
+                    size_lots=40,
+                    limit_ticks=CENTRE_TICKS,
+                    leg=leg if self.hedged.get((account, market)) else Leg.NET,
+                )
+                yield from self.asked(account, [order])
+        yield from self.fed(self.said(INDICES[0].index, CENTRE_TICKS // 2))
+
+    def said(self, index: IndexId, price: int) -> SetIndexSources:
+        """Return what a lone source says now."""
+        quote = IndexQuote(source=1, price_ticks=price, weight=1, time_ns=self.time_ns)
+        return SetIndexSources(index=index, quotes=[quote])
+
+    def asked(self, account: AccountId, commands: Sequence[AnyCommand]) -> Generator[Entry, Applied, None]:
+        """Send commands through an account's session, unbent."""
+        requests = [self.numbered(self.lines[account], command) for command in commands]
+        self.learn(requests, (yield self.entry(requests)))
 
     def founded_at(self) -> int:
         """Begin in version 3, or in an older one."""
@@ -102,6 +175,12 @@ class ContractTraffic(ContractWishes, SpotTraffic):
         return super().operator_command()
 
     # ---- learning from what came back
+
+    def learn_refusal(self, request: Request, refused: Refused) -> None:
+        """Notice, too, when the key that feeds was revoked."""
+        super().learn_refusal(request, refused)
+        spent = refused.reason == Reject.KEY_EXPIRED and request.key == self.feed_key
+        self.feed_lost = self.feed_lost or spent
 
     def follow(self, event: AnyEvent, orders: dict[tuple[AccountId, int], object]) -> None:  # type: ignore[override]
         """Note what one event says."""

@@ -1,6 +1,7 @@
 """The fast exchange and its slow twin, fed with the same log and compared on everything that can be seen."""
 
 from collections.abc import Iterable
+from itertools import zip_longest
 
 from tests.helpers import contract_sight, sight
 from tests.helpers.coverage import Coverage
@@ -52,9 +53,12 @@ class Duel:
         slow = self.slow.apply(self.index, entry)
         fast, encoded = self.fast.apply_bytes(self.index, wire.encode_entry(entry))
         if fast != slow:
-            for request, ours, theirs in zip(entry.requests, fast.outcomes, slow.outcomes, strict=True):
+            for ours, theirs in zip_longest(fast.due, slow.due):
                 if ours != theirs:
-                    raise Difference(describe(self.index, request, ours, theirs))
+                    raise Difference(f"entry {self.index}, due\n  fast  {ours}\n  slow  {theirs}")
+            for request, reply, other in zip(entry.requests, fast.outcomes, slow.outcomes, strict=True):
+                if reply != other:
+                    raise Difference(describe(self.index, request, reply, other))
             raise Difference(f"entry {self.index}: {fast} is not {slow}")
         assert encoded == wire.encode_applied(slow), "equal, but not in their bytes"
         self.coverage.note(entry, slow)
