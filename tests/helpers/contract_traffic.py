@@ -26,7 +26,9 @@ from steelyard.core.commands import (
     PlaceContractOrder,
     SetContractRules,
     SetIndexSources,
+    SetInstrumentState,
     SetKillSwitch,
+    SetLeverage,
     SetMark,
 )
 from steelyard.core.entry import Applied, Entry, Refused, Request
@@ -39,6 +41,7 @@ from steelyard.core.events import (
     PositionSettled,
     PositionsTraded,
 )
+from steelyard.core.limits import GATE_NS
 from steelyard.core.rejects import Reject
 from steelyard.core.units import (
     OPERATOR,
@@ -104,31 +107,55 @@ class ContractTraffic(ContractWishes, SpotTraffic):
 
     def ruin(self, held: list[InstrumentId]) -> Generator[Entry, Applied, None]:
         """Let one hold two contracts against two others, and the price of one of them fall by half."""
-        loser, *others = self.random.sample(CUSTOMERS, 3)
+        loser, fourth, *others = self.random.sample(CUSTOMERS, 4)
         lifted = [SetKillSwitch(on=False, account=account) for account in (AccountId(0), *CUSTOMERS)]
         lifted += [SetKillSwitch(on=False, instrument=market) for market in held]
         wide = replace(TIERED, position_max_lots=100, open_interest_max_lots=300)
         ruled = [SetContractRules(instrument=market, rules=wide) for market in held]
+        # Gates have opened again by then.
+        self.time_ns += 2 * GATE_NS
         yield from self.as_operator([*lifted, *ruled])
         for index in INDICES:
             yield from self.fed(self.said(index.index, CENTRE_TICKS))
-        for account in (loser, *others):
-            moved = MoveMargin(account=account, asset=QUOTE, amount_atoms=6_000)
+        for account in CUSTOMERS:
+            moved = MoveMargin(account=account, asset=QUOTE, amount_atoms=8_000)
             yield from self.asked(account, [CancelOrders(account=account), moved])
         for market, winner in zip(held, others, strict=True):
-            for account, side, leg in ((winner, Side.SELL, Leg.SHORT), (loser, Side.BUY, Leg.LONG)):
+            for account, side, lots in (
+                (winner, Side.SELL, 40),
+                (loser, Side.BUY, 40),
+                (winner, Side.SELL, 15),
+                (fourth, Side.BUY, 15),
+            ):
+                leg = Leg.LONG if side == Side.BUY else Leg.SHORT
                 self.next_order += 1
                 order = PlaceContractOrder(
                     account=account,
                     instrument=market,
                     order=OrderId(self.next_order),
                     side=side,
-                    size_lots=40,
+                    size_lots=lots,
                     limit_ticks=CENTRE_TICKS,
                     leg=leg if self.hedged.get((account, market)) else Leg.NET,
                 )
-                yield from self.asked(account, [order])
-        yield from self.fed(self.said(INDICES[0].index, CENTRE_TICKS // 2))
+                plain = SetLeverage(account=account, instrument=market, leverage=0, leg=order.leg)
+                yield from self.asked(account, [plain, order])
+        for winner in others:
+            # Nobody is rich enough to bear it for him.
+            amounts = (-40_000, -20_000, -10_000, -5_000, -2_000, -1_000)
+            out = [MoveMargin(account=winner, asset=QUOTE, amount_atoms=amount) for amount in amounts]
+            yield from self.asked(winner, out)
+        for market in held:
+            # Winners of the one contract have gained a little in the other.
+            yield from self.fed(SetMark(instrument=market, mark_ticks=CENTRE_TICKS * 96 // 100))
+        fall = self.said(INDICES[0].index, CENTRE_TICKS // self.random.choice((2, 4)))
+        requests = [replace(self.numbered(self.lines[OPERATOR], fall), key=self.feed_key)]
+        if self.random.random() < 0.4:
+            # What is settled has nobody on the other side who could give it up.
+            fallen = [market for market, row in self.markets if row.symbol == "BTC-PERP"]
+            closing = SetInstrumentState(instrument=fallen[0], state=InstrumentState.CLOSED)
+            requests.append(self.numbered(self.lines[OPERATOR], closing))
+        self.learn(requests, (yield self.entry(requests)))
 
     def said(self, index: IndexId, price: int) -> SetIndexSources:
         """Return what a lone source says now."""
