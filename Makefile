@@ -19,7 +19,7 @@ setup: .venv/.installed ## Make the virtual environment .venv and install Steely
 	  || { echo "Python's venv module is missing. On Debian: apt-get install python3-venv"; exit 1; }
 	@echo "==> making .venv and installing what Steelyard needs (about a minute, the first time)"
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,plots]'
 	@touch $@
 
 demo: setup ## Start a group of three, trade, kill its leader, and judge what happened.

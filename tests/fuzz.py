@@ -1,9 +1,10 @@
 """Drive the exchange and its naive twin with seeded traffic until they disagree: ``python -m tests.fuzz``.
 
 Traffic comes in runs of a few thousand commands, each from a seed of its own, so that a difference is found
-again by naming its seed alone: ``python -m tests.fuzz --seed S --commands 1``.  One seed in eight is traffic
-of version 1, one in five of the others begins in version 1 and goes on in version 2, and every second has a
-tiny world in which everything collides.  The end says how often everything there is was met.
+again by naming its seed alone: ``python -m tests.fuzz --seed S --commands 1``.  Of eight seeds one is
+traffic of version 1, two are spot traffic of version 2, and five trade contracts in version 3; some of these
+begin in an older version and go on in theirs, and every second seed has a tiny world in which everything
+collides.  The end says how often everything there is was met.
 """
 
 import sys
@@ -13,6 +14,7 @@ from typing import Final
 import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from tests.helpers.contract_traffic import ContractTraffic
 from tests.helpers.coverage import Coverage
 from tests.helpers.duel import duel
 from tests.helpers.spot_traffic import SpotTraffic
@@ -21,13 +23,22 @@ from tests.helpers.traffic import Traffic
 RUN_COMMANDS: Final = 10_000
 #: From this many commands on, a kind of command, reply, event or refusal that never came is a failure.
 TELLING_COMMANDS: Final = 200_000
-#: One seed in so many is of version 1.
-FIRST_VERSION_EVERY: Final = 8
+#: Which traffic the seeds stand for, in turn.
+KINDS: Final = (
+    Traffic,
+    ContractTraffic,
+    ContractTraffic,
+    SpotTraffic,
+    ContractTraffic,
+    ContractTraffic,
+    SpotTraffic,
+    ContractTraffic,
+)
 
 
 def kind_of(seed: int) -> type[Traffic]:
     """Return which traffic a seed stands for."""
-    return Traffic if seed % FIRST_VERSION_EVERY == 0 else SpotTraffic
+    return KINDS[seed % len(KINDS)]
 
 
 @click.command()

@@ -13,6 +13,7 @@ from steelyard.core.rejects import Reject
 from steelyard.core.units import (
     InstrumentState,
     KeyId,
+    PriceSource,
     SessionId,
 )
 
@@ -21,6 +22,7 @@ VALUES: dict[object, object] = {
     bytes: bytes(range(32)),
     bool: True,
     InstrumentState: InstrumentState.HALTED,
+    PriceSource: PriceSource.MARK,
     Reject: Reject.INSUFFICIENT_FUNDS,
 }
 
@@ -31,6 +33,8 @@ def value(hint: Any, number: int) -> Any:  # noqa: ANN401 - any type of a field
         return VALUES[hint]
     if get_origin(hint) is list:
         return [value(get_args(hint)[0], number)]
+    if get_origin(hint) is tuple:
+        return tuple(value(each, number) for each in get_args(hint))
     members = [member for member in get_args(hint) if member is not NoneType]
     if members:
         return value(members[0], number)

@@ -88,7 +88,8 @@ def test_the_first_log_is_worth_replaying() -> None:
 
 def test_the_second_log_is_worth_replaying() -> None:
     met = met_by(GOLDEN[2])
-    words = {kind.__name__ for kind in (*get_args(AnyCommand), *get_args(AnyReply), *get_args(AnyEvent))}
+    kinds = (*get_args(AnyCommand), *get_args(AnyReply), *get_args(AnyEvent))
+    words = {kind.__name__ for kind in kinds if not kind.__module__.endswith(".contracts")}
     said = met.accepted.keys() | met.replies.keys() | met.events.keys()
     assert said == words - NOT_IN_THE_SECOND_LOG
     assert met.events["Traded"] > 100

@@ -234,9 +234,9 @@ def listing(
     )
 
 
-def founded(version: int = versions.FIRST) -> Venue:
+def founded(version: int = versions.FIRST, venue: Venue | None = None) -> Venue:
     """Return a group with an operator and nothing else, founded at a version."""
-    venue = Venue()
+    venue = Venue() if venue is None else venue
     if version == versions.FIRST:
         venue.sessionless(FoundGroup(group="test", operator_public_key=PUBLIC_KEY))
     else:

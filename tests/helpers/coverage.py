@@ -18,6 +18,7 @@ OUT_OF_REACH: Final = frozenset(
         Reject.TOO_MANY_KEYS,
         Reject.TOO_MANY_LEGS,
         Reject.TOO_MANY_LISTINGS,
+        Reject.TOO_MANY_POSITIONS,
         Reject.TOO_MANY_SESSIONS,
         Reject.TOO_MANY_SUB_ACCOUNTS,
         Reject.WINDOW_FULL,
@@ -36,6 +37,13 @@ ENDS: Final = (
     Reject.INSTRUMENT_CLOSED,
     Reject.POST_ONLY_WOULD_TRADE,
     Reject.INSUFFICIENT_FUNDS,
+    Reject.NO_REFERENCE_PRICE,
+    Reject.INSUFFICIENT_MARGIN,
+    Reject.REDUCE_ONLY_NOTHING,
+    Reject.RISK_LEVEL,
+    Reject.LIQUIDATED,
+    Reject.REDUCED_AWAY,
+    Reject.AUTO_DELEVERAGED,
 )
 
 
@@ -69,7 +77,7 @@ class Coverage:
             counts.update(getattr(other, name))
 
     def missing(self) -> list[str]:
-        """Return what a long run of version 2 should have met and this one has not."""
+        """Return what a long run of all versions should have met and this one has not."""
         # Skip is answered by the refusal that it carries.
         asked = [name for name in names(AnyCommand) if name != "Skip"]
         gaps = [f"{name} was never accepted" for name in asked if not self.accepted[name]]
@@ -114,5 +122,8 @@ _ONLY_ENDS: Final = frozenset(
         Reject.AMENDED_BELOW_FILLED,
         Reject.INSTRUMENT_CLOSED,
         Reject.VOLATILITY_HALT,
+        Reject.LIQUIDATED,
+        Reject.REDUCED_AWAY,
+        Reject.AUTO_DELEVERAGED,
     )
 )

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable
 
-from tests.helpers import sight
+from tests.helpers import contract_sight, sight
 from tests.helpers.coverage import Coverage
 from tests.helpers.spot_traffic import SpotTraffic
 from tests.helpers.traffic import Traffic
+from tests.helpers.twin_checks import check_twin
 from tests.helpers.world import CUSTOMERS
 
 from steelyard.core import Exchange, snapshot, versions, wire
@@ -14,12 +15,10 @@ from steelyard.core.entry import Applied, Entry, Outcome, Request
 from steelyard.core.events import AnyEvent
 from steelyard.core.units import (
     FEES,
-    OMNIBUS,
     REFERRAL,
     AccountId,
     InstrumentId,
-    InstrumentState,
-    OrderState,
+    KeyId,
 )
 from steelyard.simulation.twin import Twin
 
@@ -73,6 +72,11 @@ class Duel:
             assert sight.account_info(self.fast, account) == sight.twin_account(self.slow, account), account
             assert sight.lists(self.fast, account) == sight.twin_lists(self.slow, account), account
             assert list(self.fast.state.accounts[account].recent) == self.slow.accounts[account].recent
+            ours, theirs = (
+                contract_sight.margins(self.fast, account),
+                contract_sight.twin_margins(self.slow, account),
+            )
+            assert ours == theirs, (account, contract_sight.differences(ours, theirs))
         for number, session in self.slow.sessions.items():
             if not self.slow.idle(session):
                 seen = sight.session_of(self.fast, session)
@@ -85,6 +89,8 @@ class Duel:
             if self.slow.version >= versions.SPOT_COMPLETE:
                 stands = sight.standing(self.fast, instrument)
                 assert stands == sight.twin_standing(self.slow, instrument), stands
+        here, there = contract_sight.contracts(self.fast), contract_sight.twin_contracts(self.slow)
+        assert here == there, contract_sight.differences(here, there)
         assert sight.tiers(self.fast) == self.slow.tiers
         assert list(self.fast.state.work) == [order.number for order in self.slow.work]
         for asset in sight.totals(self.fast):
@@ -137,33 +143,6 @@ def replay(log: Iterable[Entry], exchange: Exchange | None = None) -> tuple[Exch
     return exchange, applied
 
 
-def check_twin(twin: Twin) -> None:
-    """Check the money and the orders of the slow one by the formulas."""
-    for asset in twin.assets:
-        assert sum(atoms for (_, a), atoms in twin.owned.items() if a == asset) == 0, asset
-        for account in twin.accounts:
-            assert twin.free_atoms(account, asset) >= 0, (account, asset)
-    for (account, asset), atoms in twin.owned.items():
-        assert atoms >= 0 or account == OMNIBUS, (account, asset, atoms)
-    owed: dict[int, int] = {}
-    for row in twin.accounts.values():
-        for asset, atoms in row.owed.items():
-            owed[asset] = owed.get(asset, 0) + atoms
-    for asset in twin.assets:
-        assert owed.get(asset, 0) == twin.owned.get((REFERRAL, asset), 0), asset
-    for order in twin.orders:
-        assert order.open > 0, order
-        assert order.executed + order.prevented + order.open == order.size, order
-        assert order.resting == (order.state == OrderState.WORKING), order
-        assert not order.resting or 0 < order.shown <= order.open, order
-    for number, found in twin.lists.items():
-        assert len(found.legs) > 1, number
-        assert all(leg in twin.orders and leg.list_number == number for leg in found.legs), number
-    for instrument, market in twin.markets.items():
-        if market.state in (InstrumentState.OPEN, InstrumentState.POST_ONLY):
-            assert not twin.crossed(instrument), instrument
-
-
 # ---- one command at a time
 
 
@@ -187,6 +166,12 @@ class Desk:
                 entry = None
         # Every session here keeps its replies for as short a time as any other.
         self.traffic.lines[CUSTOMERS[0]].lazy = False
+
+    @property
+    def feed_key(self) -> KeyId:
+        """The operator's key that feeds prices."""
+        assert isinstance(self.traffic, SpotTraffic)
+        return self.traffic.feed_key
 
     def request(self, account: AccountId, command: AnyCommand) -> Request:
         """Wrap a command as the next request of an account's session."""

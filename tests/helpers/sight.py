@@ -46,10 +46,10 @@ def open_orders(exchange: Exchange, account: AccountId) -> list[queries.OrderDet
 
 
 def account_info(exchange: Exchange, account: AccountId) -> queries.AccountInfo:
-    """Return what applies to an account."""
+    """Return what applies to an account; for margins and positions see ``contract_sight``."""
     answer = ask(exchange, queries.GetAccount(account=account))
     assert isinstance(answer, queries.AccountInfo)
-    return answer
+    return replace(answer, margins=[], positions=[])
 
 
 def lists(exchange: Exchange, account: AccountId) -> list[queries.OrderListInfo]:
@@ -157,6 +157,9 @@ def twin_orders(twin: Twin, account: int) -> list[queries.OrderDetail]:
             cap_ppm=o.cap_ppm,
             extreme_ticks=o.extreme,
             terms=o.terms,
+            leg=o.leg,
+            reduce_only=o.reduce_only,
+            close_position=o.close_position,
         )
         for o in sorted(twin.own(account), key=lambda o: o.number)
     ]

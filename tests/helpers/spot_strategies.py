@@ -75,7 +75,7 @@ waiting_terms = st.builds(
     OrderTerms,
     expires_ns=expiries,
     trigger=st.sampled_from(TriggerKind),
-    trigger_source=st.sampled_from(PriceSource),
+    trigger_source=st.sampled_from((PriceSource.LAST, PriceSource.MARK)),
     trigger_ticks=st.one_of(st.just(0), ticks),
     callback_ppm=st.sampled_from((0, 0, 1, 100_000, 300_000)),
     self_trade=modes,

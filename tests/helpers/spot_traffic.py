@@ -29,6 +29,7 @@ from steelyard.core.commands import (
     SetAccountTier,
     SetFeeTier,
     SetFrozen,
+    SetIndexSources,
     SetInstrumentRules,
     SetInstrumentState,
     SetLegalHold,
@@ -95,16 +96,16 @@ class SpotTraffic(SpotWishes):
     def founding(self) -> Generator[Entry, Applied, None]:
         """Found the group, list markets, fund four customers of whom two are a family, open sessions."""
         key = bytes(range(32))
-        old = self.seed % OLD_SEEDS == 0
+        begins = self.founded_at()
         found = (
             FoundGroup(group="twin", operator_public_key=key)
-            if old
-            else FoundGroupAt(group="twin", operator_public_key=key, version=2)
+            if begins == 1
+            else FoundGroupAt(group="twin", operator_public_key=key, version=begins)
         )
         yield self.entry([self.bare(found, KeyId(0))])
-        self.version = 1 if old else 2
+        self.version = begins
         yield from self.open(OPERATOR, OPERATOR_KEY)
-        if old:
+        if begins == 1:
             yield from self.as_operator([ActivateVersion(version=2)])
         yield from self.as_operator([self.of_a_family(command) for command in listings()])
         feeder = CreateApiKey(account=OPERATOR, public_key=bytes(32), permissions=FEEDER)
@@ -114,6 +115,10 @@ class SpotTraffic(SpotWishes):
         for account in CUSTOMERS:
             yield from self.open(account, self.newest_keys[account])
         self.lines[CUSTOMERS[0]].lazy = True
+
+    def founded_at(self) -> int:
+        """Return the version in which the group begins."""
+        return 1 if self.seed % OLD_SEEDS == 0 else 2
 
     def repair(self) -> Generator[Entry, Applied, None]:
         """Bring back what has ended, and now and then lead an instrument back to where it trades."""
@@ -148,7 +153,7 @@ class SpotTraffic(SpotWishes):
     def request(self) -> Request:
         """Make one request; some need no session, and marks another key."""
         request = super().request()
-        if isinstance(request.command, SetMark) and request.key == self.lines[OPERATOR].key:
+        if isinstance(request.command, SetMark | SetIndexSources) and request.key == self.lines[OPERATOR].key:
             return replace(request, key=self.feed_key)
         if isinstance(request.command, CancelOrders | ArmCountdown) and self.random.random() < 0.3:
             line = next((line for line in self.lines.values() if line.session == request.session), None)

@@ -150,6 +150,13 @@ class StubReplica:
         assert not any(isinstance(reply, Refused) for reply in replies), replies
         return replies
 
+    def wait(self, more_ns: int) -> None:
+        """Let log time pass: an entry without requests, which does what is due."""
+        applied = self.exchange.apply(
+            self._index + 1, Entry(ENTRY_VERSION, self.exchange.time_ns + more_ns, [])
+        )
+        self._tell_all(applied)
+
     def act(self, key: KeyId, account: AccountId, command: AnyCommand) -> AnyReply:
         """Carry out a customer's command in a session of its own; nobody is told of it."""
         ready = self._enter(key, OpenSession(account=account, name=f"straight {self._index}"))
@@ -224,14 +231,18 @@ class StubReplica:
         applied = self.exchange.apply(
             self._index + 1, Entry(ENTRY_VERSION, self.exchange.time_ns + STEP_NS, requests)
         )
-        self.applied.append(applied)
-        for peer in self._peers:
-            if peer.follows:
-                self._send_entry(peer, applied)
+        self._tell_all(applied)
         for request, outcome in zip(requests, applied.outcomes, strict=True):
             if outcome.events:
                 self.executed.setdefault((request.session, request.request), []).append(outcome.reply)
         return applied
+
+    def _tell_all(self, applied: Applied) -> None:
+        """Keep what an entry came to, and send it to whoever follows."""
+        self.applied.append(applied)
+        for peer in self._peers:
+            if peer.follows:
+                self._send_entry(peer, applied)
 
     async def _keep_telling(self) -> None:
         """Send the state five times a second, as a replica does, unless told to hang."""

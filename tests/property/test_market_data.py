@@ -57,7 +57,7 @@ def test_a_followed_market_is_the_exchanges_own_at_every_index(seed: int) -> Non
     followed: dict[InstrumentId, Market] = {}
     compared = 0
     for exchange, applied in entries(seed):
-        events = by_instrument(applied)
+        events = by_instrument(applied, exchange.state.markets.instruments)
         for instrument in exchange.state.markets.instruments:
             market = followed.get(instrument)
             looked = market_of(exchange, instrument)
@@ -66,7 +66,7 @@ def test_a_followed_market_is_the_exchanges_own_at_every_index(seed: int) -> Non
             if market is None:
                 followed[instrument] = anew
                 continue
-            market.apply(applied.index, applied.time_ns, events.get(instrument, []))
+            market.apply(applied.index, applied.time_ns, events[instrument])
             for side, orders in ((Side.BUY, picture.bids), (Side.SELL, picture.asks)):
                 assert market.book.orders(side) == [Shown(side, *order) for order in orders]
                 assert market.book.levels(side) == anew.book.levels(side)
@@ -93,7 +93,8 @@ def test_a_picture_and_the_changes_after_it_rebuild_levels_and_orders(seed: int)
                 levels |= {(side, level.price_ticks): level for level in market.book.levels(side)}
                 orders |= {order.number: order for order in market.book.orders(side)}
             continue
-        change = market.apply(applied.index, applied.time_ns, by_instrument(applied).get(InstrumentId(1), []))
+        events = by_instrument(applied, [InstrumentId(1)])
+        change = market.apply(applied.index, applied.time_ns, events[InstrumentId(1)])
         levels |= {(level.side, level.price_ticks): level for level in change.levels}
         orders |= {order.number: order for order in change.orders}
         levels = {place: level for place, level in levels.items() if level.lots}
@@ -134,6 +135,5 @@ def test_the_traffic_of_these_tests_changes_books_in_every_way_there_is() -> Non
     met: Counter[type] = Counter()
     for seed in SEEDS:
         for _, applied in entries(seed):
-            for events in by_instrument(applied).values():
-                met.update(type(event) for event in events)
+            met.update(type(event) for event in applied.events())
     assert not {kind.__name__ for kind in _MET if met[kind] < 10}

@@ -8,6 +8,7 @@ from tests.helpers.duel import duel
 from tests.helpers.traffic import Traffic
 
 from steelyard.core import Exchange, Outcome, Request, exchange, snapshot
+from steelyard.core.events import AnyEvent
 from steelyard.core.handlers import funds, orders
 from steelyard.core.instruments import bands
 from steelyard.core.ledger import Balance, Ledger
@@ -82,10 +83,13 @@ def keep_the_rest(balance: Balance, released_atoms: int, spent_atoms: int) -> No
 
 
 def forget_the_number(
-    right: Callable[..., list[Outcome]], state: State, requests: list[Request]
+    right: Callable[..., list[Outcome]],
+    state: State,
+    requests: list[Request],
+    new_out: Callable[[], list[AnyEvent]],
 ) -> list[Outcome]:
     """Keep the last reply without using up its number, so that a retry is executed again."""
-    outcomes = right(state, requests)
+    outcomes = right(state, requests, new_out)
     session = state.sessions.get(requests[-1].session) if requests else None
     if session is not None:
         session.last_request -= 1

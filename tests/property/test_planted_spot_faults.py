@@ -121,7 +121,7 @@ FAULTS: dict[str, Plant] = {
         lists, "leg_ended", lambda right, state, order, filled, out: right(state, order, True, out)
     ),
     "alternatives pledge like the smaller one": instead(
-        legs, "larger_pledge", lambda both: min(both, key=lambda leg: leg.pledged_atoms)
+        legs, "payer_of", lambda both: min(both, key=lambda leg: leg.pledged_atoms)
     ),
     "orders do not expire": instead(due, "_next_expired", lambda state: None),
     "countdowns do not fire": instead(due, "countdown_due", lambda *args: None),

@@ -210,7 +210,7 @@ def test_what_events_move_is_the_change_of_every_balance_from_anywhere_on(
     assert {where: atoms for where, atoms in balances.items() if atoms} == diary.balances()
 
 
-def test_the_traffic_of_these_tests_moves_money_for_every_cause() -> None:
+def test_the_traffic_of_these_tests_moves_money_for_every_cause_of_spot() -> None:
     seen: dict[Cause, None] = {}
 
     def is_enough(log: list[Asks]) -> bool:
@@ -218,6 +218,6 @@ def test_the_traffic_of_these_tests_moves_money_for_every_cause() -> None:
         for account, command in log:
             for event in diary.ask(account, command).events:
                 seen.update((posting.cause, None) for posting in postings(event, diary.pairs))
-        return len(seen) == len(Cause)
+        return len(seen) == Cause.RELEASE
 
     find(st.lists(asks, min_size=20, max_size=40), is_enough, settings=_SEARCH)

@@ -3,7 +3,7 @@
 from typing import Final
 
 from steelyard.core.ledger import Balance
-from steelyard.core.matching import Order
+from steelyard.core.matching import Margin, Order, Position
 from steelyard.core.sessions import Session
 from steelyard.core.units import (
     AccountId,
@@ -122,10 +122,11 @@ class Account:
     """What one account owns, and its living orders and sessions by the names it gave them.
 
     ``recent`` are the ids of its last closed orders, oldest first; from version 2 on they may not come again.
-    ``rules`` is None for an account to which nothing uncommon applies.
+    ``rules`` is None for an account to which nothing uncommon applies.  ``margins`` are its margin wallets by
+    settle asset, with the positions that lean on them.
     """
 
-    __slots__ = ("account", "balances", "labels", "orders", "recent", "rules", "sessions")
+    __slots__ = ("account", "balances", "labels", "margins", "orders", "recent", "rules", "sessions")
 
     def __init__(self, account: AccountId) -> None:
         self.account = account
@@ -135,6 +136,7 @@ class Account:
         self.sessions: dict[str, Session] = {}
         self.recent: dict[OrderId, None] = {}
         self.rules: Rules | None = None
+        self.margins: dict[AssetId, Margin] = {}
 
     def ruled(self) -> Rules:
         """Return the account's rules, common ones if it had none."""
@@ -153,6 +155,25 @@ class Account:
         if balance is None:
             balance = self.balances[asset] = Balance()
         return balance
+
+    def margin(self, asset: AssetId) -> Margin:
+        """Return the account's margin of a settle asset, an empty one if it never had any."""
+        margin = self.margins.get(asset)
+        if margin is None:
+            margin = self.margins[asset] = Margin(self.account, asset)
+        return margin
+
+    def forget_silent(self, position: Position) -> None:
+        """Know a position no more if it says nothing, and its margin neither if that says nothing then."""
+        if not position.says_something():
+            margin = position.margin
+            margin.positions.pop((position.instrument, position.leg), None)
+            self.forget_silent_margin(margin)
+
+    def forget_silent_margin(self, margin: Margin) -> None:
+        """Know a margin no more if it says nothing."""
+        if not margin.says_something():
+            self.margins.pop(margin.asset, None)
 
     def free_atoms(self, asset: AssetId) -> int:
         """Return what can be spent, without opening a balance for it."""

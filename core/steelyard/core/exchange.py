@@ -8,6 +8,7 @@ from steelyard.core import versions, wire
 from steelyard.core.accounts import ApiKey
 from steelyard.core.commands import (
     ActivateVersion,
+    AdjustBucket,
     AmendOrder,
     ArmCountdown,
     Batch,
@@ -18,13 +19,18 @@ from steelyard.core.commands import (
     Deposit,
     FoundGroup,
     FoundGroupAt,
+    FundInsurance,
     HoldFunds,
     ListAsset,
+    ListContract,
+    ListIndex,
     ListInstrument,
+    MoveMargin,
     OpenAccount,
     OpenSession,
     OpenSubAccount,
     PayReferral,
+    PlaceContractOrder,
     PlaceOrder,
     PlaceOrderList,
     PlaceOrderOnTerms,
@@ -34,11 +40,16 @@ from steelyard.core.commands import (
     ScheduleState,
     SetAccountRules,
     SetAccountTier,
+    SetContractModes,
+    SetContractRules,
     SetFeeTier,
     SetFrozen,
+    SetIndexSources,
     SetInstrumentRules,
     SetInstrumentState,
+    SetKillSwitch,
     SetLegalHold,
+    SetLeverage,
     SetMark,
     SetOrderLimit,
     SetReferrer,
@@ -54,16 +65,20 @@ from steelyard.core.handlers import (
     accounts,
     amending,
     batches,
+    contracts,
     due,
     families,
     funds,
     legs,
     markets,
     orders,
+    positions,
+    prices,
     rules,
     sweeps,
     tiers,
 )
+from steelyard.core.handlers.risk import judge_touched
 from steelyard.core.invariants import check_state
 from steelyard.core.limits import INTEGER_MAX, REPLY_WINDOW_MAX, SESSION_IDLE_NS
 from steelyard.core.readable import is_readable
@@ -109,11 +124,22 @@ HANDLERS: Final[dict[type[Command], Handler]] = {
     ReleaseHold: funds.release_hold,
     PayReferral: funds.pay_referral,
     SetInstrumentRules: markets.set_instrument_rules,
-    SetMark: markets.set_mark,
+    SetMark: prices.set_mark,
+    SetIndexSources: prices.set_index_sources,
     StartAuction: markets.start_auction,
     ScheduleState: markets.schedule_state,
     CancelOrders: sweeps.cancel_orders,
     ArmCountdown: sweeps.arm_countdown,
+    ListIndex: contracts.list_index,
+    ListContract: contracts.list_contract,
+    SetContractRules: contracts.set_contract_rules,
+    PlaceContractOrder: orders.place_generally,
+    SetLeverage: positions.set_leverage,
+    SetContractModes: positions.set_contract_modes,
+    MoveMargin: positions.move_margin,
+    AdjustBucket: positions.adjust_bucket,
+    SetKillSwitch: contracts.set_kill_switch,
+    FundInsurance: contracts.fund_insurance,
 }
 
 #: What may come outside a session, because doing it twice does no harm: without a key, and with one.
@@ -170,11 +196,22 @@ class Exchange:
         """
         return self._apply(index, wire.decode_entry(body))
 
+    def retell(self, index: int, entry: Entry, listen: Callable[[AnyEvent], None]) -> Applied:
+        """Apply an entry like ``apply``, and let ``listen`` hear each event as it happens.
+
+        What the event says has just happened, or is about to (a step of a liquidation), and nothing that
+        follows from it has yet: whoever listens may look at the state, and must not change it.  An event of a
+        batch that is undone is heard as well, and is not in what is returned.
+        """
+        return self._apply(index, entry, lambda: _Told(listen))[0]
+
     def check_invariants(self) -> None:
         """Raise ``AssertionError`` unless everything that must hold does, slowly and completely."""
         check_state(self.state)
 
-    def _apply(self, index: int, entry: Entry) -> tuple[Applied, bytes]:
+    def _apply(
+        self, index: int, entry: Entry, new_out: Callable[[], list[AnyEvent]] = list
+    ) -> tuple[Applied, bytes]:
         state = self.state
         time_ns = entry.time_ns
         assert entry.version <= state.version, (entry.version, state.version)
@@ -182,8 +219,8 @@ class Exchange:
         assert state.time_ns < time_ns <= INTEGER_MAX, (time_ns, state.time_ns)
         state.applied_index = index
         state.time_ns = time_ns
-        happened = due.run_due(state)
-        outcomes = _outcomes(state, entry.requests)
+        happened = due.run_due(state, new_out())
+        outcomes = _outcomes(state, entry.requests, new_out)
         if happened:
             applied: Applied = AppliedWithDue(index, time_ns, outcomes, happened)
         else:
@@ -193,7 +230,20 @@ class Exchange:
         return applied, body
 
 
-def _outcomes(state: State, requests: list[Request]) -> list[Outcome]:
+class _Told(list[AnyEvent]):
+    """Events that somebody hears as they happen."""
+
+    def __init__(self, listen: Callable[[AnyEvent], None]) -> None:
+        super().__init__()
+        self._listen = listen
+
+    def append(self, event: AnyEvent) -> None:
+        """Add an event, and tell of it."""
+        super().append(event)
+        self._listen(event)
+
+
+def _outcomes(state: State, requests: list[Request], new_out: Callable[[], list[AnyEvent]]) -> list[Outcome]:
     """Carry requests out, each once: a number that was used before is answered from memory."""
     index, time_ns = state.applied_index, state.time_ns
     sessions, keys = state.sessions, state.keys
@@ -211,7 +261,7 @@ def _outcomes(state: State, requests: list[Request]) -> list[Outcome]:
         try:
             session, key = sessions[request.session], keys[request.key]
         except KeyError:
-            outcomes.append(_outcome_out_of_turn(state, request))
+            outcomes.append(_outcome_out_of_turn(state, request, new_out))
             continue
         number = request.request
         if (
@@ -221,12 +271,12 @@ def _outcomes(state: State, requests: list[Request]) -> list[Outcome]:
             or (key.expires_ns and key.expires_ns <= time_ns)
             or session.used_ns <= idle_since_ns
         ):
-            outcomes.append(_outcome_out_of_turn(state, request))
+            outcomes.append(_outcome_out_of_turn(state, request, new_out))
             continue
         if number - session.wants_from >= REPLY_WINDOW_MAX and session.is_full(request.wants_from):
             outcomes.append(_refused(state, request, Reject.WINDOW_FULL, REPLY_WINDOW_MAX))
             continue
-        out: list[AnyEvent] = []
+        out = new_out()
         reply = HANDLERS[type(command)](state, command, request, key, out)
         if type(reply) is Reject:
             assert not out, "a handler must check before it acts"
@@ -234,6 +284,8 @@ def _outcomes(state: State, requests: list[Request]) -> list[Outcome]:
         elif not out:
             # A refusal that names a leg, and a batch whose legs are all refused, have done nothing.
             assert isinstance(reply, Refused | Many), "an accepted command must say what it did"
+        if state.touched:
+            _judge(state, out)
         # Keep the reply, and release those that the client does not want any more; the newest always stays.
         # Written out here, because a call would take longer than that.
         replies = session.replies
@@ -249,13 +301,13 @@ def _outcomes(state: State, requests: list[Request]) -> list[Outcome]:
     return outcomes
 
 
-def _outcome_out_of_turn(state: State, request: Request) -> Outcome:
+def _outcome_out_of_turn(state: State, request: Request, new_out: Callable[[], list[AnyEvent]]) -> Outcome:
     """Answer a request that is not the next one of a living session with a valid key of its account.
 
     What the session refuses is not stored and uses up no number, so the client may correct and resend.
     """
     if request.session == 0:
-        return _outcome_without_session(state, request)
+        return _outcome_without_session(state, request, new_out)
     session = state.sessions.get(request.session)
     if session is None:
         was_there = 0 < request.session <= state.last_session
@@ -280,7 +332,9 @@ def _outcome_out_of_turn(state: State, request: Request) -> Outcome:
     return Outcome(reply, [], index)
 
 
-def _outcome_without_session(state: State, request: Request) -> Outcome:
+def _outcome_without_session(
+    state: State, request: Request, new_out: Callable[[], list[AnyEvent]]
+) -> Outcome:
     """Answer the few requests that need no session, or say that one is needed."""
     command = request.command
     key = _NO_KEY
@@ -293,13 +347,23 @@ def _outcome_without_session(state: State, request: Request) -> Outcome:
         key = asking
     elif type(command) not in _NEED_NOTHING:
         return _refused(state, request, Reject.SESSION_REQUIRED)
-    out: list[AnyEvent] = []
+    out = new_out()
     reply = HANDLERS[type(command)](state, command, request, key, out)
     if type(reply) is Reject:
         assert not out, "a handler must check before it acts"
         return _refused(state, request, reply)
     assert out, "an accepted command must say what it did"
+    if state.touched:
+        _judge(state, out)
     return Outcome(reply, out, state.applied_index)
+
+
+def _judge(state: State, out: list[AnyEvent]) -> None:
+    """Judge the scopes that a request has touched, unless all that it did was undone."""
+    if out:
+        judge_touched(state, out)
+    else:
+        state.touched.clear()
 
 
 def _refused(state: State, request: Request, reason: Reject, expected: int = 0) -> Outcome:

@@ -2,12 +2,13 @@
 
 Schema 2 is that of version 1.  Schema 3, from version 2 on, is the same with more behind it: what only an
 uncommon account, order or instrument has stands in tables of its own, so that a common one costs as before.
+Schema 4, from version 3 on, has the tables of contracts behind that (``contract_images``).
 """
 
 import msgspec
 
 from steelyard.core.accounts import Account, Hold, Rules
-from steelyard.core.commands import ListInstrument, OrderTerms, SetInstrumentRules
+from steelyard.core.commands import ListContract, ListInstrument, OrderTerms, SetInstrumentRules
 from steelyard.core.entry import AnyReply
 from steelyard.core.instruments import Instrument
 from steelyard.core.matching import Order, Special
@@ -45,7 +46,8 @@ class FirstImage(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
     counters: tuple[int, int, int, int]
     #: asset, symbol, decimals, omnibus, fees, rounding
     assets: list[tuple[AssetId, str, int, int, int, int]]
-    instruments: list[tuple[ListInstrument, InstrumentState]]
+    #: contracts from version 3 on
+    instruments: list[tuple[ListInstrument | ListContract, InstrumentState]]
     #: key, account, public key, permissions, expires_ns, revoked
     keys: list[tuple[KeyId, AccountId, bytes, int, int, bool]]
     #: account, then (asset, free, held) wherever there is something

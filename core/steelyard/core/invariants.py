@@ -1,6 +1,7 @@
 """What must hold across the parts of the state."""
 
 from steelyard.core.accounts import Account, Rules
+from steelyard.core.contract_invariants import check_contracts, margin_atoms
 from steelyard.core.instruments import Instrument
 from steelyard.core.ledger import Balance
 from steelyard.core.limits import (
@@ -11,11 +12,15 @@ from steelyard.core.limits import (
     TIERS_MAX,
 )
 from steelyard.core.lists import OrderList
-from steelyard.core.matching import Order
+from steelyard.core.matching import NO_BALANCE, Order
 from steelyard.core.state import State
-from steelyard.core.timers import COUNTDOWN, INSTRUMENT
+from steelyard.core.timing import urgent_timers
 from steelyard.core.units import (
+    BAD_DEBT,
+    CLEARING,
     FEES,
+    FUNDING,
+    INSURANCE,
     OMNIBUS,
     REFERRAL,
     ROUNDING,
@@ -45,38 +50,64 @@ def check_state(state: State) -> None:
     check_sums(state)
     _check_holds(state)
     _check_referrals(state)
+    check_contracts(state)
 
 
 def customers_atoms(state: State) -> dict[AssetId, int]:
-    """Return what all customers together have of each asset, free and held."""
+    """Return what all customers together have of each asset: free, held, and behind their positions."""
     totals = dict.fromkeys(state.markets.assets, 0)
     for account in state.accounts.values():
         for asset, balance in account.balances.items():
             totals[asset] += balance.free_atoms + balance.held_atoms
+        for asset, margin in account.margins.items():
+            totals[asset] += margin_atoms(margin)
+    return totals
+
+
+def contracts_atoms(state: State) -> dict[AssetId, tuple[int, int]]:
+    """Return what contracts keep of each settle asset, in CLEARING and in FUNDING."""
+    totals: dict[AssetId, tuple[int, int]] = {}
+    for instrument in state.markets.instruments.values():
+        contract = instrument.contract
+        if contract is not None:
+            clearing_atoms, funding_atoms = totals.get(contract.settle, (0, 0))
+            totals[contract.settle] = (
+                clearing_atoms + contract.clearing_atoms,
+                funding_atoms + contract.funding_atoms,
+            )
     return totals
 
 
 def all_balances(state: State) -> dict[tuple[AccountId, AssetId], int]:
-    """Return what every account has of each asset, free and held together; the system's own included."""
+    """Return what every account has of each asset, wherever it has it; the system's own included."""
     found = {
         (account_id, asset): balance.free_atoms + balance.held_atoms
         for account_id, account in state.accounts.items()
         for asset, balance in account.balances.items()
     }
+    for account_id, account in state.accounts.items():
+        for asset, margin in account.margins.items():
+            found[account_id, asset] = found.get((account_id, asset), 0) + margin_atoms(margin)
     for asset, house in state.ledger.houses.items():
         found[OMNIBUS, asset] = house.omnibus_atoms
         found[FEES, asset] = house.fees_atoms
         found[ROUNDING, asset] = house.rounding_atoms
         found[REFERRAL, asset] = house.referral_atoms
+        found[INSURANCE, asset] = house.insurance_atoms
+        found[BAD_DEBT, asset] = house.debt_atoms
+    for asset, (clearing_atoms, funding_atoms) in contracts_atoms(state).items():
+        found[CLEARING, asset] = clearing_atoms
+        found[FUNDING, asset] = funding_atoms
     return found
 
 
 def check_sums(state: State) -> None:
     """Raise ``AssertionError`` unless all balances of each asset, the system's own included, sum to zero."""
     assert list(state.ledger.houses) == list(state.markets.assets), "every asset has its system accounts"
+    contracts = contracts_atoms(state)
     for asset, customers in customers_atoms(state).items():
-        house = state.ledger.houses[asset]
-        assert customers + house.sum_atoms == 0, (asset, customers, house.sum_atoms)
+        house, kept = state.ledger.houses[asset], sum(contracts.get(asset, (0, 0)))
+        assert customers + house.sum_atoms + kept == 0, (asset, customers, house.sum_atoms, kept)
 
 
 def _check_names(state: State) -> None:
@@ -151,16 +182,20 @@ def _check_orders(state: State) -> None:
         instrument = state.markets.instruments[order.instrument]
         account = state.accounts[order.account]
         assert account.orders.get(order.order) is order, number
-        buying = order.side == Side.BUY
-        pledged, earned = (
-            (instrument.quote, instrument.base) if buying else (instrument.base, instrument.quote)
-        )
-        assert order.pledge is account.balances.get(pledged), number
-        assert order.proceeds is account.balances.get(earned), number
+        if instrument.contract is not None:
+            assert order.pledge is order.proceeds is NO_BALANCE, number
+        else:
+            buying = order.side == Side.BUY
+            pledged, earned = (
+                (instrument.quote, instrument.base) if buying else (instrument.base, instrument.quote)
+            )
+            assert order.pledge is account.balances.get(pledged), number
+            assert order.proceeds is account.balances.get(earned), number
         special = order.special
         prevented_lots = 0 if special is None else special.prevented_lots
         executed_lots = order.size_lots - order.open_lots - prevented_lots
-        assert order.open_lots > 0, (number, order.open_lots)
+        closes = special is not None and special.close_position and special.state != OrderState.WORKING
+        assert order.open_lots > 0 or (closes and order.open_lots == 0), (number, order.open_lots)
         assert prevented_lots >= 0, (number, prevented_lots)
         assert executed_lots >= 0, (number, executed_lots)
         assert special is not None or order.level is not None, number
@@ -231,22 +266,13 @@ def _check_counts(state: State) -> None:
 
 def _check_timers(state: State) -> None:
     """Raise ``AssertionError`` unless a timer fires for everything that has a time, at it or before."""
-    instruments: dict[InstrumentId, int] = {}
-    countdowns: dict[tuple[AccountId, InstrumentId], int] = {}
-    for due_ns, kind, first, second in sorted(state.timers.urgent, reverse=True):
-        if kind == INSTRUMENT:
-            instruments[InstrumentId(first)] = due_ns
-        else:
-            assert kind == COUNTDOWN, kind
-            countdowns[AccountId(first), InstrumentId(second)] = due_ns
+    fires_ns: dict[tuple[int, int, int], int] = {}
+    for due_ns, kind, subject, detail in sorted(state.timers.urgent, reverse=True):
+        fires_ns[kind, subject, detail] = due_ns
+    for due_ns, kind, subject, detail in urgent_timers(state):
+        assert fires_ns.get((kind, subject, detail), INTEGER_MAX) <= due_ns, (kind, subject, detail, due_ns)
     for where, instrument in state.markets.instruments.items():
         assert (instrument.next_state is None) == (instrument.next_ns == 0), where
-        if instrument.next_ns != 0:
-            assert where in instruments, where
-            assert instruments[where] <= instrument.next_ns, (where, instruments[where])
-    for scope, due_ns in state.countdowns.items():
-        assert scope in countdowns, scope
-        assert countdowns[scope] <= due_ns, (scope, countdowns[scope], due_ns)
     expiries = dict.fromkeys(state.timers.expiries)
     for order in state.orders.values():
         if order.special is not None and order.special.terms.expires_ns != 0:
@@ -258,6 +284,8 @@ def _check_holds(state: State) -> None:
     held_atoms: dict[tuple[AccountId, AssetId], int] = {}
     for order in state.orders.values():
         instrument = state.markets.instruments[order.instrument]
+        if instrument.contract is not None:
+            continue
         asset = instrument.quote if order.side == Side.BUY else instrument.base
         _check_pledge(order, instrument)
         where = (order.account, asset)

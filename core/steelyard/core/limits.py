@@ -67,6 +67,33 @@ ICEBERG_SLICES_MAX: Final = 100
 #: commands.  100 * 20 us = 2 ms: clients' commands get in between two portions.
 WORK_PER_ENTRY_MAX: Final = 100
 
+#: Index prices, and what one of them may be told at once.
+INDICES_MAX: Final = 4096
+SOURCES_MAX: Final = 64
+
+#: Working orders about one position.  What a mark does to them is asked of each: 1,000 * 0.2 us.
+ORDERS_PER_POSITION_MAX: Final = 1_000
+
+#: Positions (with lots, orders or terms) of one margin wallet: their margin is summed with every order.
+POSITIONS_PER_MARGIN_MAX: Final = 64
+
+#: Units of liquidation that one entry does before its other work.  20 * 0.2 ms = 4 ms.
+LIQUIDATION_STEPS_PER_ENTRY_MAX: Final = 20
+
+#: How often a contract's book is looked at for its mark and its funding.
+SAMPLE_NS: Final = 5 * 10**9
+BASES_MAX: Final = 30
+
+#: What a lot may owe of funding for one interval at the highest price and rate.  Cumulative funding begins
+#: anew as a sweep ends with this or more, and a day's interval may accrue three times it: below 2**63, and
+#: with that the one integer that may pass ``INTEGER_MAX``.
+FUNDING_NANOATOMS_MAX: Final = 2**61
+
+#: How long after the last loss margin wallets stay closed to withdrawals.
+GATE_NS: Final = 600 * 10**9
+#: How long the insurance fund's peak counts.
+PEAK_NS: Final = 8 * 3600 * 10**9
+
 #: How long a countdown may be; longer is a good-till-date order.
 COUNTDOWN_NS_MAX: Final = 24 * 3600 * 10**9
 

@@ -114,3 +114,40 @@ class Reject(IntEnum):
     INSTRUMENT_CLOSED = 65
     VOLATILITY_HALT = 66
     """The next trade would have been outside the halt band; trading stopped."""
+
+    # From version 3 on.  Who, and where.
+    KILL_SWITCH = 67
+    """New orders of this account, in this instrument or of everybody are switched off."""
+    NOT_THIS_KIND = 68
+    """A contract's command about a spot instrument, or the other way round."""
+    UNKNOWN_INDEX = 69
+    INDEX_EXISTS = 70
+    UNKNOWN_POSITION = 71
+    """No such position, or not of that leg."""
+    POSITION_NOT_EMPTY = 72
+    """The mode can change only without a position and without orders."""
+
+    # Numbers of contracts.
+    LEVERAGE_OUT_OF_RANGE = 73
+    MARGIN_OUT_OF_RANGE = 74
+    """The contract's margin tiers make no schedule."""
+    TOO_MANY_POSITIONS = 75
+
+    # Against positions, limits and margin.
+    REDUCE_ONLY_NOTHING = 76
+    """There is nothing to reduce, or reduce-only orders already reduce all of it."""
+    RISK_LEVEL = 77
+    """At this risk level only orders that reduce are taken, or none."""
+    POSITION_LIMIT = 78
+    OPEN_INTEREST_LIMIT = 79
+    INSUFFICIENT_MARGIN = 80
+    WITHDRAWAL_GATE = 81
+    """Nothing leaves margin wallets of this asset while a loss is open."""
+
+    # Why an order ended that its owner did not cancel.
+    LIQUIDATED = 82
+    """The liquidation engine cancelled it."""
+    REDUCED_AWAY = 83
+    """Its position has become too small for it."""
+    AUTO_DELEVERAGED = 84
+    """The position behind it was closed against a bankrupt one."""

@@ -11,6 +11,17 @@ def mul_div_up(left: int, right: int, divisor: int) -> int:
     return -(-left * right // divisor)
 
 
+def mul_div_towards_zero(left: int, right: int, divisor: int) -> int:
+    """Return ``left * right / divisor`` without its fraction, for either sign of the product."""
+    product = left * right
+    return product // divisor if product >= 0 else -(-product // divisor)
+
+
+def mul_div_half_up(left: int, right: int, divisor: int) -> int:
+    """Return ``left * right / divisor`` rounded to the nearest integer, halves upwards; ``divisor > 0``."""
+    return (2 * left * right + divisor) // (2 * divisor)
+
+
 def ppm_up(value: int, rate_ppm: int) -> int:
     """Return ``ceil(value * rate_ppm / 10**6)``, for either sign of the product."""
     return -(-value * rate_ppm // 1_000_000)

@@ -12,6 +12,15 @@ import msgspec
 
 from steelyard.core import versions
 from steelyard.core.accounts import Account, ApiKey
+from steelyard.core.commands import ListContract
+from steelyard.core.contract_images import (
+    ContractImage,
+    contract_tables,
+    restore_contracts,
+    restore_indices,
+    restore_leg,
+    restore_working,
+)
 from steelyard.core.exchange import Exchange
 from steelyard.core.images import (
     FirstImage,
@@ -26,17 +35,18 @@ from steelyard.core.images import (
 from steelyard.core.invariants import check_sums
 from steelyard.core.ledger import Balance, House
 from steelyard.core.lists import OrderList
-from steelyard.core.matching import Order, Special
+from steelyard.core.matching import NO_BALANCE, Order, Special
 from steelyard.core.sessions import Session
 from steelyard.core.state import State
-from steelyard.core.timers import COUNTDOWN, INSTRUMENT
+from steelyard.core.timing import recompute_turns, urgent_timers
 from steelyard.core.units import OrderNumber, OrderState, Side
 
 FIRST_SCHEMA: Final = 2
+SPOT_SCHEMA: Final = 3
 #: Changes whenever a layout does.
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 #: What this build can load.
-SCHEMAS: Final = (FIRST_SCHEMA, SCHEMA_VERSION)
+SCHEMAS: Final = (FIRST_SCHEMA, SPOT_SCHEMA, SCHEMA_VERSION)
 
 
 class SnapshotError(Exception):
@@ -50,20 +60,28 @@ class _Header(msgspec.Struct, frozen=True, array_like=True):
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _HEADER_DECODER: Final = msgspec.msgpack.Decoder(_Header)
 _FIRST_DECODER: Final = msgspec.msgpack.Decoder(FirstImage)
-_DECODER: Final = msgspec.msgpack.Decoder(Image)
+_SPOT_DECODER: Final = msgspec.msgpack.Decoder(Image)
+_DECODER: Final = msgspec.msgpack.Decoder(ContractImage)
 
 
 def schema_of(version: int) -> int:
     """Return the schema in which an exchange is dumped while ``version`` is in force."""
-    return SCHEMA_VERSION if version >= versions.SPOT_COMPLETE else FIRST_SCHEMA
+    if version >= versions.DERIVATIVES:
+        return SCHEMA_VERSION
+    return SPOT_SCHEMA if version == versions.SPOT_COMPLETE else FIRST_SCHEMA
 
 
 def dump(exchange: Exchange) -> bytes:
     """Return the exchange as bytes; ``load`` gives an exchange that goes on from the same place."""
     check_sums(exchange.state)
-    if schema_of(exchange.state.version) == FIRST_SCHEMA:
-        return _ENCODER.encode(FirstImage(**_common_fields(exchange)))
-    return _ENCODER.encode(_image(exchange))
+    schema = schema_of(exchange.state.version)
+    fields = _common_fields(exchange)
+    if schema == FIRST_SCHEMA:
+        return _ENCODER.encode(FirstImage(**fields))
+    fields |= _spot_tables(exchange.state)
+    if schema == SPOT_SCHEMA:
+        return _ENCODER.encode(Image(**fields))
+    return _ENCODER.encode(ContractImage(**fields, **contract_tables(exchange.state)))
 
 
 def load(body: bytes) -> Exchange:
@@ -82,11 +100,15 @@ def load(body: bytes) -> Exchange:
     state.time_ns = image.time_ns
     state.group = image.group
     state.last_key, state.last_session, state.last_number, state.last_trade = image.counters
+    if isinstance(image, ContractImage):
+        restore_indices(state, image)
     _load_markets(state, image)
     _load_accounts(state, image)
+    if isinstance(image, ContractImage):
+        restore_contracts(state, image)
     if isinstance(image, Image):
         _load_rules(state, image)
-        _load_orders(state, image, {row.number: special_of(row) for row in image.specials})
+        _load_orders(state, image, _specials(image))
         _load_waiting(state, image)
     else:
         _load_orders(state, image, {})
@@ -105,10 +127,12 @@ def _decode(body: bytes) -> FirstImage:
         schema = _HEADER_DECODER.decode(body).schema
         if schema == FIRST_SCHEMA:
             return _FIRST_DECODER.decode(body)
+        if schema == SPOT_SCHEMA:
+            return _SPOT_DECODER.decode(body)
         if schema == SCHEMA_VERSION:
             return _DECODER.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise SnapshotError(f"no snapshot of schema {FIRST_SCHEMA} or {SCHEMA_VERSION}: {error}") from error
+        raise SnapshotError(f"no snapshot of the schemas {SCHEMAS}: {error}") from error
     raise SnapshotError(f"snapshot schema {schema}, and this build reads {SCHEMAS}")
 
 
@@ -184,39 +208,38 @@ def _common_fields(exchange: Exchange) -> dict[str, Any]:
     }
 
 
-def _image(exchange: Exchange) -> Image:
-    state = exchange.state
+def _spot_tables(state: State) -> dict[str, Any]:
+    """Return the fields that ``Image`` has and ``FirstImage`` has not."""
     orders = state.orders.values()
     accounts = sorted(state.accounts.items())
-    return Image(
-        **_common_fields(exchange),
-        referral=[
+    return {
+        "referral": [
             (asset, house.referral_atoms)
             for asset, house in sorted(state.ledger.houses.items())
             if house.referral_atoms
         ],
-        markets=[market_row(instrument) for _, instrument in sorted(state.markets.instruments.items())],
-        recent=[(account_id, list(account.recent)) for account_id, account in accounts if account.recent],
-        rules=[rules_row(account, account.rules) for _, account in accounts if account.rules is not None],
-        post_only=sorted(order.number for order in orders if order.post_only),
-        specials=sorted(
+        "markets": [market_row(instrument) for _, instrument in sorted(state.markets.instruments.items())],
+        "recent": [(account_id, list(account.recent)) for account_id, account in accounts if account.recent],
+        "rules": [rules_row(account, account.rules) for _, account in accounts if account.rules is not None],
+        "post_only": sorted(order.number for order in orders if order.post_only),
+        "specials": sorted(
             (special_row(order, order.special) for order in orders if order.special is not None),
             key=lambda row: row.number,
         ),
-        lists=[
+        "lists": [
             (each.number, each.account, each.instrument, each.kind, list(each.legs), each.holder)
             for _, each in sorted(state.lists.items())
         ],
-        tiers=[
+        "tiers": [
             (tier, instrument, maker_ppm, taker_ppm)
             for (tier, instrument), (maker_ppm, taker_ppm) in sorted(state.tiers.items())
         ],
-        countdowns=[
+        "countdowns": [
             (account, instrument, due_ns)
             for (account, instrument), due_ns in sorted(state.countdowns.items())
         ],
-        work=list(state.work),
-    )
+        "work": list(state.work),
+    }
 
 
 def _load_markets(state: State, image: FirstImage) -> None:
@@ -226,6 +249,9 @@ def _load_markets(state: State, image: FirstImage) -> None:
     for listing, instrument_state in image.instruments:
         assert listing.base in state.markets.assets, listing.base
         assert listing.quote in state.markets.assets, listing.quote
+        if isinstance(listing, ListContract):
+            assert isinstance(image, ContractImage), listing.instrument
+            assert listing.index in state.markets.indices, listing.index
         state.markets.list_instrument(listing, instrument_state)
 
 
@@ -265,6 +291,17 @@ def _load_rules(state: State, image: Image) -> None:
     state.countdowns = {(account, instrument): due_ns for account, instrument, due_ns in image.countdowns}
 
 
+def _specials(image: Image) -> dict[OrderNumber, Special]:
+    """Return what uncommon orders keep, by their numbers."""
+    specials = {row.number: special_of(row) for row in image.specials}
+    if isinstance(image, ContractImage):
+        for number, leg, reduce_only, close_position in image.legs:
+            assert number in specials, number
+            special = specials[number]
+            special.leg, special.reduce_only, special.close_position = leg, reduce_only, close_position
+    return specials
+
+
 def _load_orders(state: State, image: FirstImage, specials: dict[OrderNumber, Special]) -> None:
     last_number = 0
     for (
@@ -285,8 +322,10 @@ def _load_orders(state: State, image: FirstImage, specials: dict[OrderNumber, Sp
         assert account_id in state.accounts, account_id
         instrument = state.markets.instruments[instrument_id]
         account = state.accounts[account_id]
-        base = account.balance(instrument.base)
-        quote = account.balance(instrument.quote)
+        if instrument.contract is None:
+            base, quote = account.balance(instrument.base), account.balance(instrument.quote)
+        else:
+            base = quote = NO_BALANCE
         order = Order(
             account_id,
             instrument_id,
@@ -302,9 +341,11 @@ def _load_orders(state: State, image: FirstImage, specials: dict[OrderNumber, Sp
             base if side == Side.BUY else quote,
         )
         special = order.special = specials.get(number)
+        restore_leg(state, order)
         state.add_order(order)
         if special is None or special.state == OrderState.WORKING:
             instrument.book.rest(order)
+            restore_working(order)
 
 
 def _load_waiting(state: State, image: Image) -> None:
@@ -327,11 +368,8 @@ def _load_waiting(state: State, image: Image) -> None:
             state.markets.instruments[order.instrument].triggers.add(order)
         if row.terms.expires_ns != 0:
             expiries.append((row.terms.expires_ns, row.number))
-    state.timers.refill(
-        [(row.next_ns, INSTRUMENT, row.instrument, 0) for row in image.markets if row.next_ns != 0]
-        + [(due_ns, COUNTDOWN, account, instrument) for account, instrument, due_ns in image.countdowns],
-        expiries,
-    )
+    state.timers.refill(urgent_timers(state), expiries)
+    recompute_turns(state)
 
 
 def _load_sessions(state: State, image: FirstImage) -> None:

@@ -4,14 +4,26 @@ from typing import Final
 
 from steelyard.core import versions
 from steelyard.core.accounts import Account, ApiKey
+from steelyard.core.contracts.liquidation import Liquidation
+from steelyard.core.contracts.trigger_index import TriggerIndex
 from steelyard.core.instruments import Instrument, Markets
 from steelyard.core.ledger import Ledger, Rates, TierRates, tier_rates
 from steelyard.core.limits import RECENT_ORDERS_MAX
 from steelyard.core.lists import OrderList
-from steelyard.core.matching import Order
+from steelyard.core.matching import Order, Scope
 from steelyard.core.sessions import Session
 from steelyard.core.timers import Timers
-from steelyard.core.units import AccountId, InstrumentId, KeyId, ListNumber, OrderId, OrderNumber, SessionId
+from steelyard.core.units import (
+    AccountId,
+    InstrumentId,
+    InstrumentState,
+    KeyId,
+    LiquidationId,
+    ListNumber,
+    OrderId,
+    OrderNumber,
+    SessionId,
+)
 from steelyard.core.work import Work
 
 _SPOT_COMPLETE: Final = versions.SPOT_COMPLETE
@@ -51,6 +63,18 @@ class State:
         self.last_session = 0
         self.last_number = 0
         self.last_trade = 0
+        #: from version 3 on: (account, instrument) where new orders are off; zero is all of them
+        self.kill_switches: dict[tuple[AccountId, InstrumentId], None] = {}
+        #: the engine's queue, first in, first out
+        self.liquidations: dict[LiquidationId, Liquidation] = {}
+        self.last_liquidation = 0
+        #: what has to be judged before the request, timer or unit is over; empty between them
+        self.touched: dict[Scope, None] = {}
+        #: whom a new mark may concern; no state, for nothing hangs on what it knows
+        self.trigger_index = TriggerIndex()
+        #: where nobody in the queue of liquidations can go on: the contracts that they wait for, with state
+        #: and staleness as they were; None: nobody knows.  No state either
+        self.stalled: list[tuple[Instrument, InstrumentState, bool]] | None = None
 
     def rates(self, account: Account, instrument: Instrument) -> Rates:
         """Return (maker_ppm, taker_ppm) of an account in an instrument: of its tier, else of the listing.
@@ -86,6 +110,8 @@ class State:
         counts = instrument.counts
         if counts is not None:
             counts[order.account] = counts.get(order.account, 0) + 1
+        if order.position is not None:
+            order.position.living += 1
 
     def expire_in_time(self, order: Order) -> None:
         """Have a living order looked at when its time comes, as it is now; earlier timers are out of date."""
@@ -113,8 +139,15 @@ class State:
         instrument = self.markets.instruments[order.instrument]
         if order.special is not None:
             instrument.specials -= 1
+        position = order.position
+        if position is not None:
+            position.living -= 1
+            if position.qty_lots == 0:
+                account.forget_silent(position)
         if self.version >= _SPOT_COMPLETE:
-            remember_closed(account, client_id)
+            # Orders of the liquidation engine have no id of their own.
+            if client_id:
+                remember_closed(account, client_id)
             counts = instrument.counts
             if counts is not None:
                 counts[order.account] -= 1

@@ -1,30 +1,41 @@
-"""What falls due at which log time: instruments and countdowns first, then orders' expiries."""
+"""What falls due at which log time: instruments, countdowns and prices first, then orders' expiries."""
 
 from heapq import heapify, heappop, heappush
 from typing import Final
 
 from steelyard.core.units import AccountId, InstrumentId, OrderNumber
 
-#: A due instrument state or auction: (due_ns, INSTRUMENT, instrument, 0).
+#: What can be due, in the order of equal times: (due_ns, kind, subject, detail).
+#: An instrument's next state, or the end of its auction.
 INSTRUMENT: Final = 1
-#: A due countdown: (due_ns, COUNTDOWN, account, instrument).
-COUNTDOWN: Final = 2
+#: An index that becomes stale.
+INDEX: Final = 2
+#: A contract, by details: first its sample, then its funding.
+CONTRACT: Final = 3
+SAMPLE: Final = 0
+FUNDING: Final = 1
+#: An asset whose withdrawal gate opens again.
+GATE: Final = 4
+#: A countdown: an account, and in detail an instrument.
+COUNTDOWN: Final = 5
 
 Timer = tuple[int, int, int, int]
 
 
 class Timers:
-    """Two heaps of due times: the short work of instruments and countdowns, and the expiries of orders.
+    """Two heaps of due times: the short work of all kinds of ``Timer``, and the expiries of orders.
 
     A timer is a hint.  When it fires, the state says whether it still stands: the order lives and expires
     then, the countdown was not armed again.  So nothing has to be taken out early, and everything can be
     recomputed from the state when a snapshot is loaded.
     """
 
-    __slots__ = ("expiries", "urgent")
+    __slots__ = ("_standing", "expiries", "urgent")
 
     def __init__(self) -> None:
         self.urgent: list[Timer] = []
+        #: (kind, subject, detail) to the time of the first timer that ``wake`` has set
+        self._standing: dict[tuple[int, int, int], int] = {}
         #: (due_ns, order number)
         self.expiries: list[tuple[int, OrderNumber]] = []
 
@@ -36,6 +47,17 @@ class Timers:
         """Let a countdown be looked at when ``due_ns`` has come."""
         heappush(self.urgent, (due_ns, COUNTDOWN, account, instrument))
 
+    def wake(self, due_ns: int, kind: int, subject: int, detail: int = 0) -> None:
+        """Let a subject of a kind that is put off again and again be looked at by ``due_ns``.
+
+        If it is looked at earlier anyway, nothing is added: whoever looks must ask for the rest of the time.
+        """
+        name = kind, subject, detail
+        standing_ns = self._standing.get(name)
+        if standing_ns is None or due_ns < standing_ns:
+            self._standing[name] = due_ns
+            heappush(self.urgent, (due_ns, kind, subject, detail))
+
     def expiry(self, due_ns: int, number: OrderNumber) -> None:
         """Let an order be looked at when ``due_ns`` has come."""
         heappush(self.expiries, (due_ns, number))
@@ -46,9 +68,13 @@ class Timers:
         return min(first) if first else None
 
     def pop_urgent(self, time_ns: int) -> Timer | None:
-        """Return the first instrument or countdown that is due at ``time_ns`` and forget it, or None."""
+        """Return the first urgent timer that is due at ``time_ns`` and forget it, or None."""
         if self.urgent and self.urgent[0][0] <= time_ns:
-            return heappop(self.urgent)
+            timer = heappop(self.urgent)
+            due_ns, kind, subject, detail = timer
+            if self._standing.get((kind, subject, detail)) == due_ns:
+                del self._standing[kind, subject, detail]
+            return timer
         return None
 
     def pop_expiry(self, time_ns: int) -> tuple[int, OrderNumber] | None:
@@ -62,9 +88,14 @@ class Timers:
         return None
 
     def keep_urgent(self, urgent: list[Timer]) -> None:
-        """Let exactly these instruments and countdowns be looked at."""
+        """Let exactly these be looked at, each subject of a kind that ``wake`` sets at most once."""
         self.urgent = urgent
         heapify(self.urgent)
+        self._standing = {
+            (kind, subject, detail): due_ns
+            for due_ns, kind, subject, detail in urgent
+            if kind not in (INSTRUMENT, COUNTDOWN)
+        }
 
     def keep_expiries(self, expiries: list[tuple[int, OrderNumber]]) -> None:
         """Let exactly these orders be looked at."""

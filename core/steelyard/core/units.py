@@ -21,6 +21,10 @@ ListNumber = NewType("ListNumber", int)
 HoldId = NewType("HoldId", int)
 SessionId = NewType("SessionId", int)
 KeyId = NewType("KeyId", int)
+#: An index price, which contracts lean on.
+IndexId = NewType("IndexId", int)
+#: Given by the exchange, increasing: one run of the liquidation engine over one scope.
+LiquidationId = NewType("LiquidationId", int)
 
 #: The outside world: minus everything that was deposited and has not left.  The one balance below zero.
 OMNIBUS: Final = AccountId(1)
@@ -30,6 +34,14 @@ FEES: Final = AccountId(2)
 ROUNDING: Final = AccountId(3)
 #: Referral shares earned and not yet paid out.
 REFERRAL: Final = AccountId(4)
+#: Pays for what bankrupt positions lack, as far as it goes.
+INSURANCE: Final = AccountId(5)
+#: Minus the negative balances taken over and not shared yet; never above zero.
+BAD_DEBT: Final = AccountId(6)
+#: The other side of realised profits and losses, over all contracts of a settle asset.
+CLEARING: Final = AccountId(7)
+#: Passes funding payments through; between two rounds it holds nothing.
+FUNDING: Final = AccountId(8)
 #: Owns the operator's keys and sessions; holds no money.
 OPERATOR: Final = AccountId(9)
 #: Customers' accounts start here.
@@ -39,6 +51,7 @@ FIRST_CUSTOMER: Final = AccountId(1000)
 OPERATOR_KEY: Final = KeyId(1)
 
 PPM: Final = 1_000_000
+PPB: Final = 1_000_000_000
 
 
 class Side(IntEnum):
@@ -117,6 +130,8 @@ class PriceSource(IntEnum):
 
     LAST = 1
     MARK = 2
+    INDEX = 3
+    """Of a contract: the price of its index."""
 
 
 class OrderState(IntEnum):
@@ -146,3 +161,78 @@ class BatchMode(IntEnum):
 
     EACH = 1
     ALL_OR_NONE = 2
+
+
+class ContractKind(IntEnum):
+    """How a contract's value follows its price."""
+
+    LINEAR = 1
+    """Settled in the quote: a lot is worth ``price * k``."""
+    INVERSE = 2
+    """Settled in the base: a lot is worth ``S / price``."""
+
+
+class MarginMode(IntEnum):
+    """What stands behind a position."""
+
+    CROSS = 1
+    """The account's whole margin wallet of the settle asset, with all its cross positions."""
+    ISOLATED = 2
+    """A bucket of its own, and nothing else."""
+
+
+class Leg(IntEnum):
+    """Which position of an account in a contract."""
+
+    NET = 1
+    """The one position of one-way mode, of either sign."""
+    LONG = 2
+    """Hedge mode: never below zero; only buys enlarge it."""
+    SHORT = 3
+    """Hedge mode: never above zero; only sells enlarge it."""
+
+
+class FundingRule(IntEnum):
+    """How a perpetual's funding rate follows from its premium; see ``contracts.funding``."""
+
+    AVERAGED = 1
+    DEAD_BAND = 2
+    SAMPLED = 3
+
+
+class MarkRule(IntEnum):
+    """Where a contract's mark price comes from."""
+
+    MEDIAN = 1
+    """The median of three prices, worked out inside."""
+    FED = 2
+    """``SetMark`` of a key with FEED."""
+
+
+class RiskLevel(IntEnum):
+    """How near a scope is to liquidation."""
+
+    SAFE = 1
+    WARNING = 2
+    """A margin call."""
+    DANGER = 3
+    """Nothing leaves the margin wallet."""
+    CRITICAL = 4
+    """Only orders that reduce."""
+    LIQUIDATING = 5
+    """The engine has it; no orders."""
+
+
+class LiquidationEnd(IntEnum):
+    """How a liquidation ended."""
+
+    CURED = 1
+    """Equity is no longer below maintenance margin."""
+    CLOSED = 2
+    """Nothing is left, and the account paid for all of it."""
+    FUND = 3
+    """Nothing is left, and the insurance fund paid a part."""
+    ADL = 4
+    """A part was closed against opposite positions."""
+    SHARED = 5
+    """The loss was shared."""

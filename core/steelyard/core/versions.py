@@ -17,8 +17,11 @@ from typing import Final
 #: The spot exchange complete: orders on terms, lists, amends, batches, countdowns, auctions, tiers, families.
 SPOT_COMPLETE: Final = 2
 
+#: Perpetual contracts: indices, marks, positions, margin, funding, liquidation.
+DERIVATIVES: Final = 3
+
 #: The newest version that this build can carry out.  (Not ``Final``: tests play builds of other ages.)
-KNOWN_MAX: int = 2
+KNOWN_MAX: int = 3
 
 #: In force from the founding on.
 FIRST: int = 1

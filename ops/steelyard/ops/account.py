@@ -11,6 +11,7 @@ from rich.table import Table
 from steelyard.client import AccountInfo, Client, Instrument, OrderTerms, Permission, RestingOrder
 from steelyard.client.commands import Command, OpenSubAccount, PayReferral, SetSelfTrade, Transfer
 from steelyard.ops import words
+from steelyard.ops.account_margin import COMMANDS
 from steelyard.ops.cluster import LocalGroup
 from steelyard.ops.errors import OpsError
 from steelyard.ops.market_cli import statement
@@ -52,6 +53,8 @@ def account() -> None:
 
 
 account.add_command(statement)
+for _command in COMMANDS:
+    account.add_command(_command)
 
 
 @account.command("show")
@@ -202,7 +205,7 @@ def _shown(info: AccountInfo, instruments: dict[int, Instrument]) -> dict[str, A
             {
                 "symbol": instruments[row.instrument].symbol,
                 "size_max": str(instruments[row.instrument].size(row.size_max_lots)),
-                "notional_max": str(instruments[row.instrument].quote.amount(row.notional_max_atoms)),
+                "notional_max": str(instruments[row.instrument].settle.amount(row.notional_max_atoms)),
             }
             for row in info.order_limits
         ],

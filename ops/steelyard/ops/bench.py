@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from steelyard.client import Client
-from steelyard.ops import bench_core, machine
+from steelyard.ops import bench_core, bench_mark, machine
 from steelyard.ops.bench_client import ClientPlan, ClientReport, KeyRow
 from steelyard.ops.cluster import MEMBERS, LocalGroup, child_environment
 from steelyard.ops.errors import OpsError
@@ -51,7 +51,9 @@ class Sample(NamedTuple):
     commands: int
 
 
-def core(terminal: Terminal, *, commands: int, rounds: int) -> dict[str, Any]:
+def core(
+    terminal: Terminal, *, commands: int, rounds: int, mix: bench_core.Mix = bench_core.Mix.SPOT
+) -> dict[str, Any]:
     """Measure one exchange in one process, again and again; return the median round, and the spread."""
     with terminal.progress("generating and applying", 2 * commands * rounds) as advance:
         done = 0
@@ -61,7 +63,7 @@ def core(terminal: Terminal, *, commands: int, rounds: int) -> dict[str, Any]:
             done += count
             advance(done)
 
-        measured = [bench_core.run(commands=commands, advanced=advanced) for _ in range(rounds)]
+        measured = [bench_core.run(commands=commands, mix=mix, advanced=advanced) for _ in range(rounds)]
     speeds = [int(str(each["commands_per_second"])) for each in measured]
     return {
         **measured[speeds.index(statistics.median_high(speeds))],
@@ -71,6 +73,20 @@ def core(terminal: Terminal, *, commands: int, rounds: int) -> dict[str, Any]:
         "commit": commit(),
         "ok": True,
     }
+
+
+def mark(terminal: Terminal, *, positions: int, rounds: int) -> dict[str, Any]:
+    """Measure how a new mark finds whom it concerns among very many positions."""
+    with terminal.progress("moving marks", rounds) as advance:
+        done = 0
+
+        def advanced(count: int) -> None:
+            nonlocal done
+            done += count
+            advance(done)
+
+        measured = bench_mark.run(positions, rounds, advanced=advanced)
+    return {**measured, "commit": commit(), "ok": True}
 
 
 async def end_to_end(terminal: Terminal, plan: Plan) -> dict[str, Any]:

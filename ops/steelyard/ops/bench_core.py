@@ -4,6 +4,7 @@ import gc
 import random
 import tracemalloc
 from collections.abc import Callable
+from enum import StrEnum
 from importlib.machinery import EXTENSION_SUFFIXES
 from time import perf_counter_ns, process_time_ns
 from typing import Final
@@ -14,15 +15,24 @@ from steelyard.core import Entry, Exchange, Request, exchange, snapshot, version
 from steelyard.core.commands import (
     AnyCommand,
     CancelOrder,
+    ContractRules,
     CreateApiKey,
     Deposit,
     FoundGroupAt,
+    IndexQuote,
     ListAsset,
+    ListContract,
+    ListIndex,
     ListInstrument,
+    MarginTerms,
+    MarginTier,
+    MoveMargin,
     OpenAccount,
     OpenSession,
     PlaceOrder,
+    SetIndexSources,
     SetInstrumentState,
+    SetMark,
 )
 from steelyard.core.limits import OMNIBUS_ATOMS_MAX
 from steelyard.core.units import (
@@ -31,9 +41,12 @@ from steelyard.core.units import (
     OPERATOR_KEY,
     AccountId,
     AssetId,
+    ContractKind,
+    IndexId,
     InstrumentId,
     InstrumentState,
     KeyId,
+    MarkRule,
     OrderId,
     OrderNumber,
     Permission,
@@ -46,6 +59,7 @@ from steelyard.ops import machine
 _BASE: Final = AssetId(1)
 _QUOTE: Final = AssetId(2)
 _INSTRUMENT: Final = InstrumentId(1)
+_INDEX: Final = IndexId(1)
 _SIDES: Final = (Side.BUY, Side.SELL)
 _MID_TICKS: Final = 50_000
 _SPREAD_TICKS: Final = 500
@@ -54,6 +68,14 @@ _SIZE_MAX_LOTS: Final = 10
 _LAG: Final = 50
 _CANCELS: Final = 0.45
 _CROSSES: Final = 0.10
+
+
+class Mix(StrEnum):
+    """What the orders of a log are about."""
+
+    SPOT = "spot"
+    PERPETUAL = "perpetual"
+    """One linear perpetual contract: every order that rests or trades passes the checks of margin."""
 
 
 class _Trader:
@@ -82,7 +104,8 @@ class _Trader:
 class _Generator:
     """Makes a log by running it: only so can a cancel name an order that is really there."""
 
-    def __init__(self, accounts: int, seed: int) -> None:
+    def __init__(self, accounts: int, seed: int, mix: Mix = Mix.SPOT) -> None:
+        self._mix = mix
         self.exchange = Exchange()
         self._random = random.Random(seed)
         self._operator = _Trader(OPERATOR, OPERATOR_KEY)
@@ -166,21 +189,7 @@ class _Generator:
         commands: list[AnyCommand] = [
             ListAsset(asset=_BASE, symbol="BTC", decimals=8),
             ListAsset(asset=_QUOTE, symbol="USDT", decimals=8),
-            ListInstrument(
-                instrument=_INSTRUMENT,
-                symbol="BTC-USDT",
-                base=_BASE,
-                quote=_QUOTE,
-                tick_mantissa=1,
-                tick_decimals=1,
-                lot_mantissa=1,
-                lot_decimals=3,
-                price_max_ticks=10**7,
-                size_max_lots=10**6,
-                notional_min_atoms=0,
-                maker_ppm=-100,
-                taker_ppm=750,
-            ),
+            *_listing(self._mix),
             SetInstrumentState(instrument=_INSTRUMENT, state=InstrumentState.POST_ONLY),
             SetInstrumentState(instrument=_INSTRUMENT, state=InstrumentState.OPEN),
         ]
@@ -193,7 +202,9 @@ class _Generator:
                 CreateApiKey(
                     account=account,
                     public_key=public_key,
-                    permissions=int(Permission.READ | Permission.TRADE),
+                    permissions=int(
+                        Permission.READ | Permission.TRADE | Permission.TRANSFER | Permission.FEED
+                    ),
                 ),
                 Deposit(account=account, asset=_BASE, amount_atoms=funds_atoms),
                 Deposit(account=account, asset=_QUOTE, amount_atoms=funds_atoms),
@@ -204,6 +215,30 @@ class _Generator:
         )
         for trader in self._traders:
             trader.session = self.exchange.state.accounts[trader.account].sessions["bench"].session
+        if self._mix == Mix.PERPETUAL:
+            self._feed()
+
+    def _feed(self) -> None:
+        """Give the contract its index and its mark, and every trader margin."""
+        quote = IndexQuote(source=1, price_ticks=_MID_TICKS, weight=1, time_ns=self.exchange.time_ns)
+        feeder = self._traders[0]
+        prices: list[AnyCommand] = [
+            SetIndexSources(index=_INDEX, quotes=[quote]),
+            SetMark(instrument=_INSTRUMENT, mark_ticks=_MID_TICKS),
+        ]
+        self.entry([feeder.ask(command) for command in prices])
+        self.entry(
+            [
+                trader.ask(
+                    MoveMargin(
+                        account=trader.account,
+                        asset=_QUOTE,
+                        amount_atoms=self.exchange.state.accounts[trader.account].free_atoms(_QUOTE),
+                    )
+                )
+                for trader in self._traders
+            ]
+        )
 
 
 def run(
@@ -213,6 +248,7 @@ def run(
     resting: int = 10_000,
     accounts: int = 100,
     seed: int = 1,
+    mix: Mix = Mix.SPOT,
     advanced: Callable[[int], None] = lambda _: None,
 ) -> dict[str, object]:
     """Apply a generated log of ``commands`` and return what it took.
@@ -222,7 +258,7 @@ def run(
     digest.  The collector is off, as it is in a replica.  ``advanced`` is told how many more commands were
     generated or applied; there are twice as many of them as ``commands``.
     """
-    generator = _Generator(accounts, seed)
+    generator = _Generator(accounts, seed, mix)
     while len(generator.exchange.state.orders) < resting:
         generator.entry([generator.place() for _ in range(batch)])
     start = snapshot.dump(generator.exchange)
@@ -252,6 +288,7 @@ def run(
     total_ns = sum(times_ns)
     times_ns.sort()
     return {
+        "mix": str(mix),
         "version": subject.state.version,
         "commands_per_second": len(bodies) * batch * 10**9 // total_ns,
         "us_per_command": round(total_ns / (len(bodies) * batch) / 1000, 3),
@@ -266,6 +303,49 @@ def run(
         "flavour": flavour(),
         "machine": msgspec.to_builtins(machine.describe()),
     }
+
+
+def perpetual_market() -> Exchange:
+    """Return an exchange with an open perpetual contract that has an index and a mark, and no positions."""
+    return _Generator(1, seed=1, mix=Mix.PERPETUAL).exchange
+
+
+def _listing(mix: Mix) -> list[AnyCommand]:
+    """Return how the one instrument is listed: a spot market, or a perpetual contract with its index."""
+    listing = ListInstrument(
+        instrument=_INSTRUMENT,
+        symbol="BTC-USDT",
+        base=_BASE,
+        quote=_QUOTE,
+        tick_mantissa=1,
+        tick_decimals=1,
+        lot_mantissa=1,
+        lot_decimals=3,
+        price_max_ticks=10**7,
+        size_max_lots=10**6,
+        notional_min_atoms=0,
+        maker_ppm=-100,
+        taker_ppm=750,
+    )
+    if mix == Mix.SPOT:
+        return [listing]
+    tiers = [
+        MarginTier(floor_atoms=0, maintenance_ppm=5_000, initial_ppm=10_000),
+        MarginTier(floor_atoms=10**13, maintenance_ppm=10_000, initial_ppm=20_000),
+        MarginTier(floor_atoms=10**14, maintenance_ppm=25_000, initial_ppm=50_000),
+    ]
+    rules = ContractRules(
+        margin=MarginTerms(tiers=tiers),
+        position_max_lots=10**6,
+        open_interest_max_lots=10**6,
+        mark_rule=MarkRule.FED,
+    )
+    return [
+        ListIndex(index=_INDEX, symbol="BTC-USDT", tick_mantissa=1, tick_decimals=1),
+        ListContract(
+            **msgspec.structs.asdict(listing), contract=ContractKind.LINEAR, index=_INDEX, rules=rules
+        ),
+    ]
 
 
 def flavour() -> str:

@@ -83,3 +83,78 @@ def failures_of_drill(run: Drilled) -> list[str]:
         (run.recoveries > 0, "no fault was measured"),
     )
     return [*run.own_failures, *(words for holds, words in claims if not holds)]
+
+
+class Crashed(NamedTuple):
+    """How a crash went."""
+
+    #: On how many replicas (or exchanges) everything was looked at.
+    replicas: int
+    #: Assets of replicas of which some atoms are missing or too many, in words.
+    gaps: Sequence[str]
+    #: None: no group, so nobody acknowledged anything.
+    verdict: Verdict | None
+    #: Whatever the players asked for at first and were refused.
+    refused_at_first: int
+    liquidations: int
+    #: Numbers that came twice, or ended without having begun, or were left out.
+    odd_liquidations: int
+    #: Scopes that the engine still had when it was over.
+    left: int
+    #: Funds that are not what the events make them, in words.
+    fund_faults: Sequence[str]
+    #: Units of the engine in one entry, at most, and so many are allowed.
+    peak_units: int
+    units_max: int
+    strikes_wanted: int
+    strikes: int
+    recovered: int
+
+
+def claims_of_crash(run: Crashed) -> list[tuple[str, bool]]:
+    """Return every claim of a crash, and whether it holds."""
+    claims = [
+        (
+            f"what was paid in is what all accounts have, to the atom, on all {run.replicas} replicas"
+            + "".join(f"; {gap}" for gap in run.gaps),
+            not run.gaps and run.replicas > 0,
+        ),
+        (
+            f"all that the crowd asked for at first was done; {run.refused_at_first} refused",
+            run.refused_at_first == 0,
+        ),
+        (f"there was a cascade: {run.liquidations} liquidations", run.liquidations > 0),
+        (
+            f"each liquidation has one number, one beginning and at most one end; {run.odd_liquidations} odd",
+            run.odd_liquidations == 0,
+        ),
+        (f"the engine has come to an end with everybody; {run.left} left", run.left == 0),
+        (
+            "the insurance funds are what the events make them"
+            + "".join(f"; {fault}" for fault in run.fund_faults),
+            not run.fund_faults,
+        ),
+        (
+            f"no entry has more than {run.units_max} units of the engine; {run.peak_units} at most",
+            run.peak_units <= run.units_max,
+        ),
+        (
+            f"the leader was taken away {run.strikes_wanted} times; {run.strikes} times, and it went on after"
+            f" {run.recovered}",
+            run.strikes_wanted == run.strikes == run.recovered,
+        ),
+    ]
+    verdict = run.verdict
+    if verdict is not None:
+        claims += [
+            (
+                f"all {verdict.acknowledged} acknowledged requests were applied, once, as told;"
+                f" {verdict.lost} lost, {verdict.duplicated} repeated, {verdict.changed} changed",
+                verdict.acknowledged > 0 and not (verdict.lost or verdict.duplicated or verdict.changed),
+            ),
+            (
+                f"digests are equal on {verdict.replicas_compared} replicas, and their states are sound",
+                verdict.ok and verdict.digests_equal,
+            ),
+        ]
+    return claims

@@ -39,7 +39,13 @@ class Terminated(SystemExit):
 ELSEWHERE: Final = {
     "account": ("steelyard.ops.account", "account"),
     "candles": ("steelyard.ops.market_cli", "candles"),
+    "contracts": ("steelyard.ops.contracts_cli", "contracts"),
+    "explain": ("steelyard.ops.explaining", "explain"),
+    "funding": ("steelyard.ops.contracts_cli", "funding"),
+    "liquidations": ("steelyard.ops.contracts_cli", "liquidations"),
+    "feed": ("steelyard.ops.feed.command", "feed"),
     "operate": ("steelyard.ops.operate", "operate"),
+    "scenario": ("steelyard.ops.scenario", "scenario"),
     "sim": ("steelyard.ops.sim", "sim_command"),
     "trade": ("steelyard.ops.trade", "trade"),
     "trades": ("steelyard.ops.market_cli", "trades"),
@@ -304,14 +310,39 @@ def bench() -> None:
 @bench.command()
 @click.option("--commands", default=400_000, show_default=True, type=click.IntRange(1_000), help="How many.")
 @click.option("--rounds", default=5, show_default=True, type=click.IntRange(1, 100), help="How often.")
+@click.option(
+    "--mix",
+    default="spot",
+    show_default=True,
+    type=click.Choice(("spot", "perpetual")),
+    help="What the orders are about.",
+)
 @kept_results
 @as_json
-def core(commands: int, rounds: int, keep: bool, as_json: bool) -> None:
+def core(commands: int, rounds: int, mix: str, keep: bool, as_json: bool) -> None:
     """Measure one exchange in one process: decode, apply, encode; the median of the rounds."""
+    from steelyard.ops import bench as part
+    from steelyard.ops.bench_core import Mix
+
+    terminal = Terminal(as_json=as_json)
+    measured = part.core(terminal, commands=commands, rounds=rounds, mix=Mix(mix))
+    name = "bench-core" if mix == Mix.SPOT else f"bench-core-{mix}"
+    _finish(terminal, measured, name, keep=keep)
+
+
+@bench.command()
+@click.option(
+    "--positions", default=200_000, show_default=True, type=click.IntRange(100, 2_000_000), help="How many."
+)
+@click.option("--rounds", default=21, show_default=True, type=click.IntRange(1, 1000), help="How many marks.")
+@kept_results
+@as_json
+def mark(positions: int, rounds: int, keep: bool, as_json: bool) -> None:
+    """Measure how a new mark finds whom it concerns, beside looking at everybody."""
     from steelyard.ops import bench as part
 
     terminal = Terminal(as_json=as_json)
-    _finish(terminal, part.core(terminal, commands=commands, rounds=rounds), "bench-core", keep=keep)
+    _finish(terminal, part.mark(terminal, positions=positions, rounds=rounds), "bench-mark", keep=keep)
 
 
 @bench.command()

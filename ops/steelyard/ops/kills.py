@@ -58,11 +58,16 @@ class Kills:
         def on_line(reached: int) -> None:
             advance(reached)
             if line is not None and not self._outages and reached >= line:
-                member = self.kill_leader()
-                if member is not None:
-                    self._returns.append(asyncio.ensure_future(self._bring_back(member)))
+                self.strike()
 
         return on_line
+
+    def strike(self) -> bool:
+        """Kill the leader's node, which comes back later; return whether it was: see ``kill_leader``."""
+        member = self.kill_leader()
+        if member is not None:
+            self._returns.append(asyncio.ensure_future(self._bring_back(member)))
+        return member is not None
 
     async def round(self) -> int:
         """Kill the leader, wait for the next acknowledged order, bring it back, wait until all are level.

@@ -52,7 +52,7 @@ def trades(symbol: str, count: int, after: int, node: int | None, directory: Pat
         found = await client.market.trades(instrument, after_trade=after, trades_max=count, node=target)
         return views.trades_values(instrument, found)
 
-    found = _ask(directory, ask, node)
+    found = ask_group(directory, ask, node)
     Terminal(as_json=as_json).finish(found, views.trades_table(found))
 
 
@@ -90,7 +90,7 @@ def candles(
         )
         return views.candles_values(instrument, interval, found)
 
-    found = _ask(directory, ask, node)
+    found = ask_group(directory, ask, node)
     Terminal(as_json=as_json).finish(found, views.candles_table(found))
 
 
@@ -100,7 +100,8 @@ def candles(
     "--channels",
     default="best,trades,status",
     show_default=True,
-    help="Of best, levels, orders, trades, ticker, candles and status, with commas.",
+    help="Of best, levels, orders, trades, ticker, candles and status, with commas; of a contract also "
+    "prices, funding, open_interest and liquidations.",
 )
 @click.option(
     "--interval", default="1m", show_default=True, type=click.Choice(interval_names), help="Of candles."
@@ -128,7 +129,7 @@ def watch(
         await part(client, symbol, wanted, interval=candles, depth=depth, as_json=as_json, node=target)
         return {}
 
-    _ask(directory, ask, node)
+    ask_group(directory, ask, node)
 
 
 @click.command()
@@ -165,7 +166,7 @@ def statement(
         assets = {asset.asset: asset for asset in (await client.assets()).values()}
         return views.statement_values(account or client.key.account, found, assets)
 
-    found = _ask(directory, ask, node, key)
+    found = ask_group(directory, ask, node, key)
     shown = views.statement_table(found)
     Terminal(as_json=as_json).finish(
         found, Group(shown, views.movements_table(found)) if movements else shown
@@ -192,7 +193,7 @@ def tiers(path: Path, apply: bool, directory: Path, as_json: bool) -> None:
     Terminal(as_json=as_json).finish(found, part.tiers_table(found))
 
 
-def _ask(directory: Path, ask: Any, node: int | None, key: str = "operator") -> dict[str, Any]:  # noqa: ANN401 - a coroutine function
+def ask_group(directory: Path, ask: Any, node: int | None, key: str = "operator") -> dict[str, Any]:  # noqa: ANN401 - a coroutine function
     """Ask the group in a directory something with one of its keys."""
     from steelyard.ops.cluster import LocalGroup
 

@@ -156,7 +156,7 @@ def candle_values(instrument: Instrument, candle: Candle) -> Row:
         "low": plain(instrument.price(candle.low_ticks)),
         "close": plain(instrument.price(candle.close_ticks)),
         "volume": plain(instrument.size(candle.volume_lots)),
-        "notional": plain(instrument.quote.amount(candle.volume_atoms)),
+        "notional": plain(instrument.settle.amount(candle.volume_atoms)),
         "trades": candle.trades,
         "taker_bought": plain(instrument.size(candle.taker_buy_lots)),
     }
@@ -193,7 +193,15 @@ def candles_table(found: Row) -> Table:
 def ticker_values(instrument: Instrument, ticker: Ticker) -> Row:
     """Return a ticker as plain values."""
     price, size = instrument.price, instrument.size
-    return {
+    of_contract: Row = {}
+    if instrument.contract is not None:
+        of_contract = {
+            "index": plain(price(ticker.index_ticks)),
+            "open_interest": plain(size(ticker.open_interest_lots)),
+            "predicted_funding_ppb": ticker.predicted_ppb,
+            "next_funding_ns": ticker.funding_ns,
+        }
+    return of_contract | {
         "symbol": instrument.symbol,
         "last": plain(price(ticker.last_ticks)),
         "bid": plain(price(ticker.bid_ticks)),
@@ -204,7 +212,7 @@ def ticker_values(instrument: Instrument, ticker: Ticker) -> Row:
         "high": plain(price(ticker.high_ticks)),
         "low": plain(price(ticker.low_ticks)),
         "volume": plain(size(ticker.volume_lots)),
-        "notional": plain(instrument.quote.amount(ticker.volume_atoms)),
+        "notional": plain(instrument.settle.amount(ticker.volume_atoms)),
         "trades": ticker.trades,
         "mark": plain(price(ticker.mark_ticks)),
         "log_time_ns": ticker.log_time_ns,

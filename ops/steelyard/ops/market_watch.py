@@ -13,6 +13,7 @@ from rich.text import Text
 from steelyard.client import Client, Instrument
 from steelyard.client.market_book import BookKeeper, OutOfStep
 from steelyard.client.market_model import Channel, Interval, MarketUpdate
+from steelyard.ops import contract_views
 from steelyard.ops import market_views as views
 from steelyard.ops.words import moment
 
@@ -87,7 +88,7 @@ async def watch(
             if as_json:
                 _line(found)
             else:
-                for line in _lines(found):
+                for line in lines_of(found):
                     console.print(Text.from_markup(line), soft_wrap=True)
 
 
@@ -131,10 +132,18 @@ def update_values(instrument: Instrument, update: MarketUpdate) -> dict[str, Any
     if update.candle is not None:
         found["candle"] = views.candle_values(instrument, update.candle)
     found["status"] = [views.status_values(instrument, status) for status in update.status]
+    found["prices"] = [contract_views.prices_values(instrument, each) for each in update.prices]
+    found["funding"] = [contract_views.funding_values(instrument, each) for each in update.funding]
+    if update.open_interest_lots is not None:
+        found["open_interest"] = views.plain(size(update.open_interest_lots))
+    found["liquidations"] = [
+        contract_views.liquidation_values(each, {instrument.instrument: instrument})
+        for each in update.liquidations
+    ]
     return {name: value for name, value in found.items() if value != []}
 
 
-def _lines(found: dict[str, Any]) -> list[str]:
+def lines_of(found: dict[str, Any]) -> list[str]:
     """Return an update as lines for a person, each with where it stands in the log."""
     lines: list[str] = []
     tell: Callable[[str], None] = lines.append
@@ -167,7 +176,27 @@ def _lines(found: dict[str, Any]) -> list[str]:
         candle = found["candle"]
         words = " ".join(f"{name} {candle[name]}" for name in ("open", "high", "low", "close", "volume"))
         tell(f"candle  {moment(candle['start_ns'])} {words}")
+    lines += _contract_lines(found)
     return [f"[dim]{found['log_index']:>10,}[/]  {line}" for line in lines]
+
+
+def _contract_lines(found: dict[str, Any]) -> list[str]:
+    lines: list[str] = []
+    for prices in found.get("prices", []):
+        stale = " [red]stale[/]" if prices["index_stale"] else ""
+        lines.append(f"prices  mark {prices['mark'] or '-'}, index {prices['index'] or '-'}{stale}")
+    for funding in found.get("funding", []):
+        words = f"predicted {funding['predicted']}, last {funding['rate']}"
+        if funding["settled"]:
+            words = f"settled at {funding['rate']}, a long owes {funding['owed_per_lot']} per lot"
+        lines.append(f"funding {words}, next {moment(funding['next_ns'])}")
+    if "open_interest" in found:
+        lines.append(f"open interest {found['open_interest']}")
+    lines += [
+        f"[bold]liquidation {step['liquidation']}[/] {contract_views.liquidation_words(step)}"
+        for step in found.get("liquidations", [])
+    ]
+    return lines
 
 
 def _style(side: str) -> str:

@@ -1,63 +1,27 @@
 """``steelyard operate``: the operator's commands, each one entry in the log."""
 
-import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import click
 
-from steelyard.client import Admin, ApiKey, Asset, Client, Instrument, InstrumentState, SelfTrade
-from steelyard.client.errors import Rejected
+from steelyard.client import ApiKey, InstrumentState, SelfTrade
 from steelyard.ops.account import PERMISSION_NAMES
 from steelyard.ops.cluster import LocalGroup
+from steelyard.ops.desk import PPM, Desk, carry_out, operating, ppm_of, session_name
 from steelyard.ops.errors import OpsError
 from steelyard.ops.market_cli import tiers
-from steelyard.ops.options import as_json, data_directory
+from steelyard.ops.operate_contracts import COMMANDS
 from steelyard.ops.order_options import MODES, MOMENT, NS_PER_S, NUMBER, PERCENT, mode_of
 from steelyard.ops.terminal import Terminal
-from steelyard.ops.trade import SESSIONS, finish, run
+from steelyard.ops.trade import finish, run
 
-PPM: Final = 1_000_000
 STATES: Final = click.Choice(
     [state.name.lower().replace("_", "-") for state in InstrumentState if state != InstrumentState.AUCTION]
 )
 ACCOUNT: Final = click.IntRange(1)
-
-C = TypeVar("C", bound=Callable[..., Any])
-
-
-class Desk:
-    """An operator at work: the admin session, and what names stand for."""
-
-    def __init__(self, group: LocalGroup, client: Client, admin: Admin) -> None:
-        self.group = group
-        self.client = client
-        self.admin = admin
-
-    async def instrument(self, symbol: str) -> Instrument:
-        """Return an instrument by its symbol."""
-        return await self.client.instrument(symbol)
-
-    async def asset(self, symbol: str) -> Asset:
-        """Return an asset by its symbol."""
-        assets = await self.client.assets()
-        if symbol not in assets:
-            raise OpsError(f"no asset {symbol}; listed: {', '.join(assets) or 'none'}")
-        return assets[symbol]
-
-
-#: What a command does; it returns the log index at which it was carried out.
-Work = Callable[[Desk], Awaitable[int]]
-
-
-def operating(command: C) -> C:
-    """Add what every operator's command takes."""
-    key = click.option(
-        "--key", default="operator", show_default=True, help="Whose key, in the group's folder."
-    )
-    return key(data_directory(as_json(command)))
 
 
 @click.group("operate")
@@ -66,6 +30,8 @@ def operate() -> None:
 
 
 operate.add_command(tiers)
+for _command in COMMANDS:
+    operate.add_command(_command)
 
 
 # Markets.
@@ -104,7 +70,7 @@ def rules(symbol: str, directory: Path, key: str, as_json: bool, **given: Any) -
         halts: dict[str, int] = {}
         if given["halt"] is not None:
             halts = {
-                "halt_ppm": _ppm(given["halt"]),
+                "halt_ppm": ppm_of(given["halt"]),
                 "halt_window_ns": given["halt_window"] * NS_PER_S,
                 "halt_ns": given["halt_seconds"] * NS_PER_S,
                 "auction_ns": given["auction_seconds"] * NS_PER_S,
@@ -126,7 +92,7 @@ def rules(symbol: str, directory: Path, key: str, as_json: bool, **given: Any) -
             **halts,
         )
 
-    _operate(directory, key, f"rules of {symbol}", work, as_json=as_json)
+    carry_out(directory, key, f"rules of {symbol}", work, as_json=as_json)
 
 
 @operate.command("mark")
@@ -143,7 +109,7 @@ def mark(symbol: str, price: Decimal, directory: Path, key: str, as_json: bool) 
         instrument = await desk.instrument(symbol)
         return await desk.admin.set_mark(instrument.instrument, instrument.ticks(price))
 
-    _operate(directory, key, f"mark of {symbol}: {price}", work, as_json=as_json)
+    carry_out(directory, key, f"mark of {symbol}: {price}", work, as_json=as_json)
 
 
 @operate.command("state")
@@ -157,7 +123,7 @@ def state(symbol: str, state: str, directory: Path, key: str, as_json: bool) -> 
         instrument = await desk.instrument(symbol)
         return await desk.admin.set_instrument_state(instrument.instrument, _state(state))
 
-    _operate(directory, key, f"{symbol} is {state}", work, as_json=as_json)
+    carry_out(directory, key, f"{symbol} is {state}", work, as_json=as_json)
 
 
 @operate.command("auction")
@@ -171,7 +137,7 @@ def auction(symbol: str, seconds: int, directory: Path, key: str, as_json: bool)
         instrument = await desk.instrument(symbol)
         return await desk.admin.start_auction(instrument.instrument, seconds * NS_PER_S)
 
-    _operate(directory, key, f"auction of {symbol}, {seconds} s", work, as_json=as_json)
+    carry_out(directory, key, f"auction of {symbol}, {seconds} s", work, as_json=as_json)
 
 
 @operate.command("schedule")
@@ -189,7 +155,7 @@ def schedule(symbol: str, state: str, at_ns: int | None, directory: Path, key: s
         wanted = InstrumentState.OPEN if state == "nothing" else _state(state)
         return await desk.admin.schedule_state(instrument.instrument, wanted, at_ns or 0)
 
-    _operate(directory, key, f"{symbol} will be {state}", work, as_json=as_json)
+    carry_out(directory, key, f"{symbol} will be {state}", work, as_json=as_json)
 
 
 # Accounts.
@@ -200,7 +166,7 @@ def schedule(symbol: str, state: str, at_ns: int | None, directory: Path, key: s
 @operating
 def open_account(account: int, directory: Path, key: str, as_json: bool) -> None:
     """Open an empty customer ACCOUNT, 1000 or above."""
-    _operate(
+    carry_out(
         directory, key, f"account {account}", lambda desk: desk.admin.open_account(account), as_json=as_json
     )
 
@@ -212,7 +178,7 @@ def open_account(account: int, directory: Path, key: str, as_json: bool) -> None
 @operating
 def open_sub(master: int, account: int, permissions: int, directory: Path, key: str, as_json: bool) -> None:
     """Open ACCOUNT as a sub-account of MASTER."""
-    _operate(
+    carry_out(
         directory,
         key,
         f"account {account} of {master}",
@@ -240,7 +206,7 @@ def create_key(name: str, account: int, permissions: int, directory: Path, key: 
         made.with_id(number, account).write(path)
         return 0
 
-    _operate(directory, key, f"key {name} of account {account}", work, as_json=as_json)
+    carry_out(directory, key, f"key {name} of account {account}", work, as_json=as_json)
 
 
 @operate.command("revoke-key")
@@ -248,7 +214,7 @@ def create_key(name: str, account: int, permissions: int, directory: Path, key: 
 @operating
 def revoke_key(number: int, directory: Path, key: str, as_json: bool) -> None:
     """End a key for good, by its number."""
-    _operate(
+    carry_out(
         directory,
         key,
         f"key {number} is void",
@@ -269,7 +235,7 @@ def _money_command(name: str, what: str) -> None:
             call = desk.admin.deposit if name == "deposit" else desk.admin.withdraw
             return await call(account, found.asset, found.atoms(amount))
 
-        _operate(directory, key, f"{name} of {amount} {asset}, account {account}", work, as_json=as_json)
+        carry_out(directory, key, f"{name} of {amount} {asset}, account {account}", work, as_json=as_json)
 
 
 _money_command("deposit", "Credit ACCOUNT against the outside world.")
@@ -282,7 +248,7 @@ _money_command("withdraw", "Pay free funds of ACCOUNT out to the outside world."
 @operating
 def freeze(account: int, lift: bool, directory: Path, key: str, as_json: bool) -> None:
     """Freeze ACCOUNT: it may cancel and nothing else."""
-    _operate(
+    carry_out(
         directory,
         key,
         f"account {account} is {'free again' if lift else 'frozen'}",
@@ -297,7 +263,7 @@ def freeze(account: int, lift: bool, directory: Path, key: str, as_json: bool) -
 @operating
 def legal_hold(account: int, lift: bool, directory: Path, key: str, as_json: bool) -> None:
     """Put ACCOUNT under legal hold: as frozen, and lifting a freeze does not lift it."""
-    _operate(
+    carry_out(
         directory,
         key,
         f"legal hold of account {account} {'lifted' if lift else 'set'}",
@@ -329,7 +295,7 @@ def hold(
         found = await desk.asset(asset)
         return await desk.admin.hold_funds(account, hold, found.asset, found.atoms(amount), legal=legal)
 
-    _operate(directory, key, f"hold {hold} of account {account}: {amount} {asset}", work, as_json=as_json)
+    carry_out(directory, key, f"hold {hold} of account {account}: {amount} {asset}", work, as_json=as_json)
 
 
 @operate.command("release")
@@ -339,7 +305,7 @@ def hold(
 @operating
 def release(account: int, hold: int, legal: bool, directory: Path, key: str, as_json: bool) -> None:
     """Give the funds of a HOLD back."""
-    _operate(
+    carry_out(
         directory,
         key,
         f"hold {hold} of account {account} released",
@@ -366,7 +332,7 @@ def account_rules(
     as_json: bool,
 ) -> None:
     """Set what the operator decides about ACCOUNT, all at once."""
-    _operate(
+    carry_out(
         directory,
         key,
         f"rules of account {account}",
@@ -403,7 +369,7 @@ def order_limit(
             notional_max_atoms=_or(notional_max, instrument.quote.atoms, 0),
         )
 
-    _operate(directory, key, f"order limit of account {account} in {symbol}", work, as_json=as_json)
+    carry_out(directory, key, f"order limit of account {account} in {symbol}", work, as_json=as_json)
 
 
 # Fees.
@@ -431,7 +397,7 @@ def tier(
         return await desk.admin.set_fee_tier(tier, number, maker_ppm=maker_ppm, taker_ppm=taker_ppm)
 
     said = f"tier {tier}: maker {maker_ppm} ppm, taker {taker_ppm} ppm"
-    _operate(directory, key, said, work, as_json=as_json)
+    carry_out(directory, key, said, work, as_json=as_json)
 
 
 @operate.command("account-tier")
@@ -440,7 +406,7 @@ def tier(
 @operating
 def account_tier(account: int, tier: int, directory: Path, key: str, as_json: bool) -> None:
     """Give ACCOUNT a fee TIER; 0: the listings' rates."""
-    _operate(
+    carry_out(
         directory,
         key,
         f"account {account} has tier {tier}",
@@ -456,11 +422,11 @@ def account_tier(account: int, tier: int, directory: Path, key: str, as_json: bo
 @operating
 def referrer(account: int, referrer: int, share: Decimal, directory: Path, key: str, as_json: bool) -> None:
     """Let REFERRER earn SHARE per cent of what is kept of ACCOUNT's fees; 0 and 0 end it."""
-    _operate(
+    carry_out(
         directory,
         key,
         f"account {account} was referred by {referrer}",
-        lambda desk: desk.admin.set_referrer(account, referrer, _ppm(share)),
+        lambda desk: desk.admin.set_referrer(account, referrer, ppm_of(share)),
         as_json=as_json,
     )
 
@@ -473,7 +439,7 @@ def referrer(account: int, referrer: int, share: Decimal, directory: Path, key: 
 @operating
 def activate_version(version: int, directory: Path, key: str, as_json: bool) -> None:
     """Let the group do what VERSION does, once every member runs a build that knows it."""
-    _operate(
+    carry_out(
         directory,
         key,
         f"version {version} is in force",
@@ -489,7 +455,7 @@ def totals(directory: Path, key: str, as_json: bool) -> None:
 
     async def ask() -> dict[str, Any]:
         async with LocalGroup.open(directory).client(key) as client:
-            admin = await client.admin(_session())
+            admin = await client.admin(session_name())
             rows = await admin.totals()
             assets = {each.asset: each for each in (await client.assets()).values()}
         found: dict[str, Any] = {"log_index": rows.log_index, "ok": all(row.sum_atoms == 0 for row in rows)}
@@ -497,49 +463,25 @@ def totals(directory: Path, key: str, as_json: bool) -> None:
             asset = assets[row.asset]
             found[asset.symbol] = (
                 f"customers {asset.amount(row.customers_atoms):f}, fees {asset.amount(row.fees_atoms):f}, "
-                f"referral {asset.amount(row.referral_atoms):f}, sum {row.sum_atoms}"
+                f"referral {asset.amount(row.referral_atoms):f}, "
+                f"contracts {asset.amount(row.clearing_atoms + row.funding_atoms):f}, "
+                f"insurance {asset.amount(row.insurance_atoms):f}, debt {asset.amount(row.debt_atoms):f}, "
+                f"sum {row.sum_atoms}"
             )
         return found
 
     finish(Terminal(as_json=as_json), run(ask()))
 
 
-def _operate(directory: Path, key: str, said: str, work: Work, *, as_json: bool) -> None:
-    """Do one thing in the operator's session, and tell what came of it."""
-
-    async def do() -> dict[str, Any]:
-        group = LocalGroup.open(directory)
-        async with group.client(key) as client:
-            desk = Desk(group, client, await client.admin(_session()))
-            try:
-                log_index = await work(desk)
-            except Rejected as error:
-                return {"asked": said, "refused": error.reason, "log_index": error.log_index, "ok": False}
-        return {"asked": said, "log_index": log_index, "ok": True}
-
-    finish(Terminal(as_json=as_json), run(do()))
-
-
-def _session() -> str:
-    return f"command line {os.getpid() % SESSIONS}"
-
-
 def _state(name: str) -> InstrumentState:
     return InstrumentState[name.upper().replace("-", "_")]
-
-
-def _ppm(fraction: Decimal) -> int:
-    ppm = fraction * PPM
-    if ppm != int(ppm):
-        raise click.UsageError(f"{fraction * 100} % is finer than a millionth")
-    return int(ppm)
 
 
 def _around(fraction: Decimal | None) -> tuple[int, int]:
     """Return the factors so far below and above one, in parts per million; none: zero and zero."""
     if fraction is None:
         return 0, 0
-    return max(PPM - _ppm(fraction), 0), PPM + _ppm(fraction)
+    return max(PPM - ppm_of(fraction), 0), PPM + ppm_of(fraction)
 
 
 def _or(value: Decimal | None, scale: Callable[[Decimal], int], default: int) -> int:

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from steelyard import client
-from steelyard.client import Instrument, PriceSource, SelfTrade, Side, TimeInForce, Trigger
+from steelyard.client import Instrument, PositionLeg, PriceSource, SelfTrade, Side, TimeInForce, Trigger
 
 #: What an order, a cancel or an amendment comes to once the instrument's steps are known.
 Wish = Callable[[Instrument], client.Leg]
@@ -80,6 +80,14 @@ def mode_of(name: str | None) -> SelfTrade | None:
     return None if name is None else SelfTrade[name.upper().replace("-", "_")]
 
 
+LEGS: Final = click.Choice(["long", "short"])
+
+
+def leg_of(name: str | None) -> PositionLeg | None:
+    """Return which position of hedge mode is meant; None: the one of one-way mode."""
+    return None if name is None else PositionLeg[name.upper()]
+
+
 def order_options(command: C) -> C:
     """Add what can be said of an order."""
     for add in reversed(
@@ -95,9 +103,15 @@ def order_options(command: C) -> C:
             click.option("--take-profit", type=NUMBER, help="Wait until it is there: below for a buy."),
             click.option("--trail", type=PERCENT, help="The stop follows the price by so many per cent."),
             click.option("--mark", is_flag=True, help="Wait for the mark, not for the last price."),
+            click.option("--index", is_flag=True, help="Wait for the index price of a contract."),
             click.option("--show", "iceberg", type=NUMBER, help="An iceberg shows so much at a time."),
             click.option("--good-till", type=MOMENT, help="Leave then: 2026-01-31T12:00:00Z, or +90s, +5m."),
             click.option("--self-trade", type=MODES, help="What to do about orders of one's own."),
+            click.option("--leg", type=LEGS, help="Of a contract in hedge mode: which position."),
+            click.option("--reduce-only", is_flag=True, help="Never enlarge or turn the position."),
+            click.option(
+                "--close", is_flag=True, help="Instead of SIZE, with a trigger: the whole position."
+            ),
             click.option("--order", type=click.IntRange(1), help="Client order id; chosen unless given."),
             click.option("--label", default="", help="A name of one's own."),
         )
@@ -113,8 +127,8 @@ def order_wish(side: Side, given: dict[str, Any]) -> Wish:
         click.UsageError: They do not go together.
 
     """
-    if (given["size"] is None) == (given["budget"] is None):
-        raise click.UsageError("say SIZE, or --budget")
+    if (given["size"] is not None) + (given["budget"] is not None) + given["close"] != 1:
+        raise click.UsageError("say SIZE, or --budget, or --close")
     words = {
         name: given[name]
         for name in ("size", "budget", "limit", "trail", "iceberg", "good_till", "order", "label")
@@ -122,6 +136,9 @@ def order_wish(side: Side, given: dict[str, Any]) -> Wish:
     }
     words["market"] = given["limit"] is None
     words["trigger"] = _trigger(given)
+    words["leg"] = leg_of(given["leg"])
+    words["reduce_only"], words["close_position"] = given["reduce_only"], given["close"]
+    _check_close(given)
     words["self_trade"] = mode_of(given["self_trade"])
     words["post_only"] = "slide" if given["slide"] else given["post_only"]
     if given["way"] is not None:
@@ -129,11 +146,23 @@ def order_wish(side: Side, given: dict[str, Any]) -> Wish:
     return lambda instrument: client.order(instrument, side, **words)
 
 
+def _check_close(given: dict[str, Any]) -> None:
+    if not given["close"]:
+        return
+    if given["stop"] is None and given["take_profit"] is None and given["trail"] is None:
+        raise click.UsageError("--close waits for a price: --stop, --take-profit or --trail")
+    if given["limit"] is not None or given["reduce_only"]:
+        raise click.UsageError("--close is at the market and reduces by itself: no --limit, no --reduce-only")
+
+
 def _trigger(given: dict[str, Any]) -> Trigger | None:
     stop, take_profit = given["stop"], given["take_profit"]
     if stop is not None and take_profit is not None:
         raise click.UsageError("an order has one trigger: --stop or --take-profit")
-    source = PriceSource.MARK if given["mark"] else PriceSource.LAST
+    if given["mark"] and given["index"]:
+        raise click.UsageError("an order waits for one price: --mark or --index")
+    source = PriceSource.INDEX if given["index"] else PriceSource.LAST
+    source = PriceSource.MARK if given["mark"] else source
     if take_profit is not None:
         return client.take_profit(take_profit, source=source)
     if stop is not None or given["trail"] is not None:

@@ -204,12 +204,20 @@ def try_order(symbol: str, order: str, key: str, directory: Path, as_json: bool)
         async with LocalGroup.open(directory).client(key) as trader:
             instrument = await trader.instrument(symbol)
             trial = await trader.try_order(_placed(wish(instrument), order))
-        return {
+        of_contract: dict[str, Any] = {}
+        if instrument.contract is not None:
+            at = instrument.price(trial.liquidation_ticks)
+            of_contract = {
+                "margin": str(instrument.settle.amount(trial.margin_atoms)),
+                "available_after": str(instrument.settle.amount(trial.available_atoms)),
+                "liquidation_after": str(at) if trial.liquidation_ticks else "none",
+            }
+        return of_contract | {
             "refused": trial.refused,
             "waits": trial.waits,
             "executed": str(instrument.size(trial.executed_lots)),
-            "executed_quote": str(instrument.quote.amount(trial.executed_atoms)),
-            "fee": str(instrument.quote.amount(trial.fee_atoms)),
+            "executed_quote": str(instrument.settle.amount(trial.executed_atoms)),
+            "fee": str(instrument.settle.amount(trial.fee_atoms)),
             "open": str(instrument.size(trial.open_lots)),
             "expires": trial.expires,
             "log_index": trial.log_index,
@@ -315,13 +323,13 @@ def plain(reply: Reply, instrument: Instrument) -> dict[str, Any]:
     scales = {
         "executed_lots": ("executed", instrument.size),
         "open_lots": ("open", instrument.size),
-        "executed_atoms": ("executed_quote", instrument.quote.amount),
-        "fee_atoms": ("fee", instrument.quote.amount),
+        "executed_atoms": ("executed_quote", instrument.settle.amount),
+        "fee_atoms": ("fee", instrument.settle.amount),
     }
     for field, value in reply._asdict().items():
         if field in scales:
             name, scale = scales[field]
-            found[name] = str(scale(value))
+            found[name] = f"{scale(value):f}"
         elif field not in ("request", "fingerprint", "log_index"):
             found[field] = value
     return found

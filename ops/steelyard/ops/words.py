@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from steelyard.client import (
     Accepted,
     AccountEvent,
+    AdjustBucket,
     Amended,
     AmendOrder,
     ArmCountdown,
@@ -19,9 +20,15 @@ from steelyard.client import (
     Fill,
     FundsEvent,
     Instrument,
+    LiquidationEnd,
+    LiquidationEvent,
+    LiquidationStep,
     ListKind,
     LotsEvent,
     Many,
+    MarginEvent,
+    MarginMode,
+    MoveMargin,
     OpenSubAccount,
     OrderEvent,
     OrderKind,
@@ -32,12 +39,18 @@ from steelyard.client import (
     Placed,
     PlaceOrder,
     PlaceOrderList,
+    PositionEvent,
+    PositionLeg,
+    PositionStep,
     PreventedEvent,
     PriceSource,
     Refused,
     ReplaceOrder,
     Reply,
+    RiskEvent,
     SelfTrade,
+    SetContractModes,
+    SetLeverage,
     SetSelfTrade,
     Side,
     Swept,
@@ -83,6 +96,22 @@ def asked(command: Command, instruments: Instruments) -> str:
             return f"open sub-account {command.account}"
         case PayReferral():
             return f"pay what referrals earned of {_asset(command.asset, instruments)}"
+        case SetLeverage():
+            chosen = f"{command.leverage}" if command.leverage else "none"
+            return f"leverage of {_position(command.instrument, command.leg, instruments)}: {chosen}"
+        case SetContractModes():
+            hedge = ", hedge mode" if command.hedge else ", one position"
+            symbol = instruments[command.instrument].symbol
+            return f"{symbol}: {MarginMode(command.margin).name.lower()} margin{hedge}"
+        case MoveMargin():
+            way = "to the margin wallet" if command.amount_atoms > 0 else "from the margin wallet"
+            return f"move {_amount(command.asset, abs(command.amount_atoms), instruments)} {way}"
+        case AdjustBucket():
+            settle = instruments[command.instrument].settle
+            way = "add" if command.amount_atoms > 0 else "take"
+            amount = f"{settle.amount(abs(command.amount_atoms)):f} {settle.symbol}"
+            where = _position(command.instrument, command.leg, instruments)
+            return f"{way} {amount} {'to' if command.amount_atoms > 0 else 'from'} the bucket of {where}"
 
 
 def order(command: PlaceOrder, instruments: Instruments) -> str:
@@ -92,6 +121,8 @@ def order(command: PlaceOrder, instruments: Instruments) -> str:
     said = [Side(command.side).name.lower()]
     if terms.budget_atoms:
         said.append(f"for {instrument.quote.amount(terms.budget_atoms)} {instrument.quote.symbol}")
+    elif terms.close_position:
+        said.append("the whole position")
     else:
         said.append(str(instrument.size(command.size_lots)))
     if command.kind == OrderKind.LIMIT:
@@ -102,7 +133,7 @@ def order(command: PlaceOrder, instruments: Instruments) -> str:
         said.append(TimeInForce(command.time_in_force).name)
     if command.post_only:
         said.append("post-only, sliding" if terms.slide else "post-only")
-    said += order_terms(terms, instrument)
+    said += order_terms(terms._replace(close_position=False), instrument)
     return " ".join(said)
 
 
@@ -111,7 +142,8 @@ def order_terms(terms: OrderTerms, instrument: Instrument) -> list[str]:
     said = []
     if terms.trigger:
         words = TriggerKind(terms.trigger).name.lower().replace("_", "-")
-        source = " (mark)" if terms.trigger_source == PriceSource.MARK else ""
+        source = f" ({PriceSource(terms.trigger_source).name.lower()})"
+        source = "" if terms.trigger_source == PriceSource.LAST else source
         at = f" {instrument.price(terms.trigger_ticks)}" if terms.trigger_ticks else ""
         said.append(f"{words}{at}{source}")
     if terms.callback_ppm:
@@ -122,6 +154,12 @@ def order_terms(terms: OrderTerms, instrument: Instrument) -> list[str]:
         said.append(f"until {moment(terms.expires_ns)}")
     if terms.self_trade:
         said.append(f"self-trade {SelfTrade(terms.self_trade).name}")
+    if terms.leg in {PositionLeg.LONG, PositionLeg.SHORT}:
+        said.append(f"about the {PositionLeg(terms.leg).name.lower()} position")
+    if terms.reduce_only:
+        said.append("reduce-only")
+    if terms.close_position:
+        said.append("closing the position")
     return said
 
 
@@ -151,7 +189,7 @@ def happened(event: Event, instruments: Instruments) -> str:
     match event:
         case Fill():
             instrument = instruments[event.instrument]
-            fee = instrument.quote.amount(event.fee_atoms)
+            fee = instrument.settle.amount(event.fee_atoms)
             return (
                 f"{Side(event.side).name.lower()} of #{event.number} filled: "
                 f"{instrument.size(event.size_lots)} at {instrument.price(event.price_ticks)}, fee {fee}"
@@ -174,6 +212,80 @@ def happened(event: Event, instruments: Instruments) -> str:
             return event.step.name.lower().replace("_", " ")
         case EventsMissed():
             return "some events were missed"
+        case PositionEvent():
+            return _about_position(event, instruments)
+        case MarginEvent():
+            moved = _amount(event.asset, event.amount_atoms, instruments)
+            return f"margin wallet: {moved}, has {_amount(event.asset, event.wallet_atoms, instruments)}"
+        case RiskEvent():
+            where = _scope(event.instrument, event.leg, event.asset, instruments)
+            return f"{where}: {event.before.name.lower()} to {event.after.name.lower()}"
+        case LiquidationEvent():
+            return _about_liquidation(event, instruments)
+
+
+def _about_position(event: PositionEvent, instruments: Instruments) -> str:
+    instrument = instruments[event.instrument]
+    settle = instrument.settle
+    said = f"position in {_position(event.instrument, event.leg, instruments)}: "
+    match event.step:
+        case PositionStep.TRADED:
+            return (
+                said + f"{instrument.size(event.qty_lots)}, realised {settle.amount(event.realised_atoms):f}"
+            )
+        case PositionStep.FUNDED:
+            way = "paid" if event.funding_atoms > 0 else "received"
+            return said + f"{way} {settle.amount(abs(event.funding_atoms)):f} of funding"
+        case PositionStep.SETTLED:
+            return said + (
+                f"{instrument.size(event.qty_lots)} settled at {instrument.price(event.price_ticks)}, "
+                f"realised {settle.amount(event.realised_atoms):f}"
+            )
+        case PositionStep.DELEVERAGED:
+            return said + (
+                f"{instrument.size(event.lots)} closed against a bankrupt position, "
+                f"realised {settle.amount(event.realised_atoms):f}"
+            )
+        case PositionStep.LEVERAGE:
+            return said + f"leverage {event.leverage or 'none'}"
+        case PositionStep.BUCKET:
+            return said + f"{settle.amount(event.bucket_atoms):f} in its bucket"
+        case PositionStep.MODES:
+            hedge = ", hedge mode" if event.hedge else ""
+            return said + f"{MarginMode(event.margin).name.lower()} margin{hedge}"
+        case PositionStep.LOSS_SHARED:
+            return said + f"bore {settle.amount(event.amount_atoms):f} of a loss"
+
+
+def _about_liquidation(event: LiquidationEvent, instruments: Instruments) -> str:
+    said = f"liquidation {event.liquidation}"
+    instrument = instruments.get(event.instrument)
+    match event.step:
+        case LiquidationStep.STARTED:
+            return f"{said} of {_scope(event.instrument, event.leg, event.asset, instruments)} started"
+        case LiquidationStep.ENDED:
+            return f"{said} ended: {LiquidationEnd(event.how).name.lower()}"
+        case LiquidationStep.DEBT:
+            paid = _amount(event.asset, event.insurance_atoms, instruments)
+            owed = _amount(event.asset, event.debt_atoms, instruments)
+            return f"{said}: the insurance fund paid {paid}, {owed} stayed open"
+        case _ if instrument is not None:
+            lots, brought = instrument.size(event.lots), instrument.settle.amount(event.received_atoms)
+            how = "closed against others" if event.step == LiquidationStep.DELEVERAGED else "closed"
+            return f"{said}: {lots} of {instrument.symbol} {how} for {brought:f} {instrument.settle.symbol}"
+        case _:
+            return f"{said}: {event.step.name.lower()}"
+
+
+def _scope(instrument: int, leg: int, asset: int, instruments: Instruments) -> str:
+    if instrument:
+        return f"the position in {_position(instrument, leg, instruments)}"
+    return f"the margin wallet of {_asset(asset, instruments)}"
+
+
+def _position(instrument: int, leg: int, instruments: Instruments) -> str:
+    which = f" {PositionLeg(leg).name.lower()}" if leg in {PositionLeg.LONG, PositionLeg.SHORT} else ""
+    return instruments[instrument].symbol + which
 
 
 def moment(time_ns: int) -> str:
@@ -194,6 +306,7 @@ _STEPS = {
     OrderStep.REDUCED: "reduced",
     OrderStep.REPLACED: "has a new place",
     OrderStep.AMENDED: "amended",
+    OrderStep.CONTRACT: "is about a position",
 }
 
 
@@ -213,10 +326,11 @@ def _step(event: OrderEvent, instrument: Instrument) -> str:
 def _done(reply: Placed | Amended, instrument: Instrument) -> str:
     if not reply.executed_lots:
         return f"{instrument.size(reply.open_lots)} open"
-    spent = instrument.quote.amount(reply.executed_atoms)
+    settle = instrument.settle
+    spent, fee = settle.amount(reply.executed_atoms), settle.amount(reply.fee_atoms)
     return (
-        f"traded {instrument.size(reply.executed_lots)} for {spent} {instrument.quote.symbol}, "
-        f"fee {instrument.quote.amount(reply.fee_atoms)}, {instrument.size(reply.open_lots)} open"
+        f"traded {instrument.size(reply.executed_lots)} for {spent:f} {settle.symbol}, "
+        f"fee {fee:f}, {instrument.size(reply.open_lots)} open"
     )
 
 

@@ -157,6 +157,8 @@ class GetAccountResponse(_message.Message):
     ORDER_LIMITS_FIELD_NUMBER: _builtins.int
     RATES_FIELD_NUMBER: _builtins.int
     COUNTDOWNS_FIELD_NUMBER: _builtins.int
+    MARGINS_FIELD_NUMBER: _builtins.int
+    POSITIONS_FIELD_NUMBER: _builtins.int
     log_index: _builtins.int
     """What the answer saw."""
     account: _builtins.int
@@ -205,6 +207,14 @@ class GetAccountResponse(_message.Message):
     def countdowns(self) -> _containers.RepeatedCompositeFieldContainer[Global___Countdown]:
         """Armed countdowns."""
 
+    @_builtins.property
+    def margins(self) -> _containers.RepeatedCompositeFieldContainer[Global___Margin]:
+        """Margin wallets, by asset."""
+
+    @_builtins.property
+    def positions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Position]:
+        """Positions with lots, orders or terms of their own, by contract and leg."""
+
     def __init__(
         self,
         *,
@@ -226,14 +236,184 @@ class GetAccountResponse(_message.Message):
         order_limits: _abc.Iterable[Global___OrderLimit] | None = ...,
         rates: _abc.Iterable[Global___FeeRate] | None = ...,
         countdowns: _abc.Iterable[Global___Countdown] | None = ...,
+        margins: _abc.Iterable[Global___Margin] | None = ...,
+        positions: _abc.Iterable[Global___Position] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "countdowns", b"countdowns", "frozen", b"frozen", "holds", b"holds", "legal_hold", b"legal_hold", "log_index", b"log_index", "master", b"master", "order_limits", b"order_limits", "orders_max", b"orders_max", "owed", b"owed", "permissions", b"permissions", "rates", b"rates", "referrer", b"referrer", "self_trade", b"self_trade", "share_ppm", b"share_ppm", "sub_accounts", b"sub_accounts", "tier", b"tier", "trade_group", b"trade_group"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "countdowns", b"countdowns", "frozen", b"frozen", "holds", b"holds", "legal_hold", b"legal_hold", "log_index", b"log_index", "margins", b"margins", "master", b"master", "order_limits", b"order_limits", "orders_max", b"orders_max", "owed", b"owed", "permissions", b"permissions", "positions", b"positions", "rates", b"rates", "referrer", b"referrer", "self_trade", b"self_trade", "share_ppm", b"share_ppm", "sub_accounts", b"sub_accounts", "tier", b"tier", "trade_group", b"trade_group"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetAccountResponse: _TypeAlias = GetAccountResponse  # noqa: Y015
+
+@_typing.final
+class Margin(_message.Message):
+    """A margin wallet of an asset, with the cross positions that lean on it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSET_FIELD_NUMBER: _builtins.int
+    WALLET_ATOMS_FIELD_NUMBER: _builtins.int
+    EQUITY_ATOMS_FIELD_NUMBER: _builtins.int
+    MAINTENANCE_ATOMS_FIELD_NUMBER: _builtins.int
+    USED_ATOMS_FIELD_NUMBER: _builtins.int
+    AVAILABLE_ATOMS_FIELD_NUMBER: _builtins.int
+    WITHDRAWABLE_ATOMS_FIELD_NUMBER: _builtins.int
+    LEVEL_FIELD_NUMBER: _builtins.int
+    RATIO_PPM_FIELD_NUMBER: _builtins.int
+    LIQUIDATION_FIELD_NUMBER: _builtins.int
+    asset: _builtins.int
+    """The settle asset."""
+    wallet_atoms: _builtins.int
+    """What is in it; below zero while positions carry it."""
+    equity_atoms: _builtins.int
+    """With what its cross positions are worth."""
+    maintenance_atoms: _builtins.int
+    """What equity must not be below."""
+    used_atoms: _builtins.int
+    """What positions and open orders take of it."""
+    available_atoms: _builtins.int
+    """Equity less that: what new orders may take."""
+    withdrawable_atoms: _builtins.int
+    """What may leave it."""
+    level: _common_pb2.RiskLevel.ValueType
+    """How near it is to liquidation."""
+    ratio_ppm: _builtins.int
+    """Maintenance margin by equity; 10^9 without equity."""
+    liquidation: _builtins.int
+    """The liquidation that has it, or zero."""
+    def __init__(
+        self,
+        *,
+        asset: _builtins.int = ...,
+        wallet_atoms: _builtins.int = ...,
+        equity_atoms: _builtins.int = ...,
+        maintenance_atoms: _builtins.int = ...,
+        used_atoms: _builtins.int = ...,
+        available_atoms: _builtins.int = ...,
+        withdrawable_atoms: _builtins.int = ...,
+        level: _common_pb2.RiskLevel.ValueType = ...,
+        ratio_ppm: _builtins.int = ...,
+        liquidation: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "available_atoms", b"available_atoms", "equity_atoms", b"equity_atoms", "level", b"level", "liquidation", b"liquidation", "maintenance_atoms", b"maintenance_atoms", "ratio_ppm", b"ratio_ppm", "used_atoms", b"used_atoms", "wallet_atoms", b"wallet_atoms", "withdrawable_atoms", b"withdrawable_atoms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Margin: _TypeAlias = Margin  # noqa: Y015
+
+@_typing.final
+class Position(_message.Message):
+    """A position in a contract; amounts are atoms of the settle asset."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTRUMENT_FIELD_NUMBER: _builtins.int
+    LEG_FIELD_NUMBER: _builtins.int
+    MARGIN_FIELD_NUMBER: _builtins.int
+    HEDGE_FIELD_NUMBER: _builtins.int
+    LEVERAGE_FIELD_NUMBER: _builtins.int
+    QTY_LOTS_FIELD_NUMBER: _builtins.int
+    CASH_FLOW_ATOMS_FIELD_NUMBER: _builtins.int
+    ENTRY_TICKS_FIELD_NUMBER: _builtins.int
+    MARK_TICKS_FIELD_NUMBER: _builtins.int
+    PNL_ATOMS_FIELD_NUMBER: _builtins.int
+    UNSETTLED_ATOMS_FIELD_NUMBER: _builtins.int
+    MAINTENANCE_ATOMS_FIELD_NUMBER: _builtins.int
+    INITIAL_ATOMS_FIELD_NUMBER: _builtins.int
+    BUCKET_ATOMS_FIELD_NUMBER: _builtins.int
+    HELD_ATOMS_FIELD_NUMBER: _builtins.int
+    LIQUIDATION_TICKS_FIELD_NUMBER: _builtins.int
+    OPEN_BUY_LOTS_FIELD_NUMBER: _builtins.int
+    OPEN_SELL_LOTS_FIELD_NUMBER: _builtins.int
+    LEVEL_FIELD_NUMBER: _builtins.int
+    RATIO_PPM_FIELD_NUMBER: _builtins.int
+    LIQUIDATION_FIELD_NUMBER: _builtins.int
+    ENTRY_NUMERATOR_FIELD_NUMBER: _builtins.int
+    ENTRY_DENOMINATOR_FIELD_NUMBER: _builtins.int
+    instrument: _builtins.int
+    """Of which contract."""
+    leg: _common_pb2.PositionLeg.ValueType
+    """Which position."""
+    margin: _common_pb2.MarginMode.ValueType
+    """What stands behind it."""
+    hedge: _builtins.bool
+    """The account has two positions in the contract, LONG and SHORT."""
+    leverage: _builtins.int
+    """As chosen; zero: none."""
+    qty_lots: _builtins.int
+    """Signed lots."""
+    cash_flow_atoms: _builtins.int
+    """What was paid for them, below zero, or received."""
+    entry_ticks: _builtins.int
+    """Their mean price, rounded to a tick; zero without lots.  See entry_numerator."""
+    mark_ticks: _builtins.int
+    """The mark, or zero."""
+    pnl_atoms: _builtins.int
+    """What they would realise at the mark."""
+    unsettled_atoms: _builtins.int
+    """Funding owed and not yet paid; below zero: due to it."""
+    maintenance_atoms: _builtins.int
+    """What equity must not be below for its sake."""
+    initial_atoms: _builtins.int
+    """What it takes with its open orders."""
+    bucket_atoms: _builtins.int
+    """Isolated: what stands behind the lots."""
+    held_atoms: _builtins.int
+    """Isolated: what stands behind the open orders."""
+    liquidation_ticks: _builtins.int
+    """The last mark at which it would not be liquidated, all else as it is; zero: there is none."""
+    open_buy_lots: _builtins.int
+    """Open lots of buys that are not reduce-only."""
+    open_sell_lots: _builtins.int
+    """Open lots of such sells."""
+    level: _common_pb2.RiskLevel.ValueType
+    """How near it (isolated) or its margin wallet is to liquidation."""
+    ratio_ppm: _builtins.int
+    """Maintenance margin by equity of the same; 10^9 without equity."""
+    liquidation: _builtins.int
+    """The liquidation that has it or its margin wallet, or zero."""
+    entry_numerator: _builtins.int
+    """Their mean price is exactly entry_numerator / entry_denominator ticks; zero without lots."""
+    entry_denominator: _builtins.int
+    """See entry_numerator."""
+    def __init__(
+        self,
+        *,
+        instrument: _builtins.int = ...,
+        leg: _common_pb2.PositionLeg.ValueType = ...,
+        margin: _common_pb2.MarginMode.ValueType = ...,
+        hedge: _builtins.bool = ...,
+        leverage: _builtins.int = ...,
+        qty_lots: _builtins.int = ...,
+        cash_flow_atoms: _builtins.int = ...,
+        entry_ticks: _builtins.int = ...,
+        mark_ticks: _builtins.int = ...,
+        pnl_atoms: _builtins.int = ...,
+        unsettled_atoms: _builtins.int = ...,
+        maintenance_atoms: _builtins.int = ...,
+        initial_atoms: _builtins.int = ...,
+        bucket_atoms: _builtins.int = ...,
+        held_atoms: _builtins.int = ...,
+        liquidation_ticks: _builtins.int = ...,
+        open_buy_lots: _builtins.int = ...,
+        open_sell_lots: _builtins.int = ...,
+        level: _common_pb2.RiskLevel.ValueType = ...,
+        ratio_ppm: _builtins.int = ...,
+        liquidation: _builtins.int = ...,
+        entry_numerator: _builtins.int = ...,
+        entry_denominator: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bucket_atoms", b"bucket_atoms", "cash_flow_atoms", b"cash_flow_atoms", "entry_denominator", b"entry_denominator", "entry_numerator", b"entry_numerator", "entry_ticks", b"entry_ticks", "hedge", b"hedge", "held_atoms", b"held_atoms", "initial_atoms", b"initial_atoms", "instrument", b"instrument", "leg", b"leg", "level", b"level", "leverage", b"leverage", "liquidation", b"liquidation", "liquidation_ticks", b"liquidation_ticks", "maintenance_atoms", b"maintenance_atoms", "margin", b"margin", "mark_ticks", b"mark_ticks", "open_buy_lots", b"open_buy_lots", "open_sell_lots", b"open_sell_lots", "pnl_atoms", b"pnl_atoms", "qty_lots", b"qty_lots", "ratio_ppm", b"ratio_ppm", "unsettled_atoms", b"unsettled_atoms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Position: _TypeAlias = Position  # noqa: Y015
 
 @_typing.final
 class Hold(_message.Message):
@@ -482,7 +662,7 @@ class StatementLine(_message.Message):
     asset: _builtins.int
     """Of which asset."""
     cause: _builtins.str
-    """A stable word: deposit, withdrawal, trade, fee, rebate, referral, transfer, self_trade."""
+    """A stable word, see docs/market-data.md: deposit, withdrawal, trade, fee, pnl, funding, …"""
     amount_atoms: _builtins.int
     """In above zero, out below."""
     count: _builtins.int

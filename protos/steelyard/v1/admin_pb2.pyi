@@ -50,6 +50,12 @@ class AdministerRequest(_message.Message):
     SET_FEE_TIER_FIELD_NUMBER: _builtins.int
     SET_ACCOUNT_TIER_FIELD_NUMBER: _builtins.int
     SET_REFERRER_FIELD_NUMBER: _builtins.int
+    LIST_INDEX_FIELD_NUMBER: _builtins.int
+    LIST_CONTRACT_FIELD_NUMBER: _builtins.int
+    SET_CONTRACT_RULES_FIELD_NUMBER: _builtins.int
+    SET_INDEX_SOURCES_FIELD_NUMBER: _builtins.int
+    SET_KILL_SWITCH_FIELD_NUMBER: _builtins.int
+    FUND_INSURANCE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def once(self) -> _trading_pb2.Once:
         """Its place in the operator's session."""
@@ -146,6 +152,30 @@ class AdministerRequest(_message.Message):
     def set_referrer(self) -> Global___SetReferrer:
         """Let somebody earn a share of an account's fees."""
 
+    @_builtins.property
+    def list_index(self) -> Global___ListIndex:
+        """List an index price."""
+
+    @_builtins.property
+    def list_contract(self) -> Global___ListContract:
+        """List a perpetual contract."""
+
+    @_builtins.property
+    def set_contract_rules(self) -> Global___SetContractRules:
+        """Set everything of a contract that may change."""
+
+    @_builtins.property
+    def set_index_sources(self) -> Global___SetIndexSources:
+        """Say what the sources of an index say; needs FEED."""
+
+    @_builtins.property
+    def set_kill_switch(self) -> Global___SetKillSwitch:
+        """Switch new orders off, or on again."""
+
+    @_builtins.property
+    def fund_insurance(self) -> Global___FundInsurance:
+        """Pay into an insurance fund, or out of it."""
+
     def __init__(
         self,
         *,
@@ -173,12 +203,18 @@ class AdministerRequest(_message.Message):
         set_fee_tier: Global___SetFeeTier | None = ...,
         set_account_tier: Global___SetAccountTier | None = ...,
         set_referrer: Global___SetReferrer | None = ...,
+        list_index: Global___ListIndex | None = ...,
+        list_contract: Global___ListContract | None = ...,
+        set_contract_rules: Global___SetContractRules | None = ...,
+        set_index_sources: Global___SetIndexSources | None = ...,
+        set_kill_switch: Global___SetKillSwitch | None = ...,
+        fund_insurance: Global___FundInsurance | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["activate_version", b"activate_version", "create_api_key", b"create_api_key", "deposit", b"deposit", "hold_funds", b"hold_funds", "kind", b"kind", "list_asset", b"list_asset", "list_instrument", b"list_instrument", "once", b"once", "open_account", b"open_account", "open_sub_account", b"open_sub_account", "release_hold", b"release_hold", "revoke_api_key", b"revoke_api_key", "schedule_state", b"schedule_state", "set_account_rules", b"set_account_rules", "set_account_tier", b"set_account_tier", "set_fee_tier", b"set_fee_tier", "set_frozen", b"set_frozen", "set_instrument_rules", b"set_instrument_rules", "set_instrument_state", b"set_instrument_state", "set_legal_hold", b"set_legal_hold", "set_mark", b"set_mark", "set_order_limit", b"set_order_limit", "set_referrer", b"set_referrer", "start_auction", b"start_auction", "withdraw", b"withdraw"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["activate_version", b"activate_version", "create_api_key", b"create_api_key", "deposit", b"deposit", "fund_insurance", b"fund_insurance", "hold_funds", b"hold_funds", "kind", b"kind", "list_asset", b"list_asset", "list_contract", b"list_contract", "list_index", b"list_index", "list_instrument", b"list_instrument", "once", b"once", "open_account", b"open_account", "open_sub_account", b"open_sub_account", "release_hold", b"release_hold", "revoke_api_key", b"revoke_api_key", "schedule_state", b"schedule_state", "set_account_rules", b"set_account_rules", "set_account_tier", b"set_account_tier", "set_contract_rules", b"set_contract_rules", "set_fee_tier", b"set_fee_tier", "set_frozen", b"set_frozen", "set_index_sources", b"set_index_sources", "set_instrument_rules", b"set_instrument_rules", "set_instrument_state", b"set_instrument_state", "set_kill_switch", b"set_kill_switch", "set_legal_hold", b"set_legal_hold", "set_mark", b"set_mark", "set_order_limit", b"set_order_limit", "set_referrer", b"set_referrer", "start_auction", b"start_auction", "withdraw", b"withdraw"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["activate_version", b"activate_version", "create_api_key", b"create_api_key", "deposit", b"deposit", "hold_funds", b"hold_funds", "kind", b"kind", "list_asset", b"list_asset", "list_instrument", b"list_instrument", "once", b"once", "open_account", b"open_account", "open_sub_account", b"open_sub_account", "release_hold", b"release_hold", "revoke_api_key", b"revoke_api_key", "schedule_state", b"schedule_state", "set_account_rules", b"set_account_rules", "set_account_tier", b"set_account_tier", "set_fee_tier", b"set_fee_tier", "set_frozen", b"set_frozen", "set_instrument_rules", b"set_instrument_rules", "set_instrument_state", b"set_instrument_state", "set_legal_hold", b"set_legal_hold", "set_mark", b"set_mark", "set_order_limit", b"set_order_limit", "set_referrer", b"set_referrer", "start_auction", b"start_auction", "withdraw", b"withdraw"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["activate_version", b"activate_version", "create_api_key", b"create_api_key", "deposit", b"deposit", "fund_insurance", b"fund_insurance", "hold_funds", b"hold_funds", "kind", b"kind", "list_asset", b"list_asset", "list_contract", b"list_contract", "list_index", b"list_index", "list_instrument", b"list_instrument", "once", b"once", "open_account", b"open_account", "open_sub_account", b"open_sub_account", "release_hold", b"release_hold", "revoke_api_key", b"revoke_api_key", "schedule_state", b"schedule_state", "set_account_rules", b"set_account_rules", "set_account_tier", b"set_account_tier", "set_contract_rules", b"set_contract_rules", "set_fee_tier", b"set_fee_tier", "set_frozen", b"set_frozen", "set_index_sources", b"set_index_sources", "set_instrument_rules", b"set_instrument_rules", "set_instrument_state", b"set_instrument_state", "set_kill_switch", b"set_kill_switch", "set_legal_hold", b"set_legal_hold", "set_mark", b"set_mark", "set_order_limit", b"set_order_limit", "set_referrer", b"set_referrer", "start_auction", b"start_auction", "withdraw", b"withdraw"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["list_asset", "list_instrument", "set_instrument_state", "open_account", "deposit", "withdraw", "create_api_key", "revoke_api_key", "activate_version", "set_instrument_rules", "set_mark", "start_auction", "schedule_state", "open_sub_account", "set_account_rules", "set_order_limit", "set_frozen", "set_legal_hold", "hold_funds", "release_hold", "set_fee_tier", "set_account_tier", "set_referrer"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["list_asset", "list_instrument", "set_instrument_state", "open_account", "deposit", "withdraw", "create_api_key", "revoke_api_key", "activate_version", "set_instrument_rules", "set_mark", "start_auction", "schedule_state", "open_sub_account", "set_account_rules", "set_order_limit", "set_frozen", "set_legal_hold", "hold_funds", "release_hold", "set_fee_tier", "set_account_tier", "set_referrer", "list_index", "list_contract", "set_contract_rules", "set_index_sources", "set_kill_switch", "fund_insurance"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -979,6 +1015,198 @@ class SetReferrer(_message.Message):
 Global___SetReferrer: _TypeAlias = SetReferrer  # noqa: Y015
 
 @_typing.final
+class ListIndex(_message.Message):
+    """List an index price, in steps of tick_mantissa / 10^tick_decimals."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INDEX_FIELD_NUMBER: _builtins.int
+    SYMBOL_FIELD_NUMBER: _builtins.int
+    TICK_MANTISSA_FIELD_NUMBER: _builtins.int
+    TICK_DECIMALS_FIELD_NUMBER: _builtins.int
+    STALE_NS_FIELD_NUMBER: _builtins.int
+    OUTLIER_PPM_FIELD_NUMBER: _builtins.int
+    index: _builtins.int
+    """Its id."""
+    symbol: _builtins.str
+    """Its name."""
+    tick_mantissa: _builtins.int
+    """tick = tick_mantissa / 10^tick_decimals."""
+    tick_decimals: _builtins.int
+    """See tick_mantissa."""
+    stale_ns: _builtins.int
+    """A source that is older counts no more; zero: 10 seconds."""
+    outlier_ppm: _builtins.int
+    """A source that is farther from the median has no weight; zero: 50000."""
+    def __init__(
+        self,
+        *,
+        index: _builtins.int = ...,
+        symbol: _builtins.str = ...,
+        tick_mantissa: _builtins.int = ...,
+        tick_decimals: _builtins.int = ...,
+        stale_ns: _builtins.int = ...,
+        outlier_ppm: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["index", b"index", "outlier_ppm", b"outlier_ppm", "stale_ns", b"stale_ns", "symbol", b"symbol", "tick_decimals", b"tick_decimals", "tick_mantissa", b"tick_mantissa"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListIndex: _TypeAlias = ListIndex  # noqa: Y015
+
+@_typing.final
+class ListContract(_message.Message):
+    """List a perpetual contract; the fields of listing are those of ListInstrument, and its tick is that of its index."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LISTING_FIELD_NUMBER: _builtins.int
+    CONTRACT_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
+    RULES_FIELD_NUMBER: _builtins.int
+    contract: _common_pb2.ContractKind.ValueType
+    """How its value follows its price."""
+    index: _builtins.int
+    """Which index it leans on."""
+    @_builtins.property
+    def listing(self) -> Global___ListInstrument:
+        """Id, symbol, assets, steps, bounds and fees; the lot of an INVERSE contract counts quote units."""
+
+    @_builtins.property
+    def rules(self) -> _common_pb2.ContractRules:
+        """Everything that may change."""
+
+    def __init__(
+        self,
+        *,
+        listing: Global___ListInstrument | None = ...,
+        contract: _common_pb2.ContractKind.ValueType = ...,
+        index: _builtins.int = ...,
+        rules: _common_pb2.ContractRules | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["listing", b"listing", "rules", b"rules"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contract", b"contract", "index", b"index", "listing", b"listing", "rules", b"rules"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListContract: _TypeAlias = ListContract  # noqa: Y015
+
+@_typing.final
+class SetContractRules(_message.Message):
+    """Set everything of a contract that may change, all at once."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTRUMENT_FIELD_NUMBER: _builtins.int
+    RULES_FIELD_NUMBER: _builtins.int
+    instrument: _builtins.int
+    """Which."""
+    @_builtins.property
+    def rules(self) -> _common_pb2.ContractRules:
+        """What holds from now on."""
+
+    def __init__(
+        self,
+        *,
+        instrument: _builtins.int = ...,
+        rules: _common_pb2.ContractRules | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rules", b"rules"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instrument", b"instrument", "rules", b"rules"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetContractRules: _TypeAlias = SetContractRules  # noqa: Y015
+
+@_typing.final
+class SetIndexSources(_message.Message):
+    """Say what the sources of an index say now, all of them."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INDEX_FIELD_NUMBER: _builtins.int
+    QUOTES_FIELD_NUMBER: _builtins.int
+    index: _builtins.int
+    """Which."""
+    @_builtins.property
+    def quotes(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.IndexQuote]:
+        """At most 64."""
+
+    def __init__(
+        self,
+        *,
+        index: _builtins.int = ...,
+        quotes: _abc.Iterable[_common_pb2.IndexQuote] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["index", b"index", "quotes", b"quotes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetIndexSources: _TypeAlias = SetIndexSources  # noqa: Y015
+
+@_typing.final
+class SetKillSwitch(_message.Message):
+    """Switch new orders off, or on again: of an account, in an instrument, or (both zero) all."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ON_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    INSTRUMENT_FIELD_NUMBER: _builtins.int
+    on: _builtins.bool
+    """Whether new orders are refused."""
+    account: _builtins.int
+    """Whose, or zero."""
+    instrument: _builtins.int
+    """Where, or zero."""
+    def __init__(
+        self,
+        *,
+        on: _builtins.bool = ...,
+        account: _builtins.int = ...,
+        instrument: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "instrument", b"instrument", "on", b"on"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetKillSwitch: _TypeAlias = SetKillSwitch  # noqa: Y015
+
+@_typing.final
+class FundInsurance(_message.Message):
+    """Pay into the insurance fund of an asset from the outside world, or out of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSET_FIELD_NUMBER: _builtins.int
+    AMOUNT_ATOMS_FIELD_NUMBER: _builtins.int
+    asset: _builtins.int
+    """Which asset."""
+    amount_atoms: _builtins.int
+    """In above zero, out below."""
+    def __init__(
+        self,
+        *,
+        asset: _builtins.int = ...,
+        amount_atoms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_atoms", b"amount_atoms", "asset", b"asset"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FundInsurance: _TypeAlias = FundInsurance  # noqa: Y015
+
+@_typing.final
 class GetTotalsRequest(_message.Message):
     """Ask where all the atoms are."""
 
@@ -1043,6 +1271,10 @@ class AssetTotal(_message.Message):
     ROUNDING_ATOMS_FIELD_NUMBER: _builtins.int
     SUM_ATOMS_FIELD_NUMBER: _builtins.int
     REFERRAL_ATOMS_FIELD_NUMBER: _builtins.int
+    CLEARING_ATOMS_FIELD_NUMBER: _builtins.int
+    FUNDING_ATOMS_FIELD_NUMBER: _builtins.int
+    INSURANCE_ATOMS_FIELD_NUMBER: _builtins.int
+    DEBT_ATOMS_FIELD_NUMBER: _builtins.int
     asset: _builtins.int
     """The asset."""
     customers_atoms: _builtins.int
@@ -1057,6 +1289,14 @@ class AssetTotal(_message.Message):
     """Must be zero."""
     referral_atoms: _builtins.int
     """Referral shares earned and not yet paid."""
+    clearing_atoms: _builtins.int
+    """What contracts have taken of closed positions and not yet given to others."""
+    funding_atoms: _builtins.int
+    """Funding on its way from payers to receivers."""
+    insurance_atoms: _builtins.int
+    """Insurance funds."""
+    debt_atoms: _builtins.int
+    """Losses that nobody has borne yet, below zero."""
     def __init__(
         self,
         *,
@@ -1067,10 +1307,14 @@ class AssetTotal(_message.Message):
         rounding_atoms: _builtins.int = ...,
         sum_atoms: _builtins.int = ...,
         referral_atoms: _builtins.int = ...,
+        clearing_atoms: _builtins.int = ...,
+        funding_atoms: _builtins.int = ...,
+        insurance_atoms: _builtins.int = ...,
+        debt_atoms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "customers_atoms", b"customers_atoms", "fees_atoms", b"fees_atoms", "omnibus_atoms", b"omnibus_atoms", "referral_atoms", b"referral_atoms", "rounding_atoms", b"rounding_atoms", "sum_atoms", b"sum_atoms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "clearing_atoms", b"clearing_atoms", "customers_atoms", b"customers_atoms", "debt_atoms", b"debt_atoms", "fees_atoms", b"fees_atoms", "funding_atoms", b"funding_atoms", "insurance_atoms", b"insurance_atoms", "omnibus_atoms", b"omnibus_atoms", "referral_atoms", b"referral_atoms", "rounding_atoms", b"rounding_atoms", "sum_atoms", b"sum_atoms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -3,8 +3,10 @@
 isort:skip_file
 Words that every service shares: sides, reasons, and where a state was read."""
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
@@ -213,6 +215,8 @@ class _PriceSourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PriceSour
     """The last trade's."""
     PRICE_SOURCE_MARK: _PriceSource.ValueType  # 2
     """The mark."""
+    PRICE_SOURCE_INDEX: _PriceSource.ValueType  # 3
+    """Of a contract: the price of its index."""
 
 class PriceSource(_PriceSource, metaclass=_PriceSourceEnumTypeWrapper):
     """Which price wakes a waiting order."""
@@ -223,6 +227,8 @@ PRICE_SOURCE_LAST: PriceSource.ValueType  # 1
 """The last trade's."""
 PRICE_SOURCE_MARK: PriceSource.ValueType  # 2
 """The mark."""
+PRICE_SOURCE_INDEX: PriceSource.ValueType  # 3
+"""Of a contract: the price of its index."""
 Global___PriceSource: _TypeAlias = PriceSource  # noqa: Y015
 
 class _OrderState:
@@ -304,6 +310,250 @@ BATCH_MODE_EACH: BatchMode.ValueType  # 1
 BATCH_MODE_ALL_OR_NONE: BatchMode.ValueType  # 2
 """All legs or none."""
 Global___BatchMode: _TypeAlias = BatchMode  # noqa: Y015
+
+class _ContractKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ContractKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ContractKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CONTRACT_KIND_UNSPECIFIED: _ContractKind.ValueType  # 0
+    """Missing; refused."""
+    CONTRACT_KIND_LINEAR: _ContractKind.ValueType  # 1
+    """Settled in the quote: a lot is worth price times scale."""
+    CONTRACT_KIND_INVERSE: _ContractKind.ValueType  # 2
+    """Settled in the base: a lot is worth scale divided by price."""
+
+class ContractKind(_ContractKind, metaclass=_ContractKindEnumTypeWrapper):
+    """How a contract's value follows its price."""
+
+CONTRACT_KIND_UNSPECIFIED: ContractKind.ValueType  # 0
+"""Missing; refused."""
+CONTRACT_KIND_LINEAR: ContractKind.ValueType  # 1
+"""Settled in the quote: a lot is worth price times scale."""
+CONTRACT_KIND_INVERSE: ContractKind.ValueType  # 2
+"""Settled in the base: a lot is worth scale divided by price."""
+Global___ContractKind: _TypeAlias = ContractKind  # noqa: Y015
+
+class _MarginMode:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _MarginModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MarginMode.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MARGIN_MODE_UNSPECIFIED: _MarginMode.ValueType  # 0
+    """Missing; refused."""
+    MARGIN_MODE_CROSS: _MarginMode.ValueType  # 1
+    """The account's whole margin wallet of the settle asset, with all its cross positions."""
+    MARGIN_MODE_ISOLATED: _MarginMode.ValueType  # 2
+    """A bucket of its own, and nothing else."""
+
+class MarginMode(_MarginMode, metaclass=_MarginModeEnumTypeWrapper):
+    """What stands behind a position."""
+
+MARGIN_MODE_UNSPECIFIED: MarginMode.ValueType  # 0
+"""Missing; refused."""
+MARGIN_MODE_CROSS: MarginMode.ValueType  # 1
+"""The account's whole margin wallet of the settle asset, with all its cross positions."""
+MARGIN_MODE_ISOLATED: MarginMode.ValueType  # 2
+"""A bucket of its own, and nothing else."""
+Global___MarginMode: _TypeAlias = MarginMode  # noqa: Y015
+
+class _PositionLeg:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PositionLegEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PositionLeg.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    POSITION_LEG_UNSPECIFIED: _PositionLeg.ValueType  # 0
+    """The default: NET."""
+    POSITION_LEG_NET: _PositionLeg.ValueType  # 1
+    """The one position of one-way mode, of either sign."""
+    POSITION_LEG_LONG: _PositionLeg.ValueType  # 2
+    """Hedge mode: never below zero; only buys enlarge it."""
+    POSITION_LEG_SHORT: _PositionLeg.ValueType  # 3
+    """Hedge mode: never above zero; only sells enlarge it."""
+
+class PositionLeg(_PositionLeg, metaclass=_PositionLegEnumTypeWrapper):
+    """Which position of an account in a contract."""
+
+POSITION_LEG_UNSPECIFIED: PositionLeg.ValueType  # 0
+"""The default: NET."""
+POSITION_LEG_NET: PositionLeg.ValueType  # 1
+"""The one position of one-way mode, of either sign."""
+POSITION_LEG_LONG: PositionLeg.ValueType  # 2
+"""Hedge mode: never below zero; only buys enlarge it."""
+POSITION_LEG_SHORT: PositionLeg.ValueType  # 3
+"""Hedge mode: never above zero; only sells enlarge it."""
+Global___PositionLeg: _TypeAlias = PositionLeg  # noqa: Y015
+
+class _FundingRule:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FundingRuleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FundingRule.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FUNDING_RULE_UNSPECIFIED: _FundingRule.ValueType  # 0
+    """Missing; refused."""
+    FUNDING_RULE_AVERAGED: _FundingRule.ValueType  # 1
+    """The mean premium, pulled to the interest by at most the clamp."""
+    FUNDING_RULE_DEAD_BAND: _FundingRule.ValueType  # 2
+    """The premium beyond the dead band, accrued with each sample."""
+    FUNDING_RULE_SAMPLED: _FundingRule.ValueType  # 3
+    """The mean of the minutes' medians without the tails, plus the interest."""
+
+class FundingRule(_FundingRule, metaclass=_FundingRuleEnumTypeWrapper):
+    """How a perpetual's funding rate follows from its premium."""
+
+FUNDING_RULE_UNSPECIFIED: FundingRule.ValueType  # 0
+"""Missing; refused."""
+FUNDING_RULE_AVERAGED: FundingRule.ValueType  # 1
+"""The mean premium, pulled to the interest by at most the clamp."""
+FUNDING_RULE_DEAD_BAND: FundingRule.ValueType  # 2
+"""The premium beyond the dead band, accrued with each sample."""
+FUNDING_RULE_SAMPLED: FundingRule.ValueType  # 3
+"""The mean of the minutes' medians without the tails, plus the interest."""
+Global___FundingRule: _TypeAlias = FundingRule  # noqa: Y015
+
+class _MarkRule:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _MarkRuleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MarkRule.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MARK_RULE_UNSPECIFIED: _MarkRule.ValueType  # 0
+    """Missing; refused."""
+    MARK_RULE_MEDIAN: _MarkRule.ValueType  # 1
+    """The median of three prices, worked out inside."""
+    MARK_RULE_FED: _MarkRule.ValueType  # 2
+    """SetMark of a key with FEED."""
+
+class MarkRule(_MarkRule, metaclass=_MarkRuleEnumTypeWrapper):
+    """Where a contract's mark price comes from."""
+
+MARK_RULE_UNSPECIFIED: MarkRule.ValueType  # 0
+"""Missing; refused."""
+MARK_RULE_MEDIAN: MarkRule.ValueType  # 1
+"""The median of three prices, worked out inside."""
+MARK_RULE_FED: MarkRule.ValueType  # 2
+"""SetMark of a key with FEED."""
+Global___MarkRule: _TypeAlias = MarkRule  # noqa: Y015
+
+class _RiskLevel:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RiskLevelEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RiskLevel.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RISK_LEVEL_UNSPECIFIED: _RiskLevel.ValueType  # 0
+    """Missing; never sent."""
+    RISK_LEVEL_SAFE: _RiskLevel.ValueType  # 1
+    """Far."""
+    RISK_LEVEL_WARNING: _RiskLevel.ValueType  # 2
+    """A margin call."""
+    RISK_LEVEL_DANGER: _RiskLevel.ValueType  # 3
+    """Nothing leaves the margin wallet."""
+    RISK_LEVEL_CRITICAL: _RiskLevel.ValueType  # 4
+    """Only orders that reduce."""
+    RISK_LEVEL_LIQUIDATING: _RiskLevel.ValueType  # 5
+    """The engine has it; no orders."""
+
+class RiskLevel(_RiskLevel, metaclass=_RiskLevelEnumTypeWrapper):
+    """How near a margin wallet, or an isolated position, is to liquidation."""
+
+RISK_LEVEL_UNSPECIFIED: RiskLevel.ValueType  # 0
+"""Missing; never sent."""
+RISK_LEVEL_SAFE: RiskLevel.ValueType  # 1
+"""Far."""
+RISK_LEVEL_WARNING: RiskLevel.ValueType  # 2
+"""A margin call."""
+RISK_LEVEL_DANGER: RiskLevel.ValueType  # 3
+"""Nothing leaves the margin wallet."""
+RISK_LEVEL_CRITICAL: RiskLevel.ValueType  # 4
+"""Only orders that reduce."""
+RISK_LEVEL_LIQUIDATING: RiskLevel.ValueType  # 5
+"""The engine has it; no orders."""
+Global___RiskLevel: _TypeAlias = RiskLevel  # noqa: Y015
+
+class _LiquidationEnd:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _LiquidationEndEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LiquidationEnd.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LIQUIDATION_END_UNSPECIFIED: _LiquidationEnd.ValueType  # 0
+    """Missing; never sent."""
+    LIQUIDATION_END_CURED: _LiquidationEnd.ValueType  # 1
+    """Equity is no longer below maintenance margin."""
+    LIQUIDATION_END_CLOSED: _LiquidationEnd.ValueType  # 2
+    """Nothing is left, and the account paid for all of it."""
+    LIQUIDATION_END_FUND: _LiquidationEnd.ValueType  # 3
+    """Nothing is left, and the insurance fund paid a part."""
+    LIQUIDATION_END_ADL: _LiquidationEnd.ValueType  # 4
+    """A part was closed against opposite positions."""
+    LIQUIDATION_END_SHARED: _LiquidationEnd.ValueType  # 5
+    """The loss was shared."""
+
+class LiquidationEnd(_LiquidationEnd, metaclass=_LiquidationEndEnumTypeWrapper):
+    """How a liquidation ended."""
+
+LIQUIDATION_END_UNSPECIFIED: LiquidationEnd.ValueType  # 0
+"""Missing; never sent."""
+LIQUIDATION_END_CURED: LiquidationEnd.ValueType  # 1
+"""Equity is no longer below maintenance margin."""
+LIQUIDATION_END_CLOSED: LiquidationEnd.ValueType  # 2
+"""Nothing is left, and the account paid for all of it."""
+LIQUIDATION_END_FUND: LiquidationEnd.ValueType  # 3
+"""Nothing is left, and the insurance fund paid a part."""
+LIQUIDATION_END_ADL: LiquidationEnd.ValueType  # 4
+"""A part was closed against opposite positions."""
+LIQUIDATION_END_SHARED: LiquidationEnd.ValueType  # 5
+"""The loss was shared."""
+Global___LiquidationEnd: _TypeAlias = LiquidationEnd  # noqa: Y015
+
+class _LiquidationStep:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _LiquidationStepEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LiquidationStep.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LIQUIDATION_STEP_UNSPECIFIED: _LiquidationStep.ValueType  # 0
+    """Missing; never sent."""
+    LIQUIDATION_STEP_STARTED: _LiquidationStep.ValueType  # 1
+    """Equity is below maintenance margin: the engine will take the wallet, or the position, in its turn."""
+    LIQUIDATION_STEP_STEPPED: _LiquidationStep.ValueType  # 2
+    """It closes so many lots; the order's own events follow."""
+    LIQUIDATION_STEP_PAID: _LiquidationStep.ValueType  # 3
+    """What the fills of a step brought, and what the insurance fund took (below zero: gave)."""
+    LIQUIDATION_STEP_DELEVERAGED: _LiquidationStep.ValueType  # 4
+    """So many lots were closed against opposite positions, off the tape."""
+    LIQUIDATION_STEP_DEBT: _LiquidationStep.ValueType  # 5
+    """There was less than nothing: the insurance fund paid a part, bad debt the rest."""
+    LIQUIDATION_STEP_SHARED: _LiquidationStep.ValueType  # 6
+    """Bad debt was borne by those who had a gain."""
+    LIQUIDATION_STEP_ENDED: _LiquidationStep.ValueType  # 7
+    """The engine is done with it."""
+
+class LiquidationStep(_LiquidationStep, metaclass=_LiquidationStepEnumTypeWrapper):
+    """What happened in a liquidation."""
+
+LIQUIDATION_STEP_UNSPECIFIED: LiquidationStep.ValueType  # 0
+"""Missing; never sent."""
+LIQUIDATION_STEP_STARTED: LiquidationStep.ValueType  # 1
+"""Equity is below maintenance margin: the engine will take the wallet, or the position, in its turn."""
+LIQUIDATION_STEP_STEPPED: LiquidationStep.ValueType  # 2
+"""It closes so many lots; the order's own events follow."""
+LIQUIDATION_STEP_PAID: LiquidationStep.ValueType  # 3
+"""What the fills of a step brought, and what the insurance fund took (below zero: gave)."""
+LIQUIDATION_STEP_DELEVERAGED: LiquidationStep.ValueType  # 4
+"""So many lots were closed against opposite positions, off the tape."""
+LIQUIDATION_STEP_DEBT: LiquidationStep.ValueType  # 5
+"""There was less than nothing: the insurance fund paid a part, bad debt the rest."""
+LIQUIDATION_STEP_SHARED: LiquidationStep.ValueType  # 6
+"""Bad debt was borne by those who had a gain."""
+LIQUIDATION_STEP_ENDED: LiquidationStep.ValueType  # 7
+"""The engine is done with it."""
+Global___LiquidationStep: _TypeAlias = LiquidationStep  # noqa: Y015
 
 class _ReadMode:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -473,6 +723,42 @@ class _RejectEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reject.ValueTy
     """Instrument closed."""
     REJECT_VOLATILITY_HALT: _Reject.ValueType  # 66
     """Volatility halt."""
+    REJECT_KILL_SWITCH: _Reject.ValueType  # 67
+    """Kill switch."""
+    REJECT_NOT_THIS_KIND: _Reject.ValueType  # 68
+    """Not this kind."""
+    REJECT_UNKNOWN_INDEX: _Reject.ValueType  # 69
+    """Unknown index."""
+    REJECT_INDEX_EXISTS: _Reject.ValueType  # 70
+    """Index exists."""
+    REJECT_UNKNOWN_POSITION: _Reject.ValueType  # 71
+    """Unknown position."""
+    REJECT_POSITION_NOT_EMPTY: _Reject.ValueType  # 72
+    """Position not empty."""
+    REJECT_LEVERAGE_OUT_OF_RANGE: _Reject.ValueType  # 73
+    """Leverage out of range."""
+    REJECT_MARGIN_OUT_OF_RANGE: _Reject.ValueType  # 74
+    """Margin out of range."""
+    REJECT_TOO_MANY_POSITIONS: _Reject.ValueType  # 75
+    """Too many positions."""
+    REJECT_REDUCE_ONLY_NOTHING: _Reject.ValueType  # 76
+    """Reduce only nothing."""
+    REJECT_RISK_LEVEL: _Reject.ValueType  # 77
+    """Risk level."""
+    REJECT_POSITION_LIMIT: _Reject.ValueType  # 78
+    """Position limit."""
+    REJECT_OPEN_INTEREST_LIMIT: _Reject.ValueType  # 79
+    """Open interest limit."""
+    REJECT_INSUFFICIENT_MARGIN: _Reject.ValueType  # 80
+    """Insufficient margin."""
+    REJECT_WITHDRAWAL_GATE: _Reject.ValueType  # 81
+    """Withdrawal gate."""
+    REJECT_LIQUIDATED: _Reject.ValueType  # 82
+    """Liquidated."""
+    REJECT_REDUCED_AWAY: _Reject.ValueType  # 83
+    """Reduced away."""
+    REJECT_AUTO_DELEVERAGED: _Reject.ValueType  # 84
+    """Auto deleveraged."""
 
 class Reject(_Reject, metaclass=_RejectEnumTypeWrapper):
     """Why the exchange refused a well-formed command; a normal reply, the same for ever."""
@@ -611,6 +897,42 @@ REJECT_INSTRUMENT_CLOSED: Reject.ValueType  # 65
 """Instrument closed."""
 REJECT_VOLATILITY_HALT: Reject.ValueType  # 66
 """Volatility halt."""
+REJECT_KILL_SWITCH: Reject.ValueType  # 67
+"""Kill switch."""
+REJECT_NOT_THIS_KIND: Reject.ValueType  # 68
+"""Not this kind."""
+REJECT_UNKNOWN_INDEX: Reject.ValueType  # 69
+"""Unknown index."""
+REJECT_INDEX_EXISTS: Reject.ValueType  # 70
+"""Index exists."""
+REJECT_UNKNOWN_POSITION: Reject.ValueType  # 71
+"""Unknown position."""
+REJECT_POSITION_NOT_EMPTY: Reject.ValueType  # 72
+"""Position not empty."""
+REJECT_LEVERAGE_OUT_OF_RANGE: Reject.ValueType  # 73
+"""Leverage out of range."""
+REJECT_MARGIN_OUT_OF_RANGE: Reject.ValueType  # 74
+"""Margin out of range."""
+REJECT_TOO_MANY_POSITIONS: Reject.ValueType  # 75
+"""Too many positions."""
+REJECT_REDUCE_ONLY_NOTHING: Reject.ValueType  # 76
+"""Reduce only nothing."""
+REJECT_RISK_LEVEL: Reject.ValueType  # 77
+"""Risk level."""
+REJECT_POSITION_LIMIT: Reject.ValueType  # 78
+"""Position limit."""
+REJECT_OPEN_INTEREST_LIMIT: Reject.ValueType  # 79
+"""Open interest limit."""
+REJECT_INSUFFICIENT_MARGIN: Reject.ValueType  # 80
+"""Insufficient margin."""
+REJECT_WITHDRAWAL_GATE: Reject.ValueType  # 81
+"""Withdrawal gate."""
+REJECT_LIQUIDATED: Reject.ValueType  # 82
+"""Liquidated."""
+REJECT_REDUCED_AWAY: Reject.ValueType  # 83
+"""Reduced away."""
+REJECT_AUTO_DELEVERAGED: Reject.ValueType  # 84
+"""Auto deleveraged."""
 Global___Reject: _TypeAlias = Reject  # noqa: Y015
 
 @_typing.final
@@ -664,3 +986,267 @@ class Gap(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Gap: _TypeAlias = Gap  # noqa: Y015
+
+@_typing.final
+class ContractRules(_message.Message):
+    """Everything about a contract that may change."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MARGIN_FIELD_NUMBER: _builtins.int
+    POSITION_MAX_LOTS_FIELD_NUMBER: _builtins.int
+    OPEN_INTEREST_MAX_LOTS_FIELD_NUMBER: _builtins.int
+    MARK_RULE_FIELD_NUMBER: _builtins.int
+    MARK_BAND_PPM_FIELD_NUMBER: _builtins.int
+    FUNDING_FIELD_NUMBER: _builtins.int
+    LIQUIDATION_FIELD_NUMBER: _builtins.int
+    position_max_lots: _builtins.int
+    """One position with its open orders, at most."""
+    open_interest_max_lots: _builtins.int
+    """All longs together, at most."""
+    mark_rule: Global___MarkRule.ValueType
+    """Where the mark comes from."""
+    mark_band_ppm: _builtins.int
+    """The mark lies within so much of the index."""
+    @_builtins.property
+    def margin(self) -> Global___MarginTerms:
+        """How much margin a position needs."""
+
+    @_builtins.property
+    def funding(self) -> Global___FundingTerms:
+        """How longs and shorts pay each other; absent in a command: the exchange's defaults."""
+
+    @_builtins.property
+    def liquidation(self) -> Global___LiquidationTerms:
+        """How a position is taken from who cannot carry it; absent in a command: the exchange's defaults."""
+
+    def __init__(
+        self,
+        *,
+        margin: Global___MarginTerms | None = ...,
+        position_max_lots: _builtins.int = ...,
+        open_interest_max_lots: _builtins.int = ...,
+        mark_rule: Global___MarkRule.ValueType = ...,
+        mark_band_ppm: _builtins.int = ...,
+        funding: Global___FundingTerms | None = ...,
+        liquidation: Global___LiquidationTerms | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["funding", b"funding", "liquidation", b"liquidation", "margin", b"margin"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["funding", b"funding", "liquidation", b"liquidation", "margin", b"margin", "mark_band_ppm", b"mark_band_ppm", "mark_rule", b"mark_rule", "open_interest_max_lots", b"open_interest_max_lots", "position_max_lots", b"position_max_lots"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ContractRules: _TypeAlias = ContractRules  # noqa: Y015
+
+@_typing.final
+class MarginTerms(_message.Message):
+    """How much margin a position needs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIERS_FIELD_NUMBER: _builtins.int
+    SLOPE_PPB_FIELD_NUMBER: _builtins.int
+    OPEN_INTEREST_LOW_ATOMS_FIELD_NUMBER: _builtins.int
+    OPEN_INTEREST_HIGH_ATOMS_FIELD_NUMBER: _builtins.int
+    AT_ENTRY_FIELD_NUMBER: _builtins.int
+    slope_ppb: _builtins.int
+    """In place of further tiers: both rates rise by this much per lot of the position."""
+    open_interest_low_atoms: _builtins.int
+    """From this notional of all longs on the initial rate rises; zero, with the next: it does not."""
+    open_interest_high_atoms: _builtins.int
+    """Up to this one, where it is all of the notional."""
+    at_entry: _builtins.bool
+    """Maintenance margin follows the notional at entry instead of that at the mark."""
+    @_builtins.property
+    def tiers(self) -> _containers.RepeatedCompositeFieldContainer[Global___MarginTier]:
+        """The first begins at zero; floors and rates rise."""
+
+    def __init__(
+        self,
+        *,
+        tiers: _abc.Iterable[Global___MarginTier] | None = ...,
+        slope_ppb: _builtins.int = ...,
+        open_interest_low_atoms: _builtins.int = ...,
+        open_interest_high_atoms: _builtins.int = ...,
+        at_entry: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_entry", b"at_entry", "open_interest_high_atoms", b"open_interest_high_atoms", "open_interest_low_atoms", b"open_interest_low_atoms", "slope_ppb", b"slope_ppb", "tiers", b"tiers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MarginTerms: _TypeAlias = MarginTerms  # noqa: Y015
+
+@_typing.final
+class MarginTier(_message.Message):
+    """From a notional on, these rates hold for what is above it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FLOOR_ATOMS_FIELD_NUMBER: _builtins.int
+    MAINTENANCE_PPM_FIELD_NUMBER: _builtins.int
+    INITIAL_PPM_FIELD_NUMBER: _builtins.int
+    floor_atoms: _builtins.int
+    """From here on."""
+    maintenance_ppm: _builtins.int
+    """What must be there for the position to stay."""
+    initial_ppm: _builtins.int
+    """What must be there to enlarge it."""
+    def __init__(
+        self,
+        *,
+        floor_atoms: _builtins.int = ...,
+        maintenance_ppm: _builtins.int = ...,
+        initial_ppm: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["floor_atoms", b"floor_atoms", "initial_ppm", b"initial_ppm", "maintenance_ppm", b"maintenance_ppm"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MarginTier: _TypeAlias = MarginTier  # noqa: Y015
+
+@_typing.final
+class FundingTerms(_message.Message):
+    """How longs and shorts pay each other; rates are per interval."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RULE_FIELD_NUMBER: _builtins.int
+    INTERVAL_NS_FIELD_NUMBER: _builtins.int
+    INTEREST_PPB_FIELD_NUMBER: _builtins.int
+    CLAMP_PPB_FIELD_NUMBER: _builtins.int
+    DEAD_BAND_PPB_FIELD_NUMBER: _builtins.int
+    TAILS_PPM_FIELD_NUMBER: _builtins.int
+    CAP_PPB_FIELD_NUMBER: _builtins.int
+    IMPACT_ATOMS_FIELD_NUMBER: _builtins.int
+    WEIGHTED_FIELD_NUMBER: _builtins.int
+    rule: Global___FundingRule.ValueType
+    """Which rule."""
+    interval_ns: _builtins.int
+    """A multiple of a minute, at most a day."""
+    interest_ppb: _builtins.int
+    """Interest; AVERAGED and SAMPLED."""
+    clamp_ppb: _builtins.int
+    """How far the premium is pulled to it; AVERAGED."""
+    dead_band_ppb: _builtins.int
+    """Premiums within it cost nothing; DEAD_BAND."""
+    tails_ppm: _builtins.int
+    """Left out at each end; SAMPLED."""
+    cap_ppb: _builtins.int
+    """The rate is within it on both sides."""
+    impact_atoms: _builtins.int
+    """The notional whose mean price is compared with the index; zero: the best prices are."""
+    weighted: _builtins.bool
+    """Later samples count more; AVERAGED."""
+    def __init__(
+        self,
+        *,
+        rule: Global___FundingRule.ValueType = ...,
+        interval_ns: _builtins.int = ...,
+        interest_ppb: _builtins.int = ...,
+        clamp_ppb: _builtins.int = ...,
+        dead_band_ppb: _builtins.int = ...,
+        tails_ppm: _builtins.int = ...,
+        cap_ppb: _builtins.int = ...,
+        impact_atoms: _builtins.int = ...,
+        weighted: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cap_ppb", b"cap_ppb", "clamp_ppb", b"clamp_ppb", "dead_band_ppb", b"dead_band_ppb", "impact_atoms", b"impact_atoms", "interest_ppb", b"interest_ppb", "interval_ns", b"interval_ns", "rule", b"rule", "tails_ppm", b"tails_ppm", "weighted", b"weighted"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FundingTerms: _TypeAlias = FundingTerms  # noqa: Y015
+
+@_typing.final
+class LiquidationTerms(_message.Message):
+    """How a position is taken from who cannot carry it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PENALTY_PPM_FIELD_NUMBER: _builtins.int
+    BUFFER_PPM_FIELD_NUMBER: _builtins.int
+    STEP_PPM_FIELD_NUMBER: _builtins.int
+    ADL_SHARE_PPM_FIELD_NUMBER: _builtins.int
+    FUND_DRAWDOWN_PPM_FIELD_NUMBER: _builtins.int
+    WARNING_PPM_FIELD_NUMBER: _builtins.int
+    DANGER_PPM_FIELD_NUMBER: _builtins.int
+    CRITICAL_PPM_FIELD_NUMBER: _builtins.int
+    HYSTERESIS_PPM_FIELD_NUMBER: _builtins.int
+    penalty_ppm: _builtins.int
+    """Of the notional of each fill, for the insurance fund."""
+    buffer_ppm: _builtins.int
+    """A step closes the fewest lots after which equity is so much above maintenance margin."""
+    step_ppm: _builtins.int
+    """And at least this share of the position; zero: no more than the buffer asks for."""
+    adl_share_ppm: _builtins.int
+    """In one round an opposite position gives at most this share of itself."""
+    fund_drawdown_ppm: _builtins.int
+    """The fund pays for a step only while it is less than this below its peak of 8 hours."""
+    warning_ppm: _builtins.int
+    """Maintenance margin by equity at which WARNING begins."""
+    danger_ppm: _builtins.int
+    """At which DANGER begins."""
+    critical_ppm: _builtins.int
+    """At which CRITICAL begins."""
+    hysteresis_ppm: _builtins.int
+    """A level is left so much under its threshold."""
+    def __init__(
+        self,
+        *,
+        penalty_ppm: _builtins.int = ...,
+        buffer_ppm: _builtins.int = ...,
+        step_ppm: _builtins.int = ...,
+        adl_share_ppm: _builtins.int = ...,
+        fund_drawdown_ppm: _builtins.int = ...,
+        warning_ppm: _builtins.int = ...,
+        danger_ppm: _builtins.int = ...,
+        critical_ppm: _builtins.int = ...,
+        hysteresis_ppm: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adl_share_ppm", b"adl_share_ppm", "buffer_ppm", b"buffer_ppm", "critical_ppm", b"critical_ppm", "danger_ppm", b"danger_ppm", "fund_drawdown_ppm", b"fund_drawdown_ppm", "hysteresis_ppm", b"hysteresis_ppm", "penalty_ppm", b"penalty_ppm", "step_ppm", b"step_ppm", "warning_ppm", b"warning_ppm"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LiquidationTerms: _TypeAlias = LiquidationTerms  # noqa: Y015
+
+@_typing.final
+class IndexQuote(_message.Message):
+    """What one source of an index says."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_FIELD_NUMBER: _builtins.int
+    PRICE_TICKS_FIELD_NUMBER: _builtins.int
+    WEIGHT_FIELD_NUMBER: _builtins.int
+    TIME_NS_FIELD_NUMBER: _builtins.int
+    source: _builtins.int
+    """The source's number."""
+    price_ticks: _builtins.int
+    """Its price."""
+    weight: _builtins.int
+    """How much it counts."""
+    time_ns: _builtins.int
+    """When it said so."""
+    def __init__(
+        self,
+        *,
+        source: _builtins.int = ...,
+        price_ticks: _builtins.int = ...,
+        weight: _builtins.int = ...,
+        time_ns: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["price_ticks", b"price_ticks", "source", b"source", "time_ns", b"time_ns", "weight", b"weight"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IndexQuote: _TypeAlias = IndexQuote  # noqa: Y015

@@ -122,6 +122,14 @@ class _ChannelEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Channel.Value
     """Candles of the wanted interval."""
     CHANNEL_STATUS: _Channel.ValueType  # 7
     """States, marks, auctions."""
+    CHANNEL_PRICES: _Channel.ValueType  # 8
+    """Of a contract: every mark and every price of its index."""
+    CHANNEL_FUNDING: _Channel.ValueType  # 9
+    """Of a contract: every sample and every settlement of funding."""
+    CHANNEL_OPEN_INTEREST: _Channel.ValueType  # 10
+    """Of a contract: open interest."""
+    CHANNEL_LIQUIDATIONS: _Channel.ValueType  # 11
+    """Of a contract: every step of liquidations, without their owners."""
 
 class Channel(_Channel, metaclass=_ChannelEnumTypeWrapper):
     """What a watcher wants."""
@@ -142,6 +150,14 @@ CHANNEL_CANDLES: Channel.ValueType  # 6
 """Candles of the wanted interval."""
 CHANNEL_STATUS: Channel.ValueType  # 7
 """States, marks, auctions."""
+CHANNEL_PRICES: Channel.ValueType  # 8
+"""Of a contract: every mark and every price of its index."""
+CHANNEL_FUNDING: Channel.ValueType  # 9
+"""Of a contract: every sample and every settlement of funding."""
+CHANNEL_OPEN_INTEREST: Channel.ValueType  # 10
+"""Of a contract: open interest."""
+CHANNEL_LIQUIDATIONS: Channel.ValueType  # 11
+"""Of a contract: every step of liquidations, without their owners."""
 Global___Channel: _TypeAlias = Channel  # noqa: Y015
 
 @_typing.final
@@ -234,7 +250,7 @@ Global___Asset: _TypeAlias = Asset  # noqa: Y015
 
 @_typing.final
 class Instrument(_message.Message):
-    """A listed spot instrument."""
+    """A listed instrument."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -260,6 +276,7 @@ class Instrument(_message.Message):
     MARK_TICKS_FIELD_NUMBER: _builtins.int
     NEXT_STATE_FIELD_NUMBER: _builtins.int
     NEXT_NS_FIELD_NUMBER: _builtins.int
+    CONTRACT_FIELD_NUMBER: _builtins.int
     instrument: _builtins.int
     """Its id."""
     symbol: _builtins.str
@@ -306,6 +323,10 @@ class Instrument(_message.Message):
     def rules(self) -> Global___InstrumentRules:
         """Its protections, if it has any."""
 
+    @_builtins.property
+    def contract(self) -> Global___Contract:
+        """What a perpetual contract has beside; absent: spot."""
+
     def __init__(
         self,
         *,
@@ -331,14 +352,49 @@ class Instrument(_message.Message):
         mark_ticks: _builtins.int = ...,
         next_state: _common_pb2.InstrumentState.ValueType = ...,
         next_ns: _builtins.int = ...,
+        contract: Global___Contract | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["rules", b"rules"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["contract", b"contract", "rules", b"rules"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_asset", b"base_asset", "instrument", b"instrument", "last_ticks", b"last_ticks", "lot_atoms", b"lot_atoms", "lot_decimals", b"lot_decimals", "lot_mantissa", b"lot_mantissa", "maker_ppm", b"maker_ppm", "mark_ticks", b"mark_ticks", "market_protection_ppm", b"market_protection_ppm", "next_ns", b"next_ns", "next_state", b"next_state", "notional_min_atoms", b"notional_min_atoms", "price_max_ticks", b"price_max_ticks", "quote_asset", b"quote_asset", "rules", b"rules", "size_max_lots", b"size_max_lots", "state", b"state", "symbol", b"symbol", "taker_ppm", b"taker_ppm", "tick_decimals", b"tick_decimals", "tick_lot_atoms", b"tick_lot_atoms", "tick_mantissa", b"tick_mantissa"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_asset", b"base_asset", "contract", b"contract", "instrument", b"instrument", "last_ticks", b"last_ticks", "lot_atoms", b"lot_atoms", "lot_decimals", b"lot_decimals", "lot_mantissa", b"lot_mantissa", "maker_ppm", b"maker_ppm", "mark_ticks", b"mark_ticks", "market_protection_ppm", b"market_protection_ppm", "next_ns", b"next_ns", "next_state", b"next_state", "notional_min_atoms", b"notional_min_atoms", "price_max_ticks", b"price_max_ticks", "quote_asset", b"quote_asset", "rules", b"rules", "size_max_lots", b"size_max_lots", "state", b"state", "symbol", b"symbol", "taker_ppm", b"taker_ppm", "tick_decimals", b"tick_decimals", "tick_lot_atoms", b"tick_lot_atoms", "tick_mantissa", b"tick_mantissa"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Instrument: _TypeAlias = Instrument  # noqa: Y015
+
+@_typing.final
+class Contract(_message.Message):
+    """What a perpetual contract has beside its instrument."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
+    SETTLE_ASSET_FIELD_NUMBER: _builtins.int
+    SCALE_FIELD_NUMBER: _builtins.int
+    kind: _common_pb2.ContractKind.ValueType
+    """How its value follows its price."""
+    index: _builtins.int
+    """Which index it leans on."""
+    settle_asset: _builtins.int
+    """In which asset margin, results, fees and notionals are."""
+    scale: _builtins.int
+    """LINEAR: atoms per tick and lot; INVERSE: a lot is worth so many atoms at one tick."""
+    def __init__(
+        self,
+        *,
+        kind: _common_pb2.ContractKind.ValueType = ...,
+        index: _builtins.int = ...,
+        settle_asset: _builtins.int = ...,
+        scale: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["index", b"index", "kind", b"kind", "scale", b"scale", "settle_asset", b"settle_asset"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Contract: _TypeAlias = Contract  # noqa: Y015
 
 @_typing.final
 class InstrumentRules(_message.Message):
@@ -673,6 +729,10 @@ class Ticker(_message.Message):
     TRADES_FIELD_NUMBER: _builtins.int
     MARK_TICKS_FIELD_NUMBER: _builtins.int
     LOG_TIME_NS_FIELD_NUMBER: _builtins.int
+    INDEX_TICKS_FIELD_NUMBER: _builtins.int
+    OPEN_INTEREST_LOTS_FIELD_NUMBER: _builtins.int
+    PREDICTED_PPB_FIELD_NUMBER: _builtins.int
+    FUNDING_NS_FIELD_NUMBER: _builtins.int
     instrument: _builtins.int
     """Which."""
     last_ticks: _builtins.int
@@ -703,6 +763,14 @@ class Ticker(_message.Message):
     """The mark, or zero."""
     log_time_ns: _builtins.int
     """Log time of the last event seen."""
+    index_ticks: _builtins.int
+    """Of a contract: the price of its index, or zero."""
+    open_interest_lots: _builtins.int
+    """Of a contract: all longs."""
+    predicted_ppb: _builtins.int
+    """Of a contract: the funding rate that the running interval would end with now."""
+    funding_ns: _builtins.int
+    """Of a contract: when it ends, log time; zero: it does not run."""
     def __init__(
         self,
         *,
@@ -721,10 +789,14 @@ class Ticker(_message.Message):
         trades: _builtins.int = ...,
         mark_ticks: _builtins.int = ...,
         log_time_ns: _builtins.int = ...,
+        index_ticks: _builtins.int = ...,
+        open_interest_lots: _builtins.int = ...,
+        predicted_ppb: _builtins.int = ...,
+        funding_ns: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ask_lots", b"ask_lots", "ask_ticks", b"ask_ticks", "bid_lots", b"bid_lots", "bid_ticks", b"bid_ticks", "high_ticks", b"high_ticks", "instrument", b"instrument", "last_lots", b"last_lots", "last_ticks", b"last_ticks", "log_time_ns", b"log_time_ns", "low_ticks", b"low_ticks", "mark_ticks", b"mark_ticks", "open_ticks", b"open_ticks", "trades", b"trades", "volume_atoms", b"volume_atoms", "volume_lots", b"volume_lots"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ask_lots", b"ask_lots", "ask_ticks", b"ask_ticks", "bid_lots", b"bid_lots", "bid_ticks", b"bid_ticks", "funding_ns", b"funding_ns", "high_ticks", b"high_ticks", "index_ticks", b"index_ticks", "instrument", b"instrument", "last_lots", b"last_lots", "last_ticks", b"last_ticks", "log_time_ns", b"log_time_ns", "low_ticks", b"low_ticks", "mark_ticks", b"mark_ticks", "open_interest_lots", b"open_interest_lots", "open_ticks", b"open_ticks", "predicted_ppb", b"predicted_ppb", "trades", b"trades", "volume_atoms", b"volume_atoms", "volume_lots", b"volume_lots"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1012,6 +1084,10 @@ class WatchResponse(_message.Message):
     STATUS_FIELD_NUMBER: _builtins.int
     CHECKSUM_FIELD_NUMBER: _builtins.int
     MORE_FIELD_NUMBER: _builtins.int
+    PRICES_FIELD_NUMBER: _builtins.int
+    FUNDING_FIELD_NUMBER: _builtins.int
+    OPEN_INTEREST_LOTS_FIELD_NUMBER: _builtins.int
+    LIQUIDATIONS_FIELD_NUMBER: _builtins.int
     log_index: _builtins.int
     """After this entry."""
     log_time_ns: _builtins.int
@@ -1022,6 +1098,8 @@ class WatchResponse(_message.Message):
     """Of the 25 best levels a side after this message (CHANNEL_LEVELS); see docs/market-data.md."""
     more: _builtins.bool
     """A large picture comes in parts of one index: the next message goes on with it."""
+    open_interest_lots: _builtins.int
+    """CHANNEL_OPEN_INTEREST: lots of all longs now."""
     @_builtins.property
     def best(self) -> Global___Best:
         """CHANNEL_BEST."""
@@ -1050,6 +1128,18 @@ class WatchResponse(_message.Message):
     def status(self) -> _containers.RepeatedCompositeFieldContainer[Global___StatusUpdate]:
         """CHANNEL_STATUS."""
 
+    @_builtins.property
+    def prices(self) -> _containers.RepeatedCompositeFieldContainer[Global___PriceUpdate]:
+        """CHANNEL_PRICES, oldest first."""
+
+    @_builtins.property
+    def funding(self) -> _containers.RepeatedCompositeFieldContainer[Global___FundingUpdate]:
+        """CHANNEL_FUNDING, oldest first."""
+
+    @_builtins.property
+    def liquidations(self) -> _containers.RepeatedCompositeFieldContainer[Global___LiquidationUpdate]:
+        """CHANNEL_LIQUIDATIONS, oldest first."""
+
     def __init__(
         self,
         *,
@@ -1065,16 +1155,179 @@ class WatchResponse(_message.Message):
         status: _abc.Iterable[Global___StatusUpdate] | None = ...,
         checksum: _builtins.int | None = ...,
         more: _builtins.bool = ...,
+        prices: _abc.Iterable[Global___PriceUpdate] | None = ...,
+        funding: _abc.Iterable[Global___FundingUpdate] | None = ...,
+        open_interest_lots: _builtins.int | None = ...,
+        liquidations: _abc.Iterable[Global___LiquidationUpdate] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_checksum", b"_checksum", "best", b"best", "candle", b"candle", "checksum", b"checksum", "ticker", b"ticker"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_checksum", b"_checksum", "_open_interest_lots", b"_open_interest_lots", "best", b"best", "candle", b"candle", "checksum", b"checksum", "open_interest_lots", b"open_interest_lots", "ticker", b"ticker"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_checksum", b"_checksum", "best", b"best", "candle", b"candle", "checksum", b"checksum", "levels", b"levels", "log_index", b"log_index", "log_time_ns", b"log_time_ns", "more", b"more", "orders", b"orders", "picture", b"picture", "status", b"status", "ticker", b"ticker", "trades", b"trades"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_checksum", b"_checksum", "_open_interest_lots", b"_open_interest_lots", "best", b"best", "candle", b"candle", "checksum", b"checksum", "funding", b"funding", "levels", b"levels", "liquidations", b"liquidations", "log_index", b"log_index", "log_time_ns", b"log_time_ns", "more", b"more", "open_interest_lots", b"open_interest_lots", "orders", b"orders", "picture", b"picture", "prices", b"prices", "status", b"status", "ticker", b"ticker", "trades", b"trades"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__checksum: _TypeAlias = _typing.Literal["checksum"]  # noqa: Y015
     _WhichOneofArgType__checksum: _TypeAlias = _typing.Literal["_checksum", b"_checksum"]  # noqa: Y015
+    _WhichOneofReturnType__open_interest_lots: _TypeAlias = _typing.Literal["open_interest_lots"]  # noqa: Y015
+    _WhichOneofArgType__open_interest_lots: _TypeAlias = _typing.Literal["_open_interest_lots", b"_open_interest_lots"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__checksum) -> _WhichOneofReturnType__checksum | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__open_interest_lots) -> _WhichOneofReturnType__open_interest_lots | None: ...
 
 Global___WatchResponse: _TypeAlias = WatchResponse  # noqa: Y015
+
+@_typing.final
+class PriceUpdate(_message.Message):
+    """A contract's mark, and the price of its index."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MARK_TICKS_FIELD_NUMBER: _builtins.int
+    INDEX_TICKS_FIELD_NUMBER: _builtins.int
+    INDEX_STALE_FIELD_NUMBER: _builtins.int
+    mark_ticks: _builtins.int
+    """The mark, or zero."""
+    index_ticks: _builtins.int
+    """The index, or zero."""
+    index_stale: _builtins.bool
+    """No source of the index is young enough: the price is the last one."""
+    def __init__(
+        self,
+        *,
+        mark_ticks: _builtins.int = ...,
+        index_ticks: _builtins.int = ...,
+        index_stale: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["index_stale", b"index_stale", "index_ticks", b"index_ticks", "mark_ticks", b"mark_ticks"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PriceUpdate: _TypeAlias = PriceUpdate  # noqa: Y015
+
+@_typing.final
+class FundingUpdate(_message.Message):
+    """A sample of a contract's premium, or a settlement of its funding."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SETTLED_FIELD_NUMBER: _builtins.int
+    PREMIUM_PPB_FIELD_NUMBER: _builtins.int
+    PREDICTED_PPB_FIELD_NUMBER: _builtins.int
+    RATE_PPB_FIELD_NUMBER: _builtins.int
+    MARK_TICKS_FIELD_NUMBER: _builtins.int
+    DELTA_NANOATOMS_FIELD_NUMBER: _builtins.int
+    CUMULATIVE_NANOATOMS_FIELD_NUMBER: _builtins.int
+    NEXT_NS_FIELD_NUMBER: _builtins.int
+    settled: _builtins.bool
+    """Whether longs and shorts owe each other something from now on."""
+    premium_ppb: _builtins.int
+    """The sample's premium."""
+    predicted_ppb: _builtins.int
+    """The rate that the running interval would end with now."""
+    rate_ppb: _builtins.int
+    """The rate of the settlement; of a sample: that of the last one."""
+    mark_ticks: _builtins.int
+    """The mark at the settlement."""
+    delta_nanoatoms: _builtins.int
+    """What longs owe for each lot by the settlement, in billionths of an atom; below zero: shorts do."""
+    cumulative_nanoatoms: _builtins.int
+    """The sum of all those so far."""
+    next_ns: _builtins.int
+    """When the running interval ends, log time; zero: it does not run."""
+    def __init__(
+        self,
+        *,
+        settled: _builtins.bool = ...,
+        premium_ppb: _builtins.int = ...,
+        predicted_ppb: _builtins.int = ...,
+        rate_ppb: _builtins.int = ...,
+        mark_ticks: _builtins.int = ...,
+        delta_nanoatoms: _builtins.int = ...,
+        cumulative_nanoatoms: _builtins.int = ...,
+        next_ns: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cumulative_nanoatoms", b"cumulative_nanoatoms", "delta_nanoatoms", b"delta_nanoatoms", "mark_ticks", b"mark_ticks", "next_ns", b"next_ns", "predicted_ppb", b"predicted_ppb", "premium_ppb", b"premium_ppb", "rate_ppb", b"rate_ppb", "settled", b"settled"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FundingUpdate: _TypeAlias = FundingUpdate  # noqa: Y015
+
+@_typing.final
+class LiquidationUpdate(_message.Message):
+    """A step of a liquidation, without its owner."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOG_INDEX_FIELD_NUMBER: _builtins.int
+    LOG_TIME_NS_FIELD_NUMBER: _builtins.int
+    INSTRUMENT_FIELD_NUMBER: _builtins.int
+    LIQUIDATION_FIELD_NUMBER: _builtins.int
+    STEP_FIELD_NUMBER: _builtins.int
+    SIDE_FIELD_NUMBER: _builtins.int
+    LOTS_FIELD_NUMBER: _builtins.int
+    MARK_TICKS_FIELD_NUMBER: _builtins.int
+    LIMIT_TICKS_FIELD_NUMBER: _builtins.int
+    RECEIVED_ATOMS_FIELD_NUMBER: _builtins.int
+    BANKRUPTCY_ATOMS_FIELD_NUMBER: _builtins.int
+    INSURANCE_ATOMS_FIELD_NUMBER: _builtins.int
+    DEBT_ATOMS_FIELD_NUMBER: _builtins.int
+    OTHERS_FIELD_NUMBER: _builtins.int
+    log_index: _builtins.int
+    """Where in the log."""
+    log_time_ns: _builtins.int
+    """Log time."""
+    instrument: _builtins.int
+    """In which contract."""
+    liquidation: _builtins.int
+    """The liquidation's number."""
+    step: _common_pb2.LiquidationStep.ValueType
+    """STEPPED, PAID, DELEVERAGED, DEBT or SHARED."""
+    side: _common_pb2.Side.ValueType
+    """Which way the engine trades; with STEPPED."""
+    lots: _builtins.int
+    """With STEPPED, PAID and DELEVERAGED."""
+    mark_ticks: _builtins.int
+    """With STEPPED and DELEVERAGED."""
+    limit_ticks: _builtins.int
+    """The worst price that the engine takes; with STEPPED."""
+    received_atoms: _builtins.int
+    """The cash of the lots, below zero: cost; with PAID and DELEVERAGED."""
+    bankruptcy_atoms: _builtins.int
+    """What the lots must bring for nobody to lose; with STEPPED and PAID."""
+    insurance_atoms: _builtins.int
+    """What the insurance fund took, below zero gave, with PAID; what it paid, with DEBT."""
+    debt_atoms: _builtins.int
+    """With DEBT and SHARED."""
+    others: _builtins.int
+    """How many gave lots (DELEVERAGED) or bore a part (SHARED)."""
+    def __init__(
+        self,
+        *,
+        log_index: _builtins.int = ...,
+        log_time_ns: _builtins.int = ...,
+        instrument: _builtins.int = ...,
+        liquidation: _builtins.int = ...,
+        step: _common_pb2.LiquidationStep.ValueType = ...,
+        side: _common_pb2.Side.ValueType = ...,
+        lots: _builtins.int = ...,
+        mark_ticks: _builtins.int = ...,
+        limit_ticks: _builtins.int = ...,
+        received_atoms: _builtins.int = ...,
+        bankruptcy_atoms: _builtins.int = ...,
+        insurance_atoms: _builtins.int = ...,
+        debt_atoms: _builtins.int = ...,
+        others: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bankruptcy_atoms", b"bankruptcy_atoms", "debt_atoms", b"debt_atoms", "instrument", b"instrument", "insurance_atoms", b"insurance_atoms", "limit_ticks", b"limit_ticks", "liquidation", b"liquidation", "log_index", b"log_index", "log_time_ns", b"log_time_ns", "lots", b"lots", "mark_ticks", b"mark_ticks", "others", b"others", "received_atoms", b"received_atoms", "side", b"side", "step", b"step"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LiquidationUpdate: _TypeAlias = LiquidationUpdate  # noqa: Y015
 
 @_typing.final
 class Best(_message.Message):
@@ -1219,3 +1472,411 @@ class StatusUpdate(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___StatusUpdate: _TypeAlias = StatusUpdate  # noqa: Y015
+
+@_typing.final
+class ListContractsRequest(_message.Message):
+    """Ask where contracts stand."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def at(self) -> _common_pb2.ReadAt:
+        """How fresh."""
+
+    def __init__(
+        self,
+        *,
+        at: _common_pb2.ReadAt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListContractsRequest: _TypeAlias = ListContractsRequest  # noqa: Y015
+
+@_typing.final
+class ListContractsResponse(_message.Message):
+    """Where contracts, indices and insurance funds stand."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOG_INDEX_FIELD_NUMBER: _builtins.int
+    LOG_TIME_NS_FIELD_NUMBER: _builtins.int
+    CONTRACTS_FIELD_NUMBER: _builtins.int
+    INDICES_FIELD_NUMBER: _builtins.int
+    FUNDS_FIELD_NUMBER: _builtins.int
+    KILL_SWITCH_FIELD_NUMBER: _builtins.int
+    log_index: _builtins.int
+    """What the answer saw."""
+    log_time_ns: _builtins.int
+    """Log time of it."""
+    kill_switch: _builtins.bool
+    """New orders of everybody are switched off."""
+    @_builtins.property
+    def contracts(self) -> _containers.RepeatedCompositeFieldContainer[Global___ContractStanding]:
+        """By instrument id."""
+
+    @_builtins.property
+    def indices(self) -> _containers.RepeatedCompositeFieldContainer[Global___Index]:
+        """By id."""
+
+    @_builtins.property
+    def funds(self) -> _containers.RepeatedCompositeFieldContainer[Global___InsuranceFund]:
+        """By asset id, those that anything settles in."""
+
+    def __init__(
+        self,
+        *,
+        log_index: _builtins.int = ...,
+        log_time_ns: _builtins.int = ...,
+        contracts: _abc.Iterable[Global___ContractStanding] | None = ...,
+        indices: _abc.Iterable[Global___Index] | None = ...,
+        funds: _abc.Iterable[Global___InsuranceFund] | None = ...,
+        kill_switch: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contracts", b"contracts", "funds", b"funds", "indices", b"indices", "kill_switch", b"kill_switch", "log_index", b"log_index", "log_time_ns", b"log_time_ns"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListContractsResponse: _TypeAlias = ListContractsResponse  # noqa: Y015
+
+@_typing.final
+class ContractStanding(_message.Message):
+    """Where a contract stands."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTRUMENT_FIELD_NUMBER: _builtins.int
+    RULES_FIELD_NUMBER: _builtins.int
+    MARK_TICKS_FIELD_NUMBER: _builtins.int
+    INDEX_TICKS_FIELD_NUMBER: _builtins.int
+    INDEX_STALE_FIELD_NUMBER: _builtins.int
+    RATE_PPB_FIELD_NUMBER: _builtins.int
+    PREDICTED_PPB_FIELD_NUMBER: _builtins.int
+    FUNDING_NS_FIELD_NUMBER: _builtins.int
+    CUMULATIVE_NANOATOMS_FIELD_NUMBER: _builtins.int
+    OPEN_INTEREST_LOTS_FIELD_NUMBER: _builtins.int
+    POSITIONS_FIELD_NUMBER: _builtins.int
+    SETTLE_TICKS_FIELD_NUMBER: _builtins.int
+    KILL_SWITCH_FIELD_NUMBER: _builtins.int
+    instrument: _builtins.int
+    """Its instrument."""
+    mark_ticks: _builtins.int
+    """The mark, or zero."""
+    index_ticks: _builtins.int
+    """The price of its index, or zero."""
+    index_stale: _builtins.bool
+    """No source of the index is young enough."""
+    rate_ppb: _builtins.int
+    """Of the last interval."""
+    predicted_ppb: _builtins.int
+    """What the running interval would end with now."""
+    funding_ns: _builtins.int
+    """When it ends, log time; zero: it does not run."""
+    cumulative_nanoatoms: _builtins.int
+    """What a long of one lot has owed since the listing, in billionths of an atom."""
+    open_interest_lots: _builtins.int
+    """All longs."""
+    positions: _builtins.int
+    """Positions with lots."""
+    settle_ticks: _builtins.int
+    """The final price once it is closed and settled, or zero."""
+    kill_switch: _builtins.bool
+    """New orders in it are switched off."""
+    @_builtins.property
+    def rules(self) -> _common_pb2.ContractRules:
+        """What may change of it."""
+
+    def __init__(
+        self,
+        *,
+        instrument: _builtins.int = ...,
+        rules: _common_pb2.ContractRules | None = ...,
+        mark_ticks: _builtins.int = ...,
+        index_ticks: _builtins.int = ...,
+        index_stale: _builtins.bool = ...,
+        rate_ppb: _builtins.int = ...,
+        predicted_ppb: _builtins.int = ...,
+        funding_ns: _builtins.int = ...,
+        cumulative_nanoatoms: _builtins.int = ...,
+        open_interest_lots: _builtins.int = ...,
+        positions: _builtins.int = ...,
+        settle_ticks: _builtins.int = ...,
+        kill_switch: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rules", b"rules"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cumulative_nanoatoms", b"cumulative_nanoatoms", "funding_ns", b"funding_ns", "index_stale", b"index_stale", "index_ticks", b"index_ticks", "instrument", b"instrument", "kill_switch", b"kill_switch", "mark_ticks", b"mark_ticks", "open_interest_lots", b"open_interest_lots", "positions", b"positions", "predicted_ppb", b"predicted_ppb", "rate_ppb", b"rate_ppb", "rules", b"rules", "settle_ticks", b"settle_ticks"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ContractStanding: _TypeAlias = ContractStanding  # noqa: Y015
+
+@_typing.final
+class Index(_message.Message):
+    """An index price."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INDEX_FIELD_NUMBER: _builtins.int
+    SYMBOL_FIELD_NUMBER: _builtins.int
+    TICK_MANTISSA_FIELD_NUMBER: _builtins.int
+    TICK_DECIMALS_FIELD_NUMBER: _builtins.int
+    STALE_NS_FIELD_NUMBER: _builtins.int
+    OUTLIER_PPM_FIELD_NUMBER: _builtins.int
+    PRICE_TICKS_FIELD_NUMBER: _builtins.int
+    STALE_FIELD_NUMBER: _builtins.int
+    QUOTES_FIELD_NUMBER: _builtins.int
+    index: _builtins.int
+    """Its id."""
+    symbol: _builtins.str
+    """Its name."""
+    tick_mantissa: _builtins.int
+    """tick = tick_mantissa / 10^tick_decimals."""
+    tick_decimals: _builtins.int
+    """See tick_mantissa."""
+    stale_ns: _builtins.int
+    """A source that is older counts no more."""
+    outlier_ppm: _builtins.int
+    """A source that is farther from the median has no weight."""
+    price_ticks: _builtins.int
+    """Its price, or zero."""
+    stale: _builtins.bool
+    """No source is young enough: the price is the last one."""
+    @_builtins.property
+    def quotes(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.IndexQuote]:
+        """What the sources said last."""
+
+    def __init__(
+        self,
+        *,
+        index: _builtins.int = ...,
+        symbol: _builtins.str = ...,
+        tick_mantissa: _builtins.int = ...,
+        tick_decimals: _builtins.int = ...,
+        stale_ns: _builtins.int = ...,
+        outlier_ppm: _builtins.int = ...,
+        price_ticks: _builtins.int = ...,
+        stale: _builtins.bool = ...,
+        quotes: _abc.Iterable[_common_pb2.IndexQuote] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["index", b"index", "outlier_ppm", b"outlier_ppm", "price_ticks", b"price_ticks", "quotes", b"quotes", "stale", b"stale", "stale_ns", b"stale_ns", "symbol", b"symbol", "tick_decimals", b"tick_decimals", "tick_mantissa", b"tick_mantissa"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Index: _TypeAlias = Index  # noqa: Y015
+
+@_typing.final
+class InsuranceFund(_message.Message):
+    """The insurance fund of an asset."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSET_FIELD_NUMBER: _builtins.int
+    INSURANCE_ATOMS_FIELD_NUMBER: _builtins.int
+    DEBT_ATOMS_FIELD_NUMBER: _builtins.int
+    PEAK_ATOMS_FIELD_NUMBER: _builtins.int
+    GATE_FIELD_NUMBER: _builtins.int
+    asset: _builtins.int
+    """The asset."""
+    insurance_atoms: _builtins.int
+    """What it has."""
+    debt_atoms: _builtins.int
+    """Losses that nobody has borne yet, below zero."""
+    peak_atoms: _builtins.int
+    """The highest of the last 8 hours."""
+    gate: _builtins.bool
+    """Margin wallets of the asset are closed to withdrawals."""
+    def __init__(
+        self,
+        *,
+        asset: _builtins.int = ...,
+        insurance_atoms: _builtins.int = ...,
+        debt_atoms: _builtins.int = ...,
+        peak_atoms: _builtins.int = ...,
+        gate: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "debt_atoms", b"debt_atoms", "gate", b"gate", "insurance_atoms", b"insurance_atoms", "peak_atoms", b"peak_atoms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InsuranceFund: _TypeAlias = InsuranceFund  # noqa: Y015
+
+@_typing.final
+class ListFundingRequest(_message.Message):
+    """Ask for settlements of funding."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTRUMENT_FIELD_NUMBER: _builtins.int
+    AFTER_INDEX_FIELD_NUMBER: _builtins.int
+    ROWS_MAX_FIELD_NUMBER: _builtins.int
+    instrument: _builtins.int
+    """Which contract."""
+    after_index: _builtins.int
+    """Those after this log index; zero: the newest."""
+    rows_max: _builtins.int
+    """At most, 1 to 1000."""
+    def __init__(
+        self,
+        *,
+        instrument: _builtins.int = ...,
+        after_index: _builtins.int = ...,
+        rows_max: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_index", b"after_index", "instrument", b"instrument", "rows_max", b"rows_max"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListFundingRequest: _TypeAlias = ListFundingRequest  # noqa: Y015
+
+@_typing.final
+class ListFundingResponse(_message.Message):
+    """Settlements of funding, oldest first."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOG_INDEX_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    GAPS_FIELD_NUMBER: _builtins.int
+    log_index: _builtins.int
+    """What the answer saw."""
+    @_builtins.property
+    def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___FundingRow]:
+        """Oldest first."""
+
+    @_builtins.property
+    def gaps(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Gap]:
+        """What the archive misses among them."""
+
+    def __init__(
+        self,
+        *,
+        log_index: _builtins.int = ...,
+        rows: _abc.Iterable[Global___FundingRow] | None = ...,
+        gaps: _abc.Iterable[_common_pb2.Gap] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gaps", b"gaps", "log_index", b"log_index", "rows", b"rows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListFundingResponse: _TypeAlias = ListFundingResponse  # noqa: Y015
+
+@_typing.final
+class FundingRow(_message.Message):
+    """A settlement of funding."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOG_INDEX_FIELD_NUMBER: _builtins.int
+    LOG_TIME_NS_FIELD_NUMBER: _builtins.int
+    RATE_PPB_FIELD_NUMBER: _builtins.int
+    MARK_TICKS_FIELD_NUMBER: _builtins.int
+    DELTA_NANOATOMS_FIELD_NUMBER: _builtins.int
+    CUMULATIVE_NANOATOMS_FIELD_NUMBER: _builtins.int
+    log_index: _builtins.int
+    """Where in the log."""
+    log_time_ns: _builtins.int
+    """Log time."""
+    rate_ppb: _builtins.int
+    """Its rate."""
+    mark_ticks: _builtins.int
+    """The mark."""
+    delta_nanoatoms: _builtins.int
+    """What longs owe for each lot by it, in billionths of an atom."""
+    cumulative_nanoatoms: _builtins.int
+    """The sum of all those so far."""
+    def __init__(
+        self,
+        *,
+        log_index: _builtins.int = ...,
+        log_time_ns: _builtins.int = ...,
+        rate_ppb: _builtins.int = ...,
+        mark_ticks: _builtins.int = ...,
+        delta_nanoatoms: _builtins.int = ...,
+        cumulative_nanoatoms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cumulative_nanoatoms", b"cumulative_nanoatoms", "delta_nanoatoms", b"delta_nanoatoms", "log_index", b"log_index", "log_time_ns", b"log_time_ns", "mark_ticks", b"mark_ticks", "rate_ppb", b"rate_ppb"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FundingRow: _TypeAlias = FundingRow  # noqa: Y015
+
+@_typing.final
+class ListLiquidationsRequest(_message.Message):
+    """Ask for steps of liquidations."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTRUMENT_FIELD_NUMBER: _builtins.int
+    AFTER_INDEX_FIELD_NUMBER: _builtins.int
+    ROWS_MAX_FIELD_NUMBER: _builtins.int
+    instrument: _builtins.int
+    """Of which contract; zero: of all."""
+    after_index: _builtins.int
+    """Those after this log index; zero: the newest."""
+    rows_max: _builtins.int
+    """At most, 1 to 1000."""
+    def __init__(
+        self,
+        *,
+        instrument: _builtins.int = ...,
+        after_index: _builtins.int = ...,
+        rows_max: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_index", b"after_index", "instrument", b"instrument", "rows_max", b"rows_max"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListLiquidationsRequest: _TypeAlias = ListLiquidationsRequest  # noqa: Y015
+
+@_typing.final
+class ListLiquidationsResponse(_message.Message):
+    """Steps of liquidations, oldest first."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOG_INDEX_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    GAPS_FIELD_NUMBER: _builtins.int
+    log_index: _builtins.int
+    """What the answer saw."""
+    @_builtins.property
+    def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___LiquidationUpdate]:
+        """Oldest first."""
+
+    @_builtins.property
+    def gaps(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Gap]:
+        """What the archive misses among them."""
+
+    def __init__(
+        self,
+        *,
+        log_index: _builtins.int = ...,
+        rows: _abc.Iterable[Global___LiquidationUpdate] | None = ...,
+        gaps: _abc.Iterable[_common_pb2.Gap] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gaps", b"gaps", "log_index", b"log_index", "rows", b"rows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListLiquidationsResponse: _TypeAlias = ListLiquidationsResponse  # noqa: Y015

@@ -65,6 +65,21 @@ class MarketDataServiceStub:
                 request_serializer=steelyard_dot_v1_dot_market__data__pb2.ListCandlesRequest.SerializeToString,
                 response_deserializer=steelyard_dot_v1_dot_market__data__pb2.ListCandlesResponse.FromString,
                 _registered_method=True)
+        self.ListContracts = channel.unary_unary(
+                '/steelyard.v1.MarketDataService/ListContracts',
+                request_serializer=steelyard_dot_v1_dot_market__data__pb2.ListContractsRequest.SerializeToString,
+                response_deserializer=steelyard_dot_v1_dot_market__data__pb2.ListContractsResponse.FromString,
+                _registered_method=True)
+        self.ListFunding = channel.unary_unary(
+                '/steelyard.v1.MarketDataService/ListFunding',
+                request_serializer=steelyard_dot_v1_dot_market__data__pb2.ListFundingRequest.SerializeToString,
+                response_deserializer=steelyard_dot_v1_dot_market__data__pb2.ListFundingResponse.FromString,
+                _registered_method=True)
+        self.ListLiquidations = channel.unary_unary(
+                '/steelyard.v1.MarketDataService/ListLiquidations',
+                request_serializer=steelyard_dot_v1_dot_market__data__pb2.ListLiquidationsRequest.SerializeToString,
+                response_deserializer=steelyard_dot_v1_dot_market__data__pb2.ListLiquidationsResponse.FromString,
+                _registered_method=True)
         self.Watch = channel.unary_stream(
                 '/steelyard.v1.MarketDataService/Watch',
                 request_serializer=steelyard_dot_v1_dot_market__data__pb2.WatchRequest.SerializeToString,
@@ -118,6 +133,27 @@ class MarketDataServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListContracts(self, request, context):
+        """Where every contract stands, every index, and every insurance fund.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListFunding(self, request, context):
+        """Settlements of a contract's funding, oldest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListLiquidations(self, request, context):
+        """What liquidations did in public, oldest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Watch(self, request, context):
         """A picture of each wanted channel, then every change, in log order.
         """
@@ -157,6 +193,21 @@ def add_MarketDataServiceServicer_to_server(servicer, server):
                     servicer.ListCandles,
                     request_deserializer=steelyard_dot_v1_dot_market__data__pb2.ListCandlesRequest.FromString,
                     response_serializer=steelyard_dot_v1_dot_market__data__pb2.ListCandlesResponse.SerializeToString,
+            ),
+            'ListContracts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListContracts,
+                    request_deserializer=steelyard_dot_v1_dot_market__data__pb2.ListContractsRequest.FromString,
+                    response_serializer=steelyard_dot_v1_dot_market__data__pb2.ListContractsResponse.SerializeToString,
+            ),
+            'ListFunding': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListFunding,
+                    request_deserializer=steelyard_dot_v1_dot_market__data__pb2.ListFundingRequest.FromString,
+                    response_serializer=steelyard_dot_v1_dot_market__data__pb2.ListFundingResponse.SerializeToString,
+            ),
+            'ListLiquidations': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListLiquidations,
+                    request_deserializer=steelyard_dot_v1_dot_market__data__pb2.ListLiquidationsRequest.FromString,
+                    response_serializer=steelyard_dot_v1_dot_market__data__pb2.ListLiquidationsResponse.SerializeToString,
             ),
             'Watch': grpc.unary_stream_rpc_method_handler(
                     servicer.Watch,
@@ -327,6 +378,87 @@ class MarketDataService:
             '/steelyard.v1.MarketDataService/ListCandles',
             steelyard_dot_v1_dot_market__data__pb2.ListCandlesRequest.SerializeToString,
             steelyard_dot_v1_dot_market__data__pb2.ListCandlesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListContracts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/steelyard.v1.MarketDataService/ListContracts',
+            steelyard_dot_v1_dot_market__data__pb2.ListContractsRequest.SerializeToString,
+            steelyard_dot_v1_dot_market__data__pb2.ListContractsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListFunding(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/steelyard.v1.MarketDataService/ListFunding',
+            steelyard_dot_v1_dot_market__data__pb2.ListFundingRequest.SerializeToString,
+            steelyard_dot_v1_dot_market__data__pb2.ListFundingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListLiquidations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/steelyard.v1.MarketDataService/ListLiquidations',
+            steelyard_dot_v1_dot_market__data__pb2.ListLiquidationsRequest.SerializeToString,
+            steelyard_dot_v1_dot_market__data__pb2.ListLiquidationsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -45,6 +45,12 @@ class MarketDataServiceStub:
     """Trades, newest last."""
     ListCandles: _grpc.UnaryUnaryMultiCallable[_market_data_pb2.ListCandlesRequest, _market_data_pb2.ListCandlesResponse]
     """Candles, oldest first."""
+    ListContracts: _grpc.UnaryUnaryMultiCallable[_market_data_pb2.ListContractsRequest, _market_data_pb2.ListContractsResponse]
+    """Where every contract stands, every index, and every insurance fund."""
+    ListFunding: _grpc.UnaryUnaryMultiCallable[_market_data_pb2.ListFundingRequest, _market_data_pb2.ListFundingResponse]
+    """Settlements of a contract's funding, oldest first."""
+    ListLiquidations: _grpc.UnaryUnaryMultiCallable[_market_data_pb2.ListLiquidationsRequest, _market_data_pb2.ListLiquidationsResponse]
+    """What liquidations did in public, oldest first."""
     Watch: _grpc.UnaryStreamMultiCallable[_market_data_pb2.WatchRequest, _market_data_pb2.WatchResponse]
     """A picture of each wanted channel, then every change, in log order."""
 
@@ -65,6 +71,12 @@ class MarketDataServiceAsyncStub(MarketDataServiceStub):
     """Trades, newest last."""
     ListCandles: _aio.UnaryUnaryMultiCallable[_market_data_pb2.ListCandlesRequest, _market_data_pb2.ListCandlesResponse]  # type: ignore[assignment]
     """Candles, oldest first."""
+    ListContracts: _aio.UnaryUnaryMultiCallable[_market_data_pb2.ListContractsRequest, _market_data_pb2.ListContractsResponse]  # type: ignore[assignment]
+    """Where every contract stands, every index, and every insurance fund."""
+    ListFunding: _aio.UnaryUnaryMultiCallable[_market_data_pb2.ListFundingRequest, _market_data_pb2.ListFundingResponse]  # type: ignore[assignment]
+    """Settlements of a contract's funding, oldest first."""
+    ListLiquidations: _aio.UnaryUnaryMultiCallable[_market_data_pb2.ListLiquidationsRequest, _market_data_pb2.ListLiquidationsResponse]  # type: ignore[assignment]
+    """What liquidations did in public, oldest first."""
     Watch: _aio.UnaryStreamMultiCallable[_market_data_pb2.WatchRequest, _market_data_pb2.WatchResponse]  # type: ignore[assignment]
     """A picture of each wanted channel, then every change, in log order."""
 
@@ -118,6 +130,30 @@ class MarketDataServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_market_data_pb2.ListCandlesResponse, _abc.Awaitable[_market_data_pb2.ListCandlesResponse]]:
         """Candles, oldest first."""
+
+    @_abc_1.abstractmethod
+    def ListContracts(
+        self,
+        request: _market_data_pb2.ListContractsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_market_data_pb2.ListContractsResponse, _abc.Awaitable[_market_data_pb2.ListContractsResponse]]:
+        """Where every contract stands, every index, and every insurance fund."""
+
+    @_abc_1.abstractmethod
+    def ListFunding(
+        self,
+        request: _market_data_pb2.ListFundingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_market_data_pb2.ListFundingResponse, _abc.Awaitable[_market_data_pb2.ListFundingResponse]]:
+        """Settlements of a contract's funding, oldest first."""
+
+    @_abc_1.abstractmethod
+    def ListLiquidations(
+        self,
+        request: _market_data_pb2.ListLiquidationsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_market_data_pb2.ListLiquidationsResponse, _abc.Awaitable[_market_data_pb2.ListLiquidationsResponse]]:
+        """What liquidations did in public, oldest first."""
 
     @_abc_1.abstractmethod
     def Watch(

@@ -52,6 +52,8 @@ class _OrderStepEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OrderStep.V
     """Amended: a new number, and the back of the queue."""
     ORDER_STEP_AMENDED: _OrderStep.ValueType  # 12
     """Amended: label or uncommon terms."""
+    ORDER_STEP_CONTRACT: _OrderStep.ValueType  # 13
+    """Says more about its position (leg, reduce_only, close_position in terms); follows ACCEPTED and TERMS."""
 
 class OrderStep(_OrderStep, metaclass=_OrderStepEnumTypeWrapper):
     """A step of an order's life."""
@@ -82,6 +84,8 @@ ORDER_STEP_REPLACED: OrderStep.ValueType  # 11
 """Amended: a new number, and the back of the queue."""
 ORDER_STEP_AMENDED: OrderStep.ValueType  # 12
 """Amended: label or uncommon terms."""
+ORDER_STEP_CONTRACT: OrderStep.ValueType  # 13
+"""Says more about its position (leg, reduce_only, close_position in terms); follows ACCEPTED and TERMS."""
 Global___OrderStep: _TypeAlias = OrderStep  # noqa: Y015
 
 class _AccountStep:
@@ -120,6 +124,10 @@ class _AccountStepEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AccountSt
     """It has another referrer, or none."""
     ACCOUNT_STEP_SUB_ACCOUNT: _AccountStep.ValueType  # 14
     """It has another sub-account (amount is its id)."""
+    ACCOUNT_STEP_KILL_SWITCH_ON: _AccountStep.ValueType  # 15
+    """New orders of the account are switched off."""
+    ACCOUNT_STEP_KILL_SWITCH_OFF: _AccountStep.ValueType  # 16
+    """And on again."""
 
 class AccountStep(_AccountStep, metaclass=_AccountStepEnumTypeWrapper):
     """What happened to the account itself."""
@@ -154,7 +162,59 @@ ACCOUNT_STEP_REFERRER: AccountStep.ValueType  # 13
 """It has another referrer, or none."""
 ACCOUNT_STEP_SUB_ACCOUNT: AccountStep.ValueType  # 14
 """It has another sub-account (amount is its id)."""
+ACCOUNT_STEP_KILL_SWITCH_ON: AccountStep.ValueType  # 15
+"""New orders of the account are switched off."""
+ACCOUNT_STEP_KILL_SWITCH_OFF: AccountStep.ValueType  # 16
+"""And on again."""
 Global___AccountStep: _TypeAlias = AccountStep  # noqa: Y015
+
+class _PositionStep:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PositionStepEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PositionStep.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    POSITION_STEP_UNSPECIFIED: _PositionStep.ValueType  # 0
+    """Missing; never sent."""
+    POSITION_STEP_TRADED: _PositionStep.ValueType  # 1
+    """A fill changed it (trade, qty_lots and cash_flow_atoms afterwards, realised, funding)."""
+    POSITION_STEP_FUNDED: _PositionStep.ValueType  # 2
+    """It paid funding (below zero: was paid)."""
+    POSITION_STEP_SETTLED: _PositionStep.ValueType  # 3
+    """Its contract is closed: qty_lots ended at price_ticks (realised, funding)."""
+    POSITION_STEP_DELEVERAGED: _PositionStep.ValueType  # 4
+    """So many lots were closed against a bankrupt position (lots, amount is their cash, realised, funding)."""
+    POSITION_STEP_LEVERAGE: _PositionStep.ValueType  # 5
+    """It has another leverage (amount came from the margin wallet for it)."""
+    POSITION_STEP_BUCKET: _PositionStep.ValueType  # 6
+    """Its bucket was added to (amount), or taken from (below zero); bucket_atoms afterwards."""
+    POSITION_STEP_MODES: _PositionStep.ValueType  # 7
+    """The account has these modes in the contract (margin, hedge)."""
+    POSITION_STEP_LOSS_SHARED: _PositionStep.ValueType  # 8
+    """It bore a part of a loss that nobody else could bear (amount)."""
+
+class PositionStep(_PositionStep, metaclass=_PositionStepEnumTypeWrapper):
+    """What happened to a position."""
+
+POSITION_STEP_UNSPECIFIED: PositionStep.ValueType  # 0
+"""Missing; never sent."""
+POSITION_STEP_TRADED: PositionStep.ValueType  # 1
+"""A fill changed it (trade, qty_lots and cash_flow_atoms afterwards, realised, funding)."""
+POSITION_STEP_FUNDED: PositionStep.ValueType  # 2
+"""It paid funding (below zero: was paid)."""
+POSITION_STEP_SETTLED: PositionStep.ValueType  # 3
+"""Its contract is closed: qty_lots ended at price_ticks (realised, funding)."""
+POSITION_STEP_DELEVERAGED: PositionStep.ValueType  # 4
+"""So many lots were closed against a bankrupt position (lots, amount is their cash, realised, funding)."""
+POSITION_STEP_LEVERAGE: PositionStep.ValueType  # 5
+"""It has another leverage (amount came from the margin wallet for it)."""
+POSITION_STEP_BUCKET: PositionStep.ValueType  # 6
+"""Its bucket was added to (amount), or taken from (below zero); bucket_atoms afterwards."""
+POSITION_STEP_MODES: PositionStep.ValueType  # 7
+"""The account has these modes in the contract (margin, hedge)."""
+POSITION_STEP_LOSS_SHARED: PositionStep.ValueType  # 8
+"""It bore a part of a loss that nobody else could bear (amount)."""
+Global___PositionStep: _TypeAlias = PositionStep  # noqa: Y015
 
 class _FundsCause:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -411,6 +471,10 @@ class Command(_message.Message):
     SET_SELF_TRADE_FIELD_NUMBER: _builtins.int
     OPEN_SUB_ACCOUNT_FIELD_NUMBER: _builtins.int
     PAY_REFERRAL_FIELD_NUMBER: _builtins.int
+    SET_LEVERAGE_FIELD_NUMBER: _builtins.int
+    SET_CONTRACT_MODES_FIELD_NUMBER: _builtins.int
+    MOVE_MARGIN_FIELD_NUMBER: _builtins.int
+    ADJUST_BUCKET_FIELD_NUMBER: _builtins.int
     request: _builtins.int
     """1, 2, 3 … in the session."""
     fingerprint: _builtins.int
@@ -469,6 +533,22 @@ class Command(_message.Message):
     def pay_referral(self) -> Global___PayReferral:
         """Be paid what was earned as a referrer."""
 
+    @_builtins.property
+    def set_leverage(self) -> Global___SetLeverage:
+        """Choose the leverage of a position."""
+
+    @_builtins.property
+    def set_contract_modes(self) -> Global___SetContractModes:
+        """Choose cross or isolated margin, and one position or two."""
+
+    @_builtins.property
+    def move_margin(self) -> Global___MoveMargin:
+        """Move funds to a margin wallet, or back."""
+
+    @_builtins.property
+    def adjust_bucket(self) -> Global___AdjustBucket:
+        """Move margin to the bucket of an isolated position, or back."""
+
     def __init__(
         self,
         *,
@@ -488,12 +568,16 @@ class Command(_message.Message):
         set_self_trade: Global___SetSelfTrade | None = ...,
         open_sub_account: Global___OpenSubAccount | None = ...,
         pay_referral: Global___PayReferral | None = ...,
+        set_leverage: Global___SetLeverage | None = ...,
+        set_contract_modes: Global___SetContractModes | None = ...,
+        move_margin: Global___MoveMargin | None = ...,
+        adjust_bucket: Global___AdjustBucket | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["amend_order", b"amend_order", "arm_countdown", b"arm_countdown", "batch", b"batch", "cancel_order", b"cancel_order", "cancel_orders", b"cancel_orders", "kind", b"kind", "open_sub_account", b"open_sub_account", "pay_referral", b"pay_referral", "place_order", b"place_order", "place_order_list", b"place_order_list", "replace_order", b"replace_order", "set_self_trade", b"set_self_trade", "skip", b"skip", "transfer", b"transfer"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["adjust_bucket", b"adjust_bucket", "amend_order", b"amend_order", "arm_countdown", b"arm_countdown", "batch", b"batch", "cancel_order", b"cancel_order", "cancel_orders", b"cancel_orders", "kind", b"kind", "move_margin", b"move_margin", "open_sub_account", b"open_sub_account", "pay_referral", b"pay_referral", "place_order", b"place_order", "place_order_list", b"place_order_list", "replace_order", b"replace_order", "set_contract_modes", b"set_contract_modes", "set_leverage", b"set_leverage", "set_self_trade", b"set_self_trade", "skip", b"skip", "transfer", b"transfer"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amend_order", b"amend_order", "arm_countdown", b"arm_countdown", "batch", b"batch", "cancel_order", b"cancel_order", "cancel_orders", b"cancel_orders", "fingerprint", b"fingerprint", "kind", b"kind", "not_after_ns", b"not_after_ns", "open_sub_account", b"open_sub_account", "pay_referral", b"pay_referral", "place_order", b"place_order", "place_order_list", b"place_order_list", "replace_order", b"replace_order", "request", b"request", "set_self_trade", b"set_self_trade", "skip", b"skip", "transfer", b"transfer"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjust_bucket", b"adjust_bucket", "amend_order", b"amend_order", "arm_countdown", b"arm_countdown", "batch", b"batch", "cancel_order", b"cancel_order", "cancel_orders", b"cancel_orders", "fingerprint", b"fingerprint", "kind", b"kind", "move_margin", b"move_margin", "not_after_ns", b"not_after_ns", "open_sub_account", b"open_sub_account", "pay_referral", b"pay_referral", "place_order", b"place_order", "place_order_list", b"place_order_list", "replace_order", b"replace_order", "request", b"request", "set_contract_modes", b"set_contract_modes", "set_leverage", b"set_leverage", "set_self_trade", b"set_self_trade", "skip", b"skip", "transfer", b"transfer"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["place_order", "cancel_order", "skip", "place_order_list", "amend_order", "replace_order", "batch", "cancel_orders", "arm_countdown", "transfer", "set_self_trade", "open_sub_account", "pay_referral"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["place_order", "cancel_order", "skip", "place_order_list", "amend_order", "replace_order", "batch", "cancel_orders", "arm_countdown", "transfer", "set_self_trade", "open_sub_account", "pay_referral", "set_leverage", "set_contract_modes", "move_margin", "adjust_bucket"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -574,6 +658,9 @@ class OrderTerms(_message.Message):
     CALLBACK_PPM_FIELD_NUMBER: _builtins.int
     DISPLAY_LOTS_FIELD_NUMBER: _builtins.int
     SELF_TRADE_FIELD_NUMBER: _builtins.int
+    LEG_FIELD_NUMBER: _builtins.int
+    REDUCE_ONLY_FIELD_NUMBER: _builtins.int
+    CLOSE_POSITION_FIELD_NUMBER: _builtins.int
     expires_ns: _builtins.int
     """A GTC order leaves when log time reaches this."""
     slide: _builtins.bool
@@ -592,6 +679,12 @@ class OrderTerms(_message.Message):
     """An iceberg shows so much at a time; zero: all."""
     self_trade: _common_pb2.SelfTrade.ValueType
     """In place of the account's or instrument's default."""
+    leg: _common_pb2.PositionLeg.ValueType
+    """Of a contract: which position; said, the order is refused in a spot instrument."""
+    reduce_only: _builtins.bool
+    """Of a contract: never enlarges or turns the position."""
+    close_position: _builtins.bool
+    """Of a contract: with a trigger; the size (zero here) is the whole position when it is triggered."""
     def __init__(
         self,
         *,
@@ -604,10 +697,13 @@ class OrderTerms(_message.Message):
         callback_ppm: _builtins.int = ...,
         display_lots: _builtins.int = ...,
         self_trade: _common_pb2.SelfTrade.ValueType = ...,
+        leg: _common_pb2.PositionLeg.ValueType = ...,
+        reduce_only: _builtins.bool = ...,
+        close_position: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget_atoms", b"budget_atoms", "callback_ppm", b"callback_ppm", "display_lots", b"display_lots", "expires_ns", b"expires_ns", "self_trade", b"self_trade", "slide", b"slide", "trigger", b"trigger", "trigger_source", b"trigger_source", "trigger_ticks", b"trigger_ticks"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget_atoms", b"budget_atoms", "callback_ppm", b"callback_ppm", "close_position", b"close_position", "display_lots", b"display_lots", "expires_ns", b"expires_ns", "leg", b"leg", "reduce_only", b"reduce_only", "self_trade", b"self_trade", "slide", b"slide", "trigger", b"trigger", "trigger_source", b"trigger_source", "trigger_ticks", b"trigger_ticks"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -964,6 +1060,138 @@ class PayReferral(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PayReferral: _TypeAlias = PayReferral  # noqa: Y015
+
+@_typing.final
+class SetLeverage(_message.Message):
+    """Choose the leverage of a position; initial margin is at least notional / leverage."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    INSTRUMENT_FIELD_NUMBER: _builtins.int
+    LEVERAGE_FIELD_NUMBER: _builtins.int
+    LEG_FIELD_NUMBER: _builtins.int
+    account: _builtins.int
+    """Zero: the session's account."""
+    instrument: _builtins.int
+    """Of which contract."""
+    leverage: _builtins.int
+    """Zero: none chosen."""
+    leg: _common_pb2.PositionLeg.ValueType
+    """Which position."""
+    def __init__(
+        self,
+        *,
+        account: _builtins.int = ...,
+        instrument: _builtins.int = ...,
+        leverage: _builtins.int = ...,
+        leg: _common_pb2.PositionLeg.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "instrument", b"instrument", "leg", b"leg", "leverage", b"leverage"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetLeverage: _TypeAlias = SetLeverage  # noqa: Y015
+
+@_typing.final
+class SetContractModes(_message.Message):
+    """Choose cross or isolated margin, and one position or two, while there is neither position nor order."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    INSTRUMENT_FIELD_NUMBER: _builtins.int
+    MARGIN_FIELD_NUMBER: _builtins.int
+    HEDGE_FIELD_NUMBER: _builtins.int
+    account: _builtins.int
+    """Zero: the session's account."""
+    instrument: _builtins.int
+    """Of which contract."""
+    margin: _common_pb2.MarginMode.ValueType
+    """What stands behind positions."""
+    hedge: _builtins.bool
+    """Two positions, LONG and SHORT, in place of one."""
+    def __init__(
+        self,
+        *,
+        account: _builtins.int = ...,
+        instrument: _builtins.int = ...,
+        margin: _common_pb2.MarginMode.ValueType = ...,
+        hedge: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "hedge", b"hedge", "instrument", b"instrument", "margin", b"margin"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetContractModes: _TypeAlias = SetContractModes  # noqa: Y015
+
+@_typing.final
+class MoveMargin(_message.Message):
+    """Move free funds to the margin wallet of their asset (above zero), or back (below zero)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    AMOUNT_ATOMS_FIELD_NUMBER: _builtins.int
+    account: _builtins.int
+    """Zero: the session's account."""
+    asset: _builtins.int
+    """Which asset."""
+    amount_atoms: _builtins.int
+    """How much."""
+    def __init__(
+        self,
+        *,
+        account: _builtins.int = ...,
+        asset: _builtins.int = ...,
+        amount_atoms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "amount_atoms", b"amount_atoms", "asset", b"asset"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MoveMargin: _TypeAlias = MoveMargin  # noqa: Y015
+
+@_typing.final
+class AdjustBucket(_message.Message):
+    """Add to the bucket of an isolated position from the margin wallet (above zero), or remove (below zero)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    INSTRUMENT_FIELD_NUMBER: _builtins.int
+    AMOUNT_ATOMS_FIELD_NUMBER: _builtins.int
+    LEG_FIELD_NUMBER: _builtins.int
+    account: _builtins.int
+    """Zero: the session's account."""
+    instrument: _builtins.int
+    """Of which contract."""
+    amount_atoms: _builtins.int
+    """How much."""
+    leg: _common_pb2.PositionLeg.ValueType
+    """Which position."""
+    def __init__(
+        self,
+        *,
+        account: _builtins.int = ...,
+        instrument: _builtins.int = ...,
+        amount_atoms: _builtins.int = ...,
+        leg: _common_pb2.PositionLeg.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "amount_atoms", b"amount_atoms", "instrument", b"instrument", "leg", b"leg"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AdjustBucket: _TypeAlias = AdjustBucket  # noqa: Y015
 
 @_typing.final
 class CancelOrder(_message.Message):
@@ -1377,6 +1605,10 @@ class Event(_message.Message):
     PREVENTED_FIELD_NUMBER: _builtins.int
     ACCOUNT_FIELD_NUMBER: _builtins.int
     LOTS_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    MARGIN_FIELD_NUMBER: _builtins.int
+    RISK_FIELD_NUMBER: _builtins.int
+    LIQUIDATION_FIELD_NUMBER: _builtins.int
     log_index: _builtins.int
     """Where in the log."""
     event_number: _builtins.int
@@ -1407,6 +1639,22 @@ class Event(_message.Message):
     def lots(self) -> Global___LotsEvent:
         """Lots and money changed hands between two accounts of one house, without a fee."""
 
+    @_builtins.property
+    def position(self) -> Global___PositionEvent:
+        """Something about one of the account's positions."""
+
+    @_builtins.property
+    def margin(self) -> Global___MarginEvent:
+        """Funds moved between the account's free funds and its margin wallet."""
+
+    @_builtins.property
+    def risk(self) -> Global___RiskEvent:
+        """A margin wallet or an isolated position came nearer to liquidation, or went farther from it."""
+
+    @_builtins.property
+    def liquidation(self) -> Global___LiquidationEvent:
+        """Something about a liquidation of the account's."""
+
     def __init__(
         self,
         *,
@@ -1419,12 +1667,16 @@ class Event(_message.Message):
         prevented: Global___PreventedEvent | None = ...,
         account: Global___AccountEvent | None = ...,
         lots: Global___LotsEvent | None = ...,
+        position: Global___PositionEvent | None = ...,
+        margin: Global___MarginEvent | None = ...,
+        risk: Global___RiskEvent | None = ...,
+        liquidation: Global___LiquidationEvent | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "fill", b"fill", "funds", b"funds", "kind", b"kind", "lots", b"lots", "order", b"order", "prevented", b"prevented"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "fill", b"fill", "funds", b"funds", "kind", b"kind", "liquidation", b"liquidation", "lots", b"lots", "margin", b"margin", "order", b"order", "position", b"position", "prevented", b"prevented", "risk", b"risk"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "event_number", b"event_number", "fill", b"fill", "funds", b"funds", "kind", b"kind", "log_index", b"log_index", "log_time_ns", b"log_time_ns", "lots", b"lots", "order", b"order", "prevented", b"prevented"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "event_number", b"event_number", "fill", b"fill", "funds", b"funds", "kind", b"kind", "liquidation", b"liquidation", "log_index", b"log_index", "log_time_ns", b"log_time_ns", "lots", b"lots", "margin", b"margin", "order", b"order", "position", b"position", "prevented", b"prevented", "risk", b"risk"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["fill", "order", "funds", "prevented", "account", "lots"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["fill", "order", "funds", "prevented", "account", "lots", "position", "margin", "risk", "liquidation"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -1513,6 +1765,7 @@ class OrderEvent(_message.Message):
     LABEL_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
     TIME_IN_FORCE_FIELD_NUMBER: _builtins.int
+    LIQUIDATION_FIELD_NUMBER: _builtins.int
     step: Global___OrderStep.ValueType
     """Which."""
     instrument: _builtins.int
@@ -1541,9 +1794,11 @@ class OrderEvent(_message.Message):
     """With ACCEPTED."""
     time_in_force: _common_pb2.TimeInForce.ValueType
     """With ACCEPTED."""
+    liquidation: _builtins.int
+    """With CONTRACT: the liquidation that the order is a step of, or zero."""
     @_builtins.property
     def terms(self) -> Global___OrderTerms:
-        """With TERMS and AMENDED."""
+        """With TERMS, AMENDED and CONTRACT."""
 
     def __init__(
         self,
@@ -1563,10 +1818,11 @@ class OrderEvent(_message.Message):
         label: _builtins.str = ...,
         kind: _common_pb2.OrderKind.ValueType = ...,
         time_in_force: _common_pb2.TimeInForce.ValueType = ...,
+        liquidation: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["terms", b"terms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["before", b"before", "instrument", b"instrument", "kind", b"kind", "label", b"label", "list_number", b"list_number", "lots", b"lots", "number", b"number", "order", b"order", "price_ticks", b"price_ticks", "reason", b"reason", "side", b"side", "state", b"state", "step", b"step", "terms", b"terms", "time_in_force", b"time_in_force"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["before", b"before", "instrument", b"instrument", "kind", b"kind", "label", b"label", "liquidation", b"liquidation", "list_number", b"list_number", "lots", b"lots", "number", b"number", "order", b"order", "price_ticks", b"price_ticks", "reason", b"reason", "side", b"side", "state", b"state", "step", b"step", "terms", b"terms", "time_in_force", b"time_in_force"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1701,6 +1957,234 @@ class AccountEvent(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AccountEvent: _TypeAlias = AccountEvent  # noqa: Y015
+
+@_typing.final
+class PositionEvent(_message.Message):
+    """Something about one of the account's positions; amounts are atoms of the settle asset."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STEP_FIELD_NUMBER: _builtins.int
+    INSTRUMENT_FIELD_NUMBER: _builtins.int
+    LEG_FIELD_NUMBER: _builtins.int
+    TRADE_FIELD_NUMBER: _builtins.int
+    QTY_LOTS_FIELD_NUMBER: _builtins.int
+    CASH_FLOW_ATOMS_FIELD_NUMBER: _builtins.int
+    REALISED_ATOMS_FIELD_NUMBER: _builtins.int
+    FUNDING_ATOMS_FIELD_NUMBER: _builtins.int
+    LOTS_FIELD_NUMBER: _builtins.int
+    PRICE_TICKS_FIELD_NUMBER: _builtins.int
+    AMOUNT_ATOMS_FIELD_NUMBER: _builtins.int
+    BUCKET_ATOMS_FIELD_NUMBER: _builtins.int
+    LEVERAGE_FIELD_NUMBER: _builtins.int
+    MARGIN_FIELD_NUMBER: _builtins.int
+    HEDGE_FIELD_NUMBER: _builtins.int
+    LIQUIDATION_FIELD_NUMBER: _builtins.int
+    step: Global___PositionStep.ValueType
+    """What."""
+    instrument: _builtins.int
+    """Of which contract."""
+    leg: _common_pb2.PositionLeg.ValueType
+    """Which position."""
+    trade: _builtins.int
+    """The trade, or zero."""
+    qty_lots: _builtins.int
+    """Signed lots, see the step."""
+    cash_flow_atoms: _builtins.int
+    """What was paid for the lots held, below zero, or received."""
+    realised_atoms: _builtins.int
+    """Realised by this."""
+    funding_atoms: _builtins.int
+    """Funding paid by this; below zero: received."""
+    lots: _builtins.int
+    """See the step."""
+    price_ticks: _builtins.int
+    """See the step."""
+    amount_atoms: _builtins.int
+    """See the step."""
+    bucket_atoms: _builtins.int
+    """With BUCKET."""
+    leverage: _builtins.int
+    """With LEVERAGE; zero: none chosen."""
+    margin: _common_pb2.MarginMode.ValueType
+    """With MODES."""
+    hedge: _builtins.bool
+    """With MODES."""
+    liquidation: _builtins.int
+    """The liquidation that it is part of, or zero."""
+    def __init__(
+        self,
+        *,
+        step: Global___PositionStep.ValueType = ...,
+        instrument: _builtins.int = ...,
+        leg: _common_pb2.PositionLeg.ValueType = ...,
+        trade: _builtins.int = ...,
+        qty_lots: _builtins.int = ...,
+        cash_flow_atoms: _builtins.int = ...,
+        realised_atoms: _builtins.int = ...,
+        funding_atoms: _builtins.int = ...,
+        lots: _builtins.int = ...,
+        price_ticks: _builtins.int = ...,
+        amount_atoms: _builtins.int = ...,
+        bucket_atoms: _builtins.int = ...,
+        leverage: _builtins.int = ...,
+        margin: _common_pb2.MarginMode.ValueType = ...,
+        hedge: _builtins.bool = ...,
+        liquidation: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_atoms", b"amount_atoms", "bucket_atoms", b"bucket_atoms", "cash_flow_atoms", b"cash_flow_atoms", "funding_atoms", b"funding_atoms", "hedge", b"hedge", "instrument", b"instrument", "leg", b"leg", "leverage", b"leverage", "liquidation", b"liquidation", "lots", b"lots", "margin", b"margin", "price_ticks", b"price_ticks", "qty_lots", b"qty_lots", "realised_atoms", b"realised_atoms", "step", b"step", "trade", b"trade"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PositionEvent: _TypeAlias = PositionEvent  # noqa: Y015
+
+@_typing.final
+class MarginEvent(_message.Message):
+    """Funds moved between the account's free funds and its margin wallet of an asset."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSET_FIELD_NUMBER: _builtins.int
+    AMOUNT_ATOMS_FIELD_NUMBER: _builtins.int
+    FREE_ATOMS_FIELD_NUMBER: _builtins.int
+    WALLET_ATOMS_FIELD_NUMBER: _builtins.int
+    asset: _builtins.int
+    """Of which asset."""
+    amount_atoms: _builtins.int
+    """To the wallet above zero, back below."""
+    free_atoms: _builtins.int
+    """Free afterwards."""
+    wallet_atoms: _builtins.int
+    """In the wallet afterwards."""
+    def __init__(
+        self,
+        *,
+        asset: _builtins.int = ...,
+        amount_atoms: _builtins.int = ...,
+        free_atoms: _builtins.int = ...,
+        wallet_atoms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_atoms", b"amount_atoms", "asset", b"asset", "free_atoms", b"free_atoms", "wallet_atoms", b"wallet_atoms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MarginEvent: _TypeAlias = MarginEvent  # noqa: Y015
+
+@_typing.final
+class RiskEvent(_message.Message):
+    """A margin wallet (instrument is zero) or an isolated position crossed a threshold."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSET_FIELD_NUMBER: _builtins.int
+    INSTRUMENT_FIELD_NUMBER: _builtins.int
+    LEG_FIELD_NUMBER: _builtins.int
+    BEFORE_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    RATIO_PPM_FIELD_NUMBER: _builtins.int
+    asset: _builtins.int
+    """Of which settle asset."""
+    instrument: _builtins.int
+    """Of an isolated position, or zero."""
+    leg: _common_pb2.PositionLeg.ValueType
+    """Of an isolated position."""
+    before: _common_pb2.RiskLevel.ValueType
+    """Where it stood."""
+    after: _common_pb2.RiskLevel.ValueType
+    """Where it stands."""
+    ratio_ppm: _builtins.int
+    """Maintenance margin by equity; 10^9 without equity."""
+    def __init__(
+        self,
+        *,
+        asset: _builtins.int = ...,
+        instrument: _builtins.int = ...,
+        leg: _common_pb2.PositionLeg.ValueType = ...,
+        before: _common_pb2.RiskLevel.ValueType = ...,
+        after: _common_pb2.RiskLevel.ValueType = ...,
+        ratio_ppm: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "asset", b"asset", "before", b"before", "instrument", b"instrument", "leg", b"leg", "ratio_ppm", b"ratio_ppm"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RiskEvent: _TypeAlias = RiskEvent  # noqa: Y015
+
+@_typing.final
+class LiquidationEvent(_message.Message):
+    """Something about a liquidation of the account's."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STEP_FIELD_NUMBER: _builtins.int
+    LIQUIDATION_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    INSTRUMENT_FIELD_NUMBER: _builtins.int
+    LEG_FIELD_NUMBER: _builtins.int
+    EQUITY_ATOMS_FIELD_NUMBER: _builtins.int
+    MAINTENANCE_ATOMS_FIELD_NUMBER: _builtins.int
+    LOTS_FIELD_NUMBER: _builtins.int
+    RECEIVED_ATOMS_FIELD_NUMBER: _builtins.int
+    BANKRUPTCY_ATOMS_FIELD_NUMBER: _builtins.int
+    INSURANCE_ATOMS_FIELD_NUMBER: _builtins.int
+    DEBT_ATOMS_FIELD_NUMBER: _builtins.int
+    HOW_FIELD_NUMBER: _builtins.int
+    step: _common_pb2.LiquidationStep.ValueType
+    """What."""
+    liquidation: _builtins.int
+    """Its number."""
+    asset: _builtins.int
+    """Of which settle asset, or zero where the step does not say it."""
+    instrument: _builtins.int
+    """Of which contract; zero: of a margin wallet."""
+    leg: _common_pb2.PositionLeg.ValueType
+    """Which position, where the step says it."""
+    equity_atoms: _builtins.int
+    """With STARTED and ENDED."""
+    maintenance_atoms: _builtins.int
+    """With STARTED and ENDED."""
+    lots: _builtins.int
+    """With PAID and DELEVERAGED."""
+    received_atoms: _builtins.int
+    """The cash of these lots, below zero: cost; with PAID and DELEVERAGED."""
+    bankruptcy_atoms: _builtins.int
+    """What the lots had to bring; with PAID."""
+    insurance_atoms: _builtins.int
+    """What the insurance fund took, below zero gave, with PAID; what it paid, with DEBT."""
+    debt_atoms: _builtins.int
+    """With DEBT."""
+    how: _common_pb2.LiquidationEnd.ValueType
+    """With ENDED."""
+    def __init__(
+        self,
+        *,
+        step: _common_pb2.LiquidationStep.ValueType = ...,
+        liquidation: _builtins.int = ...,
+        asset: _builtins.int = ...,
+        instrument: _builtins.int = ...,
+        leg: _common_pb2.PositionLeg.ValueType = ...,
+        equity_atoms: _builtins.int = ...,
+        maintenance_atoms: _builtins.int = ...,
+        lots: _builtins.int = ...,
+        received_atoms: _builtins.int = ...,
+        bankruptcy_atoms: _builtins.int = ...,
+        insurance_atoms: _builtins.int = ...,
+        debt_atoms: _builtins.int = ...,
+        how: _common_pb2.LiquidationEnd.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "bankruptcy_atoms", b"bankruptcy_atoms", "debt_atoms", b"debt_atoms", "equity_atoms", b"equity_atoms", "how", b"how", "instrument", b"instrument", "insurance_atoms", b"insurance_atoms", "leg", b"leg", "liquidation", b"liquidation", "lots", b"lots", "maintenance_atoms", b"maintenance_atoms", "received_atoms", b"received_atoms", "step", b"step"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LiquidationEvent: _TypeAlias = LiquidationEvent  # noqa: Y015
 
 @_typing.final
 class FundsEvent(_message.Message):
@@ -2074,6 +2558,9 @@ class TryOrderResponse(_message.Message):
     OPEN_LOTS_FIELD_NUMBER: _builtins.int
     WAITS_FIELD_NUMBER: _builtins.int
     EXPIRES_FIELD_NUMBER: _builtins.int
+    MARGIN_ATOMS_FIELD_NUMBER: _builtins.int
+    AVAILABLE_ATOMS_FIELD_NUMBER: _builtins.int
+    LIQUIDATION_TICKS_FIELD_NUMBER: _builtins.int
     log_index: _builtins.int
     """What the answer saw."""
     refused: _common_pb2.Reject.ValueType
@@ -2090,6 +2577,12 @@ class TryOrderResponse(_message.Message):
     """Whether it would wait for its trigger."""
     expires: _common_pb2.Reject.ValueType
     """Why its rest would expire; unspecified: it would not."""
+    margin_atoms: _builtins.int
+    """Of a contract: what it takes of what is available while it stands in the book whole (isolated: its pledge)."""
+    available_atoms: _builtins.int
+    """Of a contract: available in the margin wallet afterwards, at the mark of now."""
+    liquidation_ticks: _builtins.int
+    """Of a contract: the last mark at which the position would not be liquidated afterwards; zero: there is none."""
     def __init__(
         self,
         *,
@@ -2101,10 +2594,13 @@ class TryOrderResponse(_message.Message):
         open_lots: _builtins.int = ...,
         waits: _builtins.bool = ...,
         expires: _common_pb2.Reject.ValueType = ...,
+        margin_atoms: _builtins.int = ...,
+        available_atoms: _builtins.int = ...,
+        liquidation_ticks: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["executed_atoms", b"executed_atoms", "executed_lots", b"executed_lots", "expires", b"expires", "fee_atoms", b"fee_atoms", "log_index", b"log_index", "open_lots", b"open_lots", "refused", b"refused", "waits", b"waits"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available_atoms", b"available_atoms", "executed_atoms", b"executed_atoms", "executed_lots", b"executed_lots", "expires", b"expires", "fee_atoms", b"fee_atoms", "liquidation_ticks", b"liquidation_ticks", "log_index", b"log_index", "margin_atoms", b"margin_atoms", "open_lots", b"open_lots", "refused", b"refused", "waits", b"waits"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

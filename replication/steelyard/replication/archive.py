@@ -16,13 +16,21 @@ from typing import Final
 
 from steelyard.core import Exchange, snapshot, wire
 from steelyard.core.entry import Applied
-from steelyard.core.events import AnyEvent
+from steelyard.core.events import AnyEvent, FundingSet
 from steelyard.core.events import Traded as TradedEvent
 from steelyard.core.invariants import all_balances
 from steelyard.core.ledger.postings import postings
 from steelyard.core.limits import INTEGER_MAX
 from steelyard.core.units import Side
-from steelyard.replication.archive_file import ArchiveWriter, Batch, CandleRow, Moved, Traded
+from steelyard.replication.archive_file import (
+    ArchiveWriter,
+    Batch,
+    CandleRow,
+    Funded,
+    LiquidationRow,
+    Moved,
+    Traded,
+)
 from steelyard.replication.archive_log import LogTail, Trimmed
 from steelyard.replication.candles import Candle, Trade
 from steelyard.replication.config import MEMBERS, NodePaths, node_paths, read_group
@@ -30,6 +38,7 @@ from steelyard.replication.disk import LmdbReader, LogSource
 from steelyard.replication.errors import EX_INVARIANT, EX_REFUSED, ReplicationError, StartRefused, fail_stop
 from steelyard.replication.files import FolderFiles
 from steelyard.replication.intervals import DAY_S, SECOND_NS, STORED, start_s
+from steelyard.replication.liquidations import stepped_of
 from steelyard.replication.second_opinion import SecondOpinion
 from steelyard.replication.snapshot_store import SnapshotDamaged, SnapshotStore
 
@@ -65,6 +74,8 @@ class Ledger:
         self._new_candles: dict[tuple[int, int, int], Candle] = {}
         self._new_volumes: dict[tuple[int, int, int], None] = {}
         self._new_balances: dict[tuple[int, int], None] = {}
+        self._fundings: list[Funded] = []
+        self._liquidations: list[LiquidationRow] = []
 
     @property
     def rows(self) -> int:
@@ -80,6 +91,8 @@ class Ledger:
                 number = self._post(exchange, applied.index, number, event)
                 if isinstance(event, TradedEvent):
                     self._trade(exchange, applied, event)
+                else:
+                    self._tell_of_contract(applied, event)
 
     def write(self, last_index: int, last_ns: int) -> None:
         """Write what was noted since the last time, up to an index."""
@@ -97,11 +110,32 @@ class Ledger:
                 ],
                 [(*place, volumes[place]) for place in self._new_volumes],
                 [(*place, balances[place]) for place in self._new_balances],
+                self._fundings,
+                self._liquidations,
             )
         )
         today_s = last_ns // SECOND_NS // DAY_S * DAY_S
         self._volumes = {place: atoms for place, atoms in volumes.items() if place[2] >= today_s}
         self._begin()
+
+    def _tell_of_contract(self, applied: Applied, event: AnyEvent) -> None:
+        """Note a settlement of funding, or a step of a liquidation."""
+        if isinstance(event, FundingSet):
+            self._fundings.append(
+                Funded(
+                    event.instrument,
+                    applied.index,
+                    len(self._fundings),
+                    event.rate_ppb,
+                    event.mark_ticks,
+                    event.delta_nanoatoms,
+                    event.cumulative_nanoatoms,
+                )
+            )
+            return
+        stepped = stepped_of(applied.index, applied.time_ns, event)
+        if stepped is not None:
+            self._liquidations.append((applied.index, len(self._liquidations), *stepped[2:]))
 
     def _post(self, exchange: Exchange, index: int, number: int, event: AnyEvent) -> int:
         trade = getattr(event, "trade", 0)
@@ -143,9 +177,10 @@ class Ledger:
             candle = candle if now is None else now.then(candle)
             self._candles[instrument, interval] = candle
             self._new_candles[instrument, interval, begin_s] = candle
-        quote = exchange.state.markets.instruments[instrument].quote
+        listed = exchange.state.markets.instruments[instrument]
+        asset = listed.quote if listed.contract is None else listed.contract.settle
         for account in {event.maker, event.taker}:
-            place = (account, quote, time_s // DAY_S * DAY_S)
+            place = (account, asset, time_s // DAY_S * DAY_S)
             before = self._volumes.get(place)
             if before is None:
                 before = self._file.volume_atoms(*place)

@@ -12,8 +12,10 @@ from typing import Final, NamedTuple
 
 from steelyard.replication.errors import StoreDamaged
 
-#: Of what is written below; a file with another number is not ours to read.
-SCHEMA: Final = 1
+#: Of what is written below; a file with another number is not ours to read, but one of schema 1 becomes one
+#: of ours: nothing was different before there were contracts.
+SCHEMA: Final = 2
+_BEFORE_CONTRACTS: Final = 1
 
 _TABLES: Final = """
 CREATE TABLE meta (
@@ -56,6 +58,23 @@ CREATE TABLE snapshot (
     one INTEGER PRIMARY KEY CHECK (one = 1), log_index INTEGER NOT NULL, state BLOB NOT NULL
 ) STRICT;
 """
+_TABLES_OF_CONTRACTS: Final = """
+CREATE TABLE fundings (
+    instrument INTEGER NOT NULL, log_index INTEGER NOT NULL, number INTEGER NOT NULL,
+    rate_ppb INTEGER NOT NULL, mark_ticks INTEGER NOT NULL,
+    delta_nanoatoms INTEGER NOT NULL, cumulative_nanoatoms INTEGER NOT NULL,
+    PRIMARY KEY (instrument, log_index, number)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE liquidations (
+    log_index INTEGER NOT NULL, number INTEGER NOT NULL,
+    instrument INTEGER NOT NULL, liquidation INTEGER NOT NULL, step INTEGER NOT NULL,
+    side INTEGER NOT NULL, lots INTEGER NOT NULL, mark_ticks INTEGER NOT NULL, limit_ticks INTEGER NOT NULL,
+    received_atoms INTEGER NOT NULL, bankruptcy_atoms INTEGER NOT NULL, insurance_atoms INTEGER NOT NULL,
+    debt_atoms INTEGER NOT NULL, others INTEGER NOT NULL,
+    PRIMARY KEY (log_index, number)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX liquidations_of ON liquidations (instrument, log_index, number);
+"""
 
 
 class Gap(NamedTuple):
@@ -89,6 +108,20 @@ class Traded(NamedTuple):
     taker_side: int
 
 
+class Funded(NamedTuple):
+    """One settlement of a contract's funding."""
+
+    instrument: int
+    log_index: int
+    number: int
+    rate_ppb: int
+    mark_ticks: int
+    delta_nanoatoms: int
+    cumulative_nanoatoms: int
+
+
+#: log_index, number, then a step of a liquidation from its instrument on; see ``liquidations.Stepped``.
+LiquidationRow = tuple[int, ...]
 #: instrument, interval, start_s; open, high, low, close; lots, atoms, trades, lots that takers bought.
 CandleRow = tuple[int, int, int, int, int, int, int, int, int, int, int]
 
@@ -108,6 +141,8 @@ class Batch(NamedTuple):
     """(account, asset, day_s, atoms), as they are now."""
     balances: list[tuple[int, int, int]]
     """(account, asset, atoms), as they are now."""
+    fundings: list[Funded]
+    liquidations: list[LiquidationRow]
 
 
 def open_file(path: Path, *, writing: bool) -> sqlite3.Connection:
@@ -128,8 +163,10 @@ def open_file(path: Path, *, writing: bool) -> sqlite3.Connection:
             file.execute("PRAGMA journal_mode = WAL")
             # A crash of the machine may cost the last batches; they come again from the log.
             file.execute("PRAGMA synchronous = NORMAL")
-            if made or file.execute("PRAGMA user_version").fetchone()[0] == 0:
-                file.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {SCHEMA}; COMMIT;")
+            version = 0 if made else file.execute("PRAGMA user_version").fetchone()[0]
+            tables = {0: _TABLES + _TABLES_OF_CONTRACTS, _BEFORE_CONTRACTS: _TABLES_OF_CONTRACTS}.get(version)
+            if tables is not None:
+                file.executescript(f"BEGIN; {tables} PRAGMA user_version = {SCHEMA}; COMMIT;")
         else:
             file = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=10.0)
         found = file.execute("PRAGMA user_version").fetchone()[0]
@@ -177,6 +214,11 @@ class ArchiveWriter:
             )
             file.executemany("INSERT OR REPLACE INTO volumes VALUES (?, ?, ?, ?)", batch.volumes)
             file.executemany("INSERT OR REPLACE INTO balances VALUES (?, ?, ?)", batch.balances)
+            file.executemany("INSERT INTO fundings VALUES (?, ?, ?, ?, ?, ?, ?)", batch.fundings)
+            file.executemany(
+                "INSERT INTO liquidations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                batch.liquidations,
+            )
             file.execute("UPDATE meta SET last_index = ?, last_ns = ?", (batch.last_index, batch.last_ns))
         self.last_index, self.last_ns = batch.last_index, batch.last_ns
 

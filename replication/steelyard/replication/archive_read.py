@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from steelyard.replication.archive_file import Gap, open_file
 from steelyard.replication.candles import Candle, joined
 from steelyard.replication.intervals import DAY_S, SECOND_NS, Interval, end_s, parts_of, start_s
+from steelyard.replication.liquidations import Stepped
 
 #: Movements of one statement; more are refused, not cut off.
 MOVEMENTS_MAX: Final = 10_000
@@ -23,6 +24,17 @@ class Printed(NamedTuple):
     price_ticks: int
     size_lots: int
     taker_side: int
+
+
+class FundingSettled(NamedTuple):
+    """A settlement of a contract's funding."""
+
+    log_index: int
+    time_ns: int
+    rate_ppb: int
+    mark_ticks: int
+    delta_nanoatoms: int
+    cumulative_nanoatoms: int
 
 
 class Line(NamedTuple):
@@ -156,6 +168,43 @@ class ArchiveReader:
             else:
                 high = found[0] - 1
         return low
+
+    def fundings(self, instrument: int, after_index: int, count: int) -> list[FundingSettled]:
+        """Return about ``count`` settlements of funding, oldest first: those after an index, or the newest.
+
+        All of an entry are told together, so whoever asks for what comes after the last one misses none.
+        """
+        names = "log_index, time_ns, rate_ppb, mark_ticks, delta_nanoatoms, cumulative_nanoatoms"
+        rows = self._whole_entries("fundings", names, "instrument = ?", instrument, after_index, count)
+        return [FundingSettled(*row) for row in rows]
+
+    def liquidations(self, instrument: int, after_index: int, count: int) -> list[Stepped]:
+        """Return steps of liquidations, in one contract or (zero) in all, as ``fundings`` are."""
+        names = (
+            "log_index, time_ns, instrument, liquidation, step, side, lots, mark_ticks, limit_ticks,"
+            " received_atoms, bankruptcy_atoms, insurance_atoms, debt_atoms, others"
+        )
+        of = "instrument = ?" if instrument else "? = 0"
+        rows = self._whole_entries("liquidations", names, of, instrument, after_index, count)
+        return [Stepped(*row) for row in rows]
+
+    def _whole_entries(
+        self, table: str, names: str, of: str, instrument: int, after_index: int, count: int
+    ) -> list[tuple[int, ...]]:
+        """Return rows of some entries, oldest first; ``count`` of them, and all others of the last entry."""
+        select = f"SELECT {names} FROM {table} JOIN entries USING (log_index) WHERE {of}"
+        where, order = ("log_index > ?", "ASC") if after_index else ("? = 0", "DESC")
+        rows = self._file.execute(
+            f"{select} AND {where} ORDER BY log_index {order}, number {order} LIMIT ?",
+            (instrument, after_index, count),
+        ).fetchall()
+        if len(rows) == count:
+            last_index = rows[-1][0]
+            of_last = self._file.execute(
+                f"{select} AND log_index = ? ORDER BY number {order}", (instrument, last_index)
+            ).fetchall()
+            rows = [row for row in rows if row[0] != last_index] + of_last
+        return rows if after_index else rows[::-1]
 
     def statement(self, account: int, after_index: int, to_index: int, *, movements: bool) -> Statement:
         """Return what moved for an account above one index and up to another, at most ``last_index``.

@@ -1,6 +1,6 @@
 """What the logs themselves say: replays every member's log and compares, whether replicas live or not."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -20,6 +20,14 @@ from steelyard.replication.snapshot_store import SnapshotDamaged, SnapshotStore
 
 #: (session, request number)
 RequestId = tuple[int, int]
+
+#: How an entry is carried out; whoever wants to see more than an audit says brings its own way.
+Apply = Callable[[Exchange, int, Entry], Applied]
+
+
+def _plainly(exchange: Exchange, index: int, entry: Entry) -> Applied:
+    return exchange.apply(index, entry)
+
 
 #: Refusals of the session itself: nothing was executed, and the number was not used up.
 _NOT_EXECUTED: Final = frozenset(range(Reject.SESSION_REQUIRED, Reject.WINDOW_FULL + 1))
@@ -86,12 +94,13 @@ def walk(node: Path) -> Iterator[tuple[int, int, Entry]]:
                 yield logged.index, logged.term, wire.decode_entry(logged.body)
 
 
-def audit(nodes: Sequence[Path], *, snapshot_ok: bool = True) -> Audit:
+def audit(nodes: Sequence[Path], *, snapshot_ok: bool = True, apply: Apply = _plainly) -> Audit:
     """Replay the committed log of each member directory through an exchange of its own, and compare.
 
     Args:
         nodes: Member directories (``NodePaths.node``) of one group; their replicas may be running.
         snapshot_ok: Begin a trimmed log with its oldest sound snapshot; otherwise a trimmed log is a fault.
+        apply: Carries out each entry on a member's exchange, member by member; must do what that does.
 
     Returns:
         What was found. A member whose log cannot be read or replayed is a fault, not an error.
@@ -107,7 +116,7 @@ def audit(nodes: Sequence[Path], *, snapshot_ok: bool = True) -> Audit:
                 if group and log.identity.group_id != group:
                     raise StoreDamaged(f"it belongs to group {log.identity.group_id}")
                 group = log.identity.group_id
-                member = _replay(log, node / "snapshots", known, snapshot_ok=snapshot_ok)
+                member = _replay(log, node / "snapshots", known, apply, snapshot_ok=snapshot_ok)
         except (ReplicationError, SnapshotDamaged) as error:
             faults.append(f"{node.name}: {error}")
             continue
@@ -138,7 +147,12 @@ def _committed(log: LogReader) -> Iterator[LoggedEntry]:
 
 
 def _replay(
-    log: LogReader, snapshots: Path, known: Mapping[RequestId, Execution], *, snapshot_ok: bool
+    log: LogReader,
+    snapshots: Path,
+    known: Mapping[RequestId, Execution],
+    apply: Apply,
+    *,
+    snapshot_ok: bool,
 ) -> NodeAudit:
     exchange = Exchange()
     if log.first_index > 1:
@@ -159,7 +173,7 @@ def _replay(
             continue
         try:
             entry = wire.decode_entry(logged.body)
-            applied = exchange.apply(logged.index, entry)
+            applied = apply(exchange, logged.index, entry)
             post(balances, applied.events(), exchange.state.markets.instruments)
         except (AssertionError, wire.UnknownEntry) as error:
             faults.append(f"applying index {logged.index}: {error!r}")

@@ -1,14 +1,14 @@
 """Private events: whom an event concerns, and the last entries for gateways that come back."""
 
 from collections import deque
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from itertools import islice
-from typing import Final, get_args
+from typing import Any, Final, get_args
 
 import msgspec
 
 from steelyard.core.entry import Applied
-from steelyard.core.events import AnyEvent
+from steelyard.core.events import AdlSettled, AnyEvent, LossShared
 from steelyard.core.units import AccountId
 from steelyard.core.wire import decode_applied
 
@@ -20,6 +20,11 @@ ENTRIES_MAX: Final = 20_000
 _CONCERNED: Final = {
     kind: tuple(field.name for field in msgspec.structs.fields(kind) if field.type is AccountId)
     for kind in get_args(AnyEvent)
+}
+#: Those that name accounts in rows, too.
+_IN_ROWS: Final[dict[type, Callable[[Any], Iterable[AccountId]]]] = {
+    AdlSettled: lambda event: (row.account for row in event.ranking if row.lots),
+    LossShared: lambda event: (account for account, _, _ in event.shares),
 }
 
 
@@ -34,6 +39,10 @@ def private_events(applied: Applied, accounts: Container[int]) -> list[tuple[int
             if getattr(event, name) in accounts:
                 found.append((number, event))
                 break
+        else:
+            in_rows = _IN_ROWS.get(type(event))
+            if in_rows is not None and any(account in accounts for account in in_rows(event)):
+                found.append((number, event))
     return found
 
 

@@ -7,6 +7,7 @@ shares the words of the contract with the core (commands, events, replies, bound
 from steelyard.core import limits
 from steelyard.core.commands import (
     ActivateVersion,
+    AdjustBucket,
     AmendOrder,
     AnyCommand,
     ArmCountdown,
@@ -16,9 +17,13 @@ from steelyard.core.commands import (
     CreateApiKey,
     Deposit,
     FoundGroup,
+    FundInsurance,
     HoldFunds,
     ListAsset,
+    ListContract,
+    ListIndex,
     ListInstrument,
+    MoveMargin,
     OpenAccount,
     OpenSession,
     OpenSubAccount,
@@ -31,11 +36,16 @@ from steelyard.core.commands import (
     ScheduleState,
     SetAccountRules,
     SetAccountTier,
+    SetContractModes,
+    SetContractRules,
     SetFeeTier,
     SetFrozen,
+    SetIndexSources,
     SetInstrumentRules,
     SetInstrumentState,
+    SetKillSwitch,
     SetLegalHold,
+    SetLeverage,
     SetMark,
     SetOrderLimit,
     SetReferrer,
@@ -59,7 +69,7 @@ from steelyard.core.entry import (
 from steelyard.core.events import RequestSkipped, SessionOpened
 from steelyard.core.rejects import Reject
 from steelyard.core.units import InstrumentState, KeyId, SessionId
-from steelyard.simulation.twin_accounts import Accounts
+from steelyard.simulation.twin_contracts import speaks_of_contracts
 from steelyard.simulation.twin_parts import (
     FIRST_REJECTS,
     SINCE_VERSION_2,
@@ -69,12 +79,13 @@ from steelyard.simulation.twin_parts import (
     printable,
     refuse_if,
 )
+from steelyard.simulation.twin_positions import Positions
 
 #: What a request is that the version in force cannot read.
 UNREADABLE = Request(SessionId(0), 0, 0, KeyId(0), 0, 0, Skip(reason=Reject.MALFORMED))
 
 
-class Twin(Accounts):
+class Twin(Positions):
     """The exchange, written to be believed rather than to be fast."""
 
     def apply(self, index: int, entry: Entry) -> Applied:
@@ -95,6 +106,8 @@ class Twin(Accounts):
     def one(self, request: Request) -> Outcome:
         """Carry out one request, or find its old reply, or refuse it."""
         if self.version < 2 and self.is_news(request.command):
+            request = UNREADABLE
+        if self.version < 3 and speaks_of_contracts(request.command):
             request = UNREADABLE
         try:
             if request.session == 0:
@@ -198,7 +211,8 @@ class Twin(Accounts):
             reply = self.carry_out(request, request.command)
         except Refusal as refusal:
             assert not self.events
-            reply = self.refused(request, refusal)
+            return Outcome(reply=self.refused(request, refusal), events=[], replied_index=self.index)
+        self.judge_changed()
         return Outcome(reply=reply, events=self.events, replied_index=self.index)
 
     def carry_out(self, request: Request, command: AnyCommand) -> AnyReply:
@@ -248,6 +262,26 @@ class Twin(Accounts):
                 self.activate(request, command)
             case ListAsset():
                 self.list_asset(request, command)
+            case ListIndex():
+                self.list_index(request, command)
+            case ListContract():
+                self.list_contract(request, command)
+            case SetContractRules():
+                self.set_contract_rules(request, command)
+            case SetIndexSources():
+                self.set_index_sources(request, command)
+            case SetKillSwitch():
+                self.set_kill_switch(request, command)
+            case FundInsurance():
+                self.fund_insurance(request, command)
+            case SetLeverage():
+                self.set_leverage(request, command)
+            case SetContractModes():
+                self.set_contract_modes(request, command)
+            case MoveMargin():
+                self.move_margin(request, command)
+            case AdjustBucket():
+                self.adjust_bucket(request, command)
             case ListInstrument():
                 self.list_instrument(request, command)
             case SetInstrumentState():

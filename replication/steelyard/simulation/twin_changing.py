@@ -52,6 +52,7 @@ class Changing(Lists):
         if only_lowers:
             refuse_if(not order.resting or order.list_number != 0, Reject.MALFORMED)
             refuse_if(c.size_lots >= order.size, Reject.SIZE_OUT_OF_RANGE)
+        refuse_if((0, order.instrument) in self.switched_off, Reject.KILL_SWITCH)
         market = self.markets[order.instrument]
         refuse_if(not self.takes_changes(market), Reject.INSTRUMENT_STATE)
         refuse_if(order in self.work, Reject.TRIGGER_ALREADY_MET)
@@ -63,7 +64,7 @@ class Changing(Lists):
         taken = [o.label for o in self.own(c.account) if o is not order]
         refuse_if(would.label != "" and would.label in taken, Reject.DUPLICATE_LABEL)
         order.lots_now = order.atoms_now = order.fees_now = 0
-        if would.size <= order.executed + order.prevented:
+        if would.size <= order.executed + order.prevented and not order.close_position:
             self.end(order, Reject.AMENDED_BELOW_FILLED)
             return self.amend_reply(request, order)
         would.open = would.size - order.executed - order.prevented
@@ -73,10 +74,15 @@ class Changing(Lists):
         instead = {order: would}
         if other is not None and other_would is not None:
             self.price_anew(market, other_would)
-            self.check_numbers(market, other_would)
+            self.check_numbers(market, other_would, amended=True)
+            with self.regarding([o for o in self.orders if o not in (order, other)]):
+                self.check_reducible(other_would)
             instead[other] = other_would
         asset, _ = self.need(order)
         refuse_if(self.free_atoms(c.account, asset, instead) < 0, Reject.INSUFFICIENT_FUNDS)
+        self.check_amended_margin(order, would)
+        if other is not None and other_would is not None:
+            self.check_amended_margin(other, other_would)
         self.become(order, would, stays=stays)
         reply = self.amend_reply(request, order)
         if other is not None and other_would is not None:
@@ -130,6 +136,7 @@ class Changing(Lists):
         refuse_if(c.expires_ns > 0 and not rests and terms.trigger is None, Reject.MALFORMED)
         shows = limited and rests and c.display_lots < would.size
         refuse_if(c.display_lots != 0 and not shows, Reject.MALFORMED)
+        refuse_if(c.size_lots != 0 and order.close_position, Reject.MALFORMED)
 
     def check_amended(self, market: Market, order: Order, would: Order) -> None:
         """Run checks 5 to 7 for an order as it would be; of a pending one only 5."""
@@ -141,11 +148,19 @@ class Changing(Lists):
         ):
             would.extreme = 0
         self.price_anew(market, would)
-        self.check_numbers(market, would)
-        if would.state != OrderState.PENDING:
-            self.check_bands(market, would)
-            adding = market.state == InstrumentState.POST_ONLY and not would.post_only
-            self.check_book(market, would, never_trades=alternative or adding)
+        with self.regarding([o for o in self.orders if o is not order]):
+            self.check_numbers(market, would, amended=True)
+            if would.state != OrderState.PENDING:
+                self.check_bands(market, would)
+                adding = market.state == InstrumentState.POST_ONLY and not would.post_only
+                self.check_book(market, would, never_trades=alternative or adding)
+                self.check_reducible(would)
+
+    def check_amended_margin(self, order: Order, would: Order) -> None:
+        """Check 8 for an order about a position as it would be, if it works and loses its place."""
+        works = order.instrument in self.contracts and would.state == OrderState.WORKING
+        if works and not self.keeps_its_place(order, would):
+            self.check_margin(would, instead_of=order)
 
     def keeps_its_place(self, order: Order, would: Order) -> bool:
         """Tell whether an order in the book only shrinks."""
@@ -158,7 +173,7 @@ class Changing(Lists):
             return None, None
         pair = found.legs if found.kind == ListKind.OCO else found.legs[1:]
         others = [leg for leg in pair if leg is not order]
-        if order not in pair or not others or others[0].size == would.size:
+        if order not in pair or not others or others[0].size == would.size or others[0].close_position:
             return None, None
         other = copy(others[0])
         other.size = other.open = would.size
@@ -173,6 +188,7 @@ class Changing(Lists):
         reduced, before = would.size < order.size, order.number
         order.label, order.terms, order.price = would.label, would.terms, would.price
         order.size, order.open, order.extreme = would.size, would.open, would.extreme
+        order.lot_pledge = would.lot_pledge
         if stays:
             order.shown = min(order.shown, order.open)
             if reduced:

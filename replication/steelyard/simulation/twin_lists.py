@@ -1,5 +1,7 @@
 """Orders of the slow exchange that depend on each other, and what is due before an entry's commands."""
 
+from enum import IntEnum
+
 from steelyard.core import limits
 from steelyard.core.commands import PlaceOrderList, PlaceOrderOnTerms
 from steelyard.core.entry import LegReply, Many, Request
@@ -16,11 +18,21 @@ from steelyard.core.units import (
     OrderState,
     TimeInForce,
 )
+from steelyard.simulation.twin_liquidations import Engine
 from steelyard.simulation.twin_parts import Order, OrderList, Refusal, refuse_if
-from steelyard.simulation.twin_placing import Placing
 
 
-class Lists(Placing):
+class Due(IntEnum):
+    """What can be due, in the order in which it comes at one time."""
+
+    MOVE = 1
+    STALE = 2
+    CONTRACT = 3
+    GATE = 4
+    COUNTDOWN = 5
+
+
+class Lists(Engine):
     """Lists and turns."""
 
     # ---- placing a list
@@ -91,17 +103,23 @@ class Lists(Placing):
         market = self.check_place(order)
         self.check_names(market, order, before)
         self.price_it(market, order)
-        self.check_numbers(market, order)
         if kind != ListKind.OCO and before:
             order.state = OrderState.PENDING
-        else:
+        self.check_numbers(market, order)
+        if order.state != OrderState.PENDING:
             self.check_bands(market, order)
             self.check_book(market, order, never_trades=kind == ListKind.OCO)
+            self.check_reducible(order)
         return order
 
     def check_leg_funds(self, kind: ListKind, legs: list[Order]) -> None:
-        """Check that the leg which pledges can be paid for: the first, or of an OCO the larger."""
+        """Check that the leg which pledges can be paid for: the first, or of an OCO the larger.
+
+        About a position, whichever works at once.
+        """
         holder = 0
+        if legs[0].instrument in self.contracts and legs[0].state != OrderState.WORKING:
+            holder = 1
         if kind == ListKind.OCO and self.need(legs[1])[1] > self.need(legs[0])[1]:
             holder = 1
         try:
@@ -114,20 +132,38 @@ class Lists(Placing):
     def run_due(self) -> None:
         """Do what has come due before an entry's commands."""
         while due := self.first_due():
-            _, of_account, one, other = due
-            if of_account:
-                self.fire_countdown(one, other)
-            else:
-                self.move_as_scheduled(self.markets[one])
+            _, kind, one, other = due
+            match kind:
+                case Due.MOVE:
+                    self.move_as_scheduled(self.markets[one])
+                case Due.STALE:
+                    self.grow_stale(one)
+                case Due.CONTRACT if other == 0:
+                    self.sample(one)
+                case Due.CONTRACT:
+                    self.end_interval(one)
+                case Due.GATE:
+                    self.open_gate(one)
+                case Due.COUNTDOWN:
+                    self.fire_countdown(one, other)
+            self.judge_changed()
+        liquidations = 0
         for _ in range(limits.WORK_PER_ENTRY_MAX):
-            if not self.one_unit():
+            if liquidations < limits.LIQUIDATION_STEPS_PER_ENTRY_MAX and self.liquidation_unit():
+                liquidations += 1
+            elif not self.one_unit():
                 return
+            self.judge_changed()
 
-    def first_due(self) -> tuple[int, bool, int, int] | None:
-        """Return the first instrument or countdown whose time has come."""
-        moves = [(m.next_ns, False, id_, 0) for id_, m in self.markets.items() if m.next_ns]
-        countdowns = [(due_ns, True, *scope) for scope, due_ns in self.countdowns.items()]
-        return min((due for due in moves + countdowns if due[0] <= self.time_ns), default=None)
+    def first_due(self) -> tuple[int, Due, int, int] | None:
+        """Return the first thing whose time has come; of several at one time by kind, then by id."""
+        due = [(m.next_ns, Due.MOVE, id_, 0) for id_, m in self.markets.items()]
+        due += [(i.stale_ns, Due.STALE, id_, 0) for id_, i in self.indices.items()]
+        due += [(c.sample_ns, Due.CONTRACT, id_, 0) for id_, c in self.contracts.items()]
+        due += [(c.funding_ns, Due.CONTRACT, id_, 1) for id_, c in self.contracts.items()]
+        due += [(open_ns, Due.GATE, asset, 0) for asset, open_ns in self.gates.items()]
+        due += [(due_ns, Due.COUNTDOWN, *scope) for scope, due_ns in self.countdowns.items()]
+        return min((row for row in due if 0 < row[0] <= self.time_ns), default=None)
 
     def fire_countdown(self, account: int, instrument: int) -> None:
         """End an account's orders because it has not been heard of."""
@@ -152,6 +188,14 @@ class Lists(Placing):
             if self.markets[order.instrument].state == InstrumentState.OPEN:
                 self.admit(order)
                 return True
+        for instrument, contract in sorted(self.contracts.items()):
+            if contract.sweeping:
+                self.sweep_unit(instrument)
+                return True
+        for instrument, contract in sorted(self.contracts.items()):
+            if contract.settling:
+                self.settlement_unit(instrument)
+                return True
         return False
 
     # ---- turns
@@ -168,8 +212,15 @@ class Lists(Placing):
         market = self.markets[order.instrument]
         order.state = OrderState.WORKING
         try:
+            if order.reduce_only:
+                self.cut(order)
+            if order.instrument in self.contracts:
+                self.check_working_count(order, [])
             self.check_bands(market, order)
             self.check_book(market, order)
+            self.check_reducible(order)
+            if order.instrument in self.contracts:
+                self.check_margin(order)
         except Refusal as refusal:
             self.end(order, refusal.reason)
             return
@@ -178,14 +229,22 @@ class Lists(Placing):
     def admit_pending(self, legs: list[Order]) -> None:
         """Check the orders whose first one was filled, and let them wait or work."""
         market = self.markets[legs[0].instrument]
+        for leg in legs:
+            leg.state = OrderState.WORKING if leg.terms.trigger is None else OrderState.WAITING
+            if leg.reduce_only and leg.state == OrderState.WORKING:
+                self.cut(leg)
         try:
             for leg in legs:
-                leg.state = OrderState.WORKING if leg.terms.trigger is None else OrderState.WAITING
-                self.check_place(leg)
+                self.check_place(leg, admitted=True)
+                if leg.instrument in self.contracts and leg.state == OrderState.WORKING:
+                    self.check_working_count(leg, [])
                 self.price_it(market, leg)
-                self.check_numbers(market, leg)
-                self.check_bands(market, leg)
-                self.check_book(market, leg, never_trades=len(legs) == 2)
+                # Only one of two alternatives can ever trade.
+                with self.regarding([o for o in self.orders if o not in legs]):
+                    self.check_numbers(market, leg)
+                    self.check_bands(market, leg)
+                    self.check_book(market, leg, never_trades=len(legs) == 2)
+                    self.check_reducible(leg)
             self.check_admitted_funds(legs)
         except Refusal as refusal:
             if len(legs) == 2:
@@ -203,5 +262,10 @@ class Lists(Placing):
 
     def check_admitted_funds(self, legs: list[Order]) -> None:
         """Check that what the admitted orders need, which is counted already, is there."""
+        if legs[0].instrument in self.contracts:
+            for leg in legs:
+                if leg.state == OrderState.WORKING:
+                    self.check_margin(leg)
+            return
         asset, _ = self.need(legs[0])
         refuse_if(self.free_atoms(legs[0].account, asset) < 0, Reject.INSUFFICIENT_FUNDS)

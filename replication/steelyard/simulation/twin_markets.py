@@ -22,9 +22,9 @@ from steelyard.core.events import (
 from steelyard.core.rejects import Reject
 from steelyard.core.units import (
     InstrumentState,
+    MarkRule,
     Permission,
     PriceSource,
-    SelfTrade,
     Side,
 )
 from steelyard.simulation.twin_parts import (
@@ -38,10 +38,10 @@ from steelyard.simulation.twin_parts import (
     refuse_if,
     symbolic,
 )
-from steelyard.simulation.twin_taking import Taking
+from steelyard.simulation.twin_prices import Prices
 
 
-class Markets(Taking):
+class Markets(Prices):
     """Listings, rules, marks, states, auctions."""
 
     # ---- listings
@@ -60,19 +60,9 @@ class Markets(Taking):
 
     def list_instrument(self, request: Request, c: ListInstrument) -> None:
         """List a spot instrument whose scales are whole numbers of atoms."""
-        refuse_if(not 0 < c.instrument < TOO_BIG, Reject.MALFORMED)
-        refuse_if(not symbolic(c.symbol), Reject.MALFORMED)
-        refuse_if(c.base == c.quote, Reject.MALFORMED)
-        for mantissa in (c.tick_mantissa, c.lot_mantissa, c.price_max_ticks, c.size_max_lots):
-            refuse_if(mantissa < 1, Reject.MALFORMED)
-        for decimals in (c.tick_decimals, c.lot_decimals):
-            refuse_if(not 0 <= decimals <= limits.DECIMALS_MAX, Reject.MALFORMED)
-        refuse_if(not 0 <= c.notional_min_atoms <= limits.NOTIONAL_ATOMS_MAX, Reject.MALFORMED)
-        refuse_if(not 0 <= c.market_protection_ppm <= MILLION, Reject.MALFORMED)
+        self.check_listing_shape(c)
         self.operator_only(request)
-        refuse_if(c.base not in self.assets or c.quote not in self.assets, Reject.UNKNOWN_ASSET)
-        refuse_if(c.instrument in self.markets, Reject.INSTRUMENT_EXISTS)
-        refuse_if(c.symbol in [m.spec.symbol for m in self.markets.values()], Reject.INSTRUMENT_EXISTS)
+        self.check_new_listing(c)
         lot_atoms, lot_rest = divmod(c.lot_mantissa * 10 ** self.assets[c.base].decimals, 10**c.lot_decimals)
         k, k_rest = divmod(
             c.tick_mantissa * c.lot_mantissa * 10 ** self.assets[c.quote].decimals,
@@ -81,8 +71,7 @@ class Markets(Taking):
         refuse_if(lot_rest != 0 or k_rest != 0, Reject.SCALE_NOT_INTEGER)
         refuse_if(c.price_max_ticks * c.size_max_lots * k > 10**18, Reject.BOUNDS_TOO_WIDE)
         refuse_if(c.size_max_lots * lot_atoms > 10**18, Reject.BOUNDS_TOO_WIDE)
-        refuse_if(not 0 <= c.taker_ppm <= limits.FEE_PPM_MAX, Reject.FEE_OUT_OF_RANGE)
-        refuse_if(not -c.taker_ppm <= c.maker_ppm <= limits.FEE_PPM_MAX, Reject.FEE_OUT_OF_RANGE)
+        self.check_listing_fees(c)
         refuse_if(len(self.markets) >= limits.INSTRUMENTS_MAX, Reject.TOO_MANY_LISTINGS)
         self.markets[c.instrument] = Market(c, lot_atoms, k, no_rules(c.instrument))
         self.say(
@@ -95,6 +84,29 @@ class Markets(Taking):
                 tick_lot_atoms=k,
             )
         )
+
+    def check_listing_shape(self, c: ListInstrument) -> None:
+        """Check what is wrong with a listing whatever the state."""
+        refuse_if(not 0 < c.instrument < TOO_BIG, Reject.MALFORMED)
+        refuse_if(not symbolic(c.symbol), Reject.MALFORMED)
+        refuse_if(c.base == c.quote, Reject.MALFORMED)
+        for mantissa in (c.tick_mantissa, c.lot_mantissa, c.price_max_ticks, c.size_max_lots):
+            refuse_if(mantissa < 1, Reject.MALFORMED)
+        for decimals in (c.tick_decimals, c.lot_decimals):
+            refuse_if(not 0 <= decimals <= limits.DECIMALS_MAX, Reject.MALFORMED)
+        refuse_if(not 0 <= c.notional_min_atoms <= limits.NOTIONAL_ATOMS_MAX, Reject.MALFORMED)
+        refuse_if(not 0 <= c.market_protection_ppm <= MILLION, Reject.MALFORMED)
+
+    def check_new_listing(self, c: ListInstrument) -> None:
+        """Refuse assets that there are not, and instruments that there are."""
+        refuse_if(c.base not in self.assets or c.quote not in self.assets, Reject.UNKNOWN_ASSET)
+        refuse_if(c.instrument in self.markets, Reject.INSTRUMENT_EXISTS)
+        refuse_if(c.symbol in [m.spec.symbol for m in self.markets.values()], Reject.INSTRUMENT_EXISTS)
+
+    def check_listing_fees(self, c: ListInstrument) -> None:
+        """Refuse fees that are too high, and rebates that are not paid for."""
+        refuse_if(not 0 <= c.taker_ppm <= limits.FEE_PPM_MAX, Reject.FEE_OUT_OF_RANGE)
+        refuse_if(not -c.taker_ppm <= c.maker_ppm <= limits.FEE_PPM_MAX, Reject.FEE_OUT_OF_RANGE)
 
     def set_rules(self, request: Request, c: SetInstrumentRules) -> None:
         """Set an instrument's protections."""
@@ -124,9 +136,16 @@ class Markets(Taking):
         refuse_if(c.mark_ticks < 1, Reject.MALFORMED)
         self.in_time_only(request)
         refuse_if(not self.may(request, Permission.FEED), Reject.NOT_PERMITTED)
-        market = self.market_of(c.instrument)
+        market, contract = self.market_of(c.instrument), self.contracts.get(c.instrument)
+        follows = contract is not None and contract.rules.mark_rule != MarkRule.FED
+        refuse_if(follows, Reject.NOT_THIS_KIND)
         refuse_if(market.state == InstrumentState.CLOSED, Reject.INSTRUMENT_STATE)
         refuse_if(c.mark_ticks > market.spec.price_max_ticks, Reject.PRICE_OUT_OF_RANGE)
+        if contract is not None:
+            changed = [int(c.instrument)] if market.mark != c.mark_ticks else []
+            self.set_mark_to(market, c.mark_ticks)
+            self.look_around([c.instrument], changed, judged=[])
+            return
         market.mark = c.mark_ticks
         self.say(MarkSet(instrument=c.instrument, mark_ticks=c.mark_ticks))
         self.price_moved(market, PriceSource.MARK)
@@ -155,9 +174,13 @@ class Markets(Taking):
         if state == InstrumentState.CLOSED:
             orders = [o for o in self.orders if o.instrument == instrument]
             self.end_all(orders, Reject.INSTRUMENT_CLOSED if self.version >= 2 else None)
+            if instrument in self.contracts:
+                self.close_contract(instrument)
         if state == InstrumentState.OPEN:
             self.price_moved(market, PriceSource.LAST)
             self.price_moved(market, PriceSource.MARK)
+            if instrument in self.contracts:
+                self.price_moved(market, PriceSource.INDEX)
 
     def schedule_state(self, request: Request, c: ScheduleState) -> None:
         """Announce a move for later, or take back what was announced."""
@@ -263,7 +286,7 @@ class Markets(Taking):
                 self.change_state(market, InstrumentState.OPEN)
             return
         maker, taker = sorted((buys[0], sells[0]), key=lambda o: o.number)
-        if self.same_house(maker, taker) and self.mode(taker) != SelfTrade.NONE:
+        if self.must_not_meet(maker, taker):
             self.prevent(market, maker, taker, price)
             return
         self.claim(maker)

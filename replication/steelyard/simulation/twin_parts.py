@@ -26,6 +26,7 @@ from steelyard.core.units import (
     TimeInForce,
     TriggerKind,
 )
+from steelyard.core.units import Leg as PositionLeg
 
 TOO_BIG = 2**62
 MILLION = 10**6
@@ -216,6 +217,9 @@ class Order(Row):
     ``resting``, the book shows ``shown`` of that.  By budget, ``size`` and ``open`` are zero; ``budget`` and,
     of a sell, ``stock`` are what is left.  ``extreme`` is the best price an active trailing order has seen.
     What ends in ``now`` counts what one command traded.
+
+    Of a contract: ``reduce_only`` is said or follows from the leg; ``about_position``: its command can only
+    be about one; ``lot_pledge`` is what a lot holds for an isolated position.
     """
 
     account: int
@@ -241,6 +245,12 @@ class Order(Row):
     stock: int = 0
     list_number: int = 0
     extreme: int = 0
+    leg: PositionLeg = PositionLeg.NET
+    reduce_only: bool = False
+    close_position: bool = False
+    about_position: bool = False
+    liquidation: int = 0
+    lot_pledge: int = 0
     lots_now: int = 0
     atoms_now: int = 0
     fees_now: int = 0

@@ -1,24 +1,27 @@
 """The checks of an order in the slow exchange, one after another, and what follows when it is taken."""
 
 from steelyard.core import limits
-from steelyard.core.commands import NO_TERMS, CancelOrder, PlaceOrder, PlaceOrderOnTerms
+from steelyard.core.commands import NO_TERMS, CancelOrder, PlaceContractOrder, PlaceOrder, PlaceOrderOnTerms
 from steelyard.core.entry import Cancelled, Placed, Request, Waiting
-from steelyard.core.events import OrderAccepted, OrderTermsSet
+from steelyard.core.events import OrderAccepted, OrderContractSet, OrderTermsSet
 from steelyard.core.rejects import Reject
 from steelyard.core.units import (
     InstrumentState,
+    Leg,
+    LiquidationId,
     ListNumber,
     OrderKind,
     OrderNumber,
     OrderState,
+    Side,
     TimeInForce,
 )
-from steelyard.simulation.twin_markets import Markets
+from steelyard.simulation.twin_ordering import Ordering
 from steelyard.simulation.twin_parts import MILLION, TOO_BIG, Market, Order, ceil_div, printable, refuse_if
 from steelyard.simulation.twin_waiting import of
 
 
-class Placing(Markets):
+class Placing(Ordering):
     """Orders on their way in."""
 
     # ---- the checks, in their order
@@ -44,6 +47,8 @@ class Placing(Markets):
         refuse_if(not waits and (terms.trigger_ticks, terms.callback_ppm) != (0, 0), Reject.MALFORMED)
         refuse_if(not 0 <= terms.expires_ns < TOO_BIG, Reject.MALFORMED)
         refuse_if(terms.expires_ns != 0 and not rests and not waits, Reject.MALFORMED)
+        if isinstance(c, PlaceContractOrder) and c.close_position:
+            refuse_if(not waits or c.size_lots != 0 or c.reduce_only or not at_market, Reject.MALFORMED)
         if terms.display_lots:
             refuse_if(at_market or not rests or terms.display_lots >= c.size_lots, Reject.MALFORMED)
 
@@ -51,10 +56,13 @@ class Placing(Markets):
         """Check 2: who asks."""
         self.trader_only(request, account)
         self.thawed_only(account)
+        refuse_if((account, 0) in self.switched_off or (0, 0) in self.switched_off, Reject.KILL_SWITCH)
 
-    def check_place(self, order: Order) -> Market:
-        """Check 3: where."""
+    def check_place(self, order: Order, *, admitted: bool = False) -> Market:
+        """Check 3: where; what is ``admitted`` was taken before it was switched off."""
         market = self.market_of(order.instrument)
+        self.check_kind(order)
+        refuse_if(not admitted and (0, order.instrument) in self.switched_off, Reject.KILL_SWITCH)
         plain = order.terms.trigger is None and not order.post_only
         rests = order.kind == OrderKind.LIMIT and order.time_in_force == TimeInForce.GTC
         takes = {
@@ -63,6 +71,7 @@ class Placing(Markets):
             InstrumentState.AUCTION: plain and rests and market.uncross == 0,
         }
         refuse_if(not takes.get(market.state, False), Reject.INSTRUMENT_STATE)
+        self.check_leg(order)
         return market
 
     def check_names(self, market: Market, order: Order, more: list[Order]) -> None:
@@ -82,9 +91,10 @@ class Placing(Markets):
         if order.terms.trigger is not None:
             waiting = [o for o in self.orders if o.instrument == order.instrument and self.waits(o)]
             refuse_if(len(waiting) >= limits.WAITING_PER_INSTRUMENT_MAX, Reject.TOO_MANY_ORDERS)
+        self.check_position_counts(order, more)
 
-    def check_numbers(self, market: Market, order: Order) -> None:
-        """Check 5: price, trigger, size, notional, expiry."""
+    def check_numbers(self, market: Market, order: Order, *, amended: bool = False) -> None:
+        """Check 5: price, trigger, size, notional, expiry; a reduce-only order is cut here."""
         spec, rules, terms = market.spec, market.rules, order.terms
         size_max, notional_max = self.accounts[order.account].order_limits.get(order.instrument, (0, 0))
         limited = order.kind == OrderKind.LIMIT
@@ -93,16 +103,19 @@ class Placing(Markets):
             refuse_if(order.price % rules.price_step_ticks != 0, Reject.PRICE_OFF_STEP)
         refuse_if(not 0 <= terms.trigger_ticks <= spec.price_max_ticks, Reject.TRIGGER_OUT_OF_RANGE)
         notional = terms.budget_atoms
-        if not terms.budget_atoms:
-            size = order.size
-            refuse_if(not max(1, rules.size_min_lots) <= size <= spec.size_max_lots, Reject.SIZE_OUT_OF_RANGE)
+        if not terms.budget_atoms and not order.close_position:
+            refuse_if(order.size < 1, Reject.SIZE_OUT_OF_RANGE)
+            if order.reduce_only and order.state == OrderState.WORKING and not amended:
+                self.cut(order)
+            size, least = order.size, 1 if order.reduce_only else rules.size_min_lots
+            refuse_if(not least <= size <= spec.size_max_lots, Reject.SIZE_OUT_OF_RANGE)
             refuse_if(0 < size_max < size, Reject.SIZE_OUT_OF_RANGE)
             slices = terms.display_lots * limits.ICEBERG_SLICES_MAX
             refuse_if(0 < slices < size, Reject.SIZE_OUT_OF_RANGE)
-            refuse_if(size % rules.size_step_lots != 0, Reject.SIZE_OFF_STEP)
-            refuse_if(terms.display_lots % rules.size_step_lots != 0, Reject.SIZE_OFF_STEP)
-            notional = order.price * size * market.k
-        if limited or terms.budget_atoms:
+            step = 1 if order.reduce_only else rules.size_step_lots
+            refuse_if(size % step != 0 or terms.display_lots % step != 0, Reject.SIZE_OFF_STEP)
+            notional = self.cost(market, order.price, size)
+        if (limited and not order.reduce_only) or terms.budget_atoms:
             refuse_if(notional < spec.notional_min_atoms, Reject.NOTIONAL_OUT_OF_RANGE)
         for bound in (rules.notional_max_atoms, notional_max):
             refuse_if(0 < bound < notional, Reject.NOTIONAL_OUT_OF_RANGE)
@@ -111,6 +124,9 @@ class Placing(Markets):
     def check_bands(self, market: Market, order: Order) -> None:
         """Check 6: against reference prices."""
         rules, terms = market.rules, order.terms
+        if order.instrument in self.contracts:
+            blind = self.is_stale(order.instrument) and not self.reduces(order)
+            refuse_if(blind or market.mark == 0, Reject.NO_REFERENCE_PRICE)
         if self.is_to_wait(order):
             price = self.source_price(market, terms.trigger_source)
             unknown = order.trailing and terms.trigger_ticks == 0 and price == 0
@@ -147,6 +163,10 @@ class Placing(Markets):
 
     def check_funds(self, order: Order) -> None:
         """Check 8: money."""
+        if order.instrument in self.contracts:
+            if order.state == OrderState.WORKING:
+                self.check_margin(order)
+            return
         asset, atoms = self.need(order)
         if order.terms.budget_atoms and not order.buying:
             order.stock = self.free_atoms(order.account, asset) // self.lot_need(order)
@@ -163,6 +183,9 @@ class Placing(Markets):
     def drawn_up(self, c: PlaceOrder) -> Order:
         """Return the order that a command describes, not taken yet."""
         terms = c.terms if isinstance(c, PlaceOrderOnTerms) else NO_TERMS
+        says = c if isinstance(c, PlaceContractOrder) else None
+        leg = says.leg if says else Leg.NET
+        closing = (Leg.LONG, Side.SELL), (Leg.SHORT, Side.BUY)
         return Order(
             account=c.account,
             instrument=c.instrument,
@@ -177,6 +200,11 @@ class Placing(Markets):
             size=c.size_lots,
             open=c.size_lots,
             budget=terms.budget_atoms,
+            leg=leg,
+            reduce_only=says is not None
+            and (says.reduce_only or says.close_position or (leg, c.side) in closing),
+            close_position=says is not None and says.close_position,
+            about_position=says is not None,
             state=OrderState.WORKING if terms.trigger is None else OrderState.WAITING,
         )
 
@@ -220,6 +248,17 @@ class Placing(Markets):
         )
         if order.terms != NO_TERMS or order.list_number:
             self.say_terms(order)
+        about_position = order.instrument in self.contracts
+        if about_position and (order.leg != Leg.NET or order.reduce_only or order.liquidation):
+            self.say(
+                OrderContractSet(
+                    **of(order),
+                    leg=order.leg,
+                    reduce_only=order.reduce_only,
+                    close_position=order.close_position,
+                    liquidation=LiquidationId(order.liquidation),
+                )
+            )
 
     def say_terms(self, order: Order) -> None:
         """Say what an order's terms are, and whether it waits."""
@@ -265,6 +304,7 @@ class Placing(Markets):
         self.check_numbers(market, order)
         self.check_bands(market, order)
         self.check_book(market, order, never_trades=never_trades)
+        self.check_reducible(order)
         self.check_funds(order)
         self.accept(order)
         self.set_going(order)

@@ -6,12 +6,16 @@ from steelyard.core.events import AnyEvent
 from steelyard.core.rejects import Reject
 from steelyard.core.units import (
     InstrumentState,
+    Leg,
     ListKind,
+    MarginMode,
     OrderState,
     Permission,
+    RiskLevel,
     SelfTrade,
     Side,
 )
+from steelyard.simulation.twin_contracts import Contract, Index, Liquidation, Position, Scope
 from steelyard.simulation.twin_parts import (
     ALL_PERMISSIONS,
     FIRST_PERMISSIONS,
@@ -33,6 +37,10 @@ class Tables:
 
     ``owned`` is all that an account has; what its orders and holds need of that is added up whenever it is
     asked for.
+
+    ``margins`` is what margin wallets have, ``switched_off`` the (account, instrument) of kill switches,
+    ``peaks`` the (highest atoms, since when) of insurance funds, ``gates`` the assets whose margin wallets
+    are closed to withdrawals, with the time at which they open; zero: not known yet.
     """
 
     def __init__(self) -> None:
@@ -52,6 +60,20 @@ class Tables:
         self.numbers = 0
         self.trades = 0
         self.owned: dict[tuple[int, int], int] = {}
+        self.indices: dict[int, Index] = {}
+        self.contracts: dict[int, Contract] = {}
+        self.margins: dict[tuple[int, int], int] = {}
+        self.positions: dict[tuple[int, int, Leg], Position] = {}
+        self.modes: dict[tuple[int, int], tuple[MarginMode, bool]] = {}
+        self.regarded: list[Order] | None = None
+        self.levels: dict[Scope, RiskLevel] = {}
+        self.judged: dict[Scope, object] = {}
+        self.queue: list[Liquidation] = []
+        self.liquidations_made = 0
+        self.peaks: dict[int, tuple[int, int]] = {}
+        self.gates: dict[int, int] = {}
+        self.debts_taken: set[int] = set()
+        self.switched_off: set[tuple[int, int]] = set()
         self.time_ns = 0
         self.index = 0
         self.events: list[AnyEvent] = []
@@ -163,7 +185,7 @@ class Tables:
         """Return which asset an order holds, and how much of it."""
         spec = self.markets[order.instrument].spec
         asset = spec.quote if order.buying else spec.base
-        if order.state == OrderState.PENDING:
+        if order.state == OrderState.PENDING or order.instrument in self.contracts:
             return asset, 0
         if order.terms.budget_atoms:
             return asset, order.budget if order.buying else order.stock * self.lot_need(order)
@@ -225,7 +247,19 @@ class Tables:
         same_group = group != 0 and group == self.accounts[other.account].trade_group
         return one.account == other.account or same_group
 
+    def must_not_meet(self, maker: Order, taker: Order) -> bool:
+        """Tell whether self-trade prevention acts; on the engine's orders it does not."""
+        prevents = self.mode(taker) != SelfTrade.NONE and not taker.liquidation
+        return prevents and self.same_house(maker, taker)
+
     # ---- prices
+
+    def cost(self, market: Market, price: int, lots: int) -> int:
+        """Return what lots cost at a price; at none, nothing."""
+        contract = self.contracts.get(market.spec.instrument)
+        if contract is not None:
+            return contract.notional(price, lots) if price else 0
+        return price * lots * market.k
 
     def reference(self, market: Market) -> int:
         """Return the price around which bands lie; zero: none."""

@@ -1,5 +1,7 @@
 """The taker phase of the slow exchange: trades, fees, and what an order does to its own house."""
 
+from copy import copy, deepcopy
+
 from steelyard.core.events import (
     InstrumentStateChanged,
     LotsTransferred,
@@ -7,6 +9,7 @@ from steelyard.core.events import (
     OrderReplaced,
     OrderReplenished,
     OrderRested,
+    PositionsTraded,
     ReferralEarned,
     StateScheduled,
     Traded,
@@ -25,11 +28,12 @@ from steelyard.core.units import (
     TimeInForce,
     TradeId,
 )
+from steelyard.simulation.twin_filling import Filling
 from steelyard.simulation.twin_parts import MILLION, Market, Order, ceil_div, fee_of
-from steelyard.simulation.twin_waiting import Waiting, of
+from steelyard.simulation.twin_waiting import of
 
 
-class Taking(Waiting):
+class Taking(Filling):
     """Everything that happens when orders meet."""
 
     # ---- one order at work
@@ -102,7 +106,7 @@ class Taking(Waiting):
                     self.fill(taker)
                 else:
                     self.end(taker, Reject.NO_LIQUIDITY)
-            elif self.same_house(maker, taker) and self.mode(taker) != SelfTrade.NONE:
+            elif self.must_not_meet(maker, taker):
                 self.prevent(market, maker, taker, maker.price)
             else:
                 self.claim(maker)
@@ -126,6 +130,8 @@ class Taking(Waiting):
 
     def could_fill(self, market: Market, taker: Order) -> bool:
         """Tell whether a taker would find all its lots inside all bounds: hidden ones come behind a level."""
+        if market.spec.instrument in self.contracts:
+            return self.would_fill(market, taker)
         rules, left = market.rules, taker.open
         makers = self.makers(taker.instrument, taker.side, taker.price)
         for price in dict.fromkeys(maker.price for maker in makers):
@@ -137,7 +143,7 @@ class Taking(Waiting):
             for maker in (m for m in makers if m.price == price):
                 if self.overdue(maker):
                     continue
-                if self.same_house(maker, taker) and self.mode(taker) != SelfTrade.NONE:
+                if self.must_not_meet(maker, taker):
                     if self.mode(taker) == SelfTrade.EXPIRE_MAKER:
                         continue
                     return False
@@ -150,20 +156,35 @@ class Taking(Waiting):
                 return True
         return False
 
+    def would_fill(self, market: Market, taker: Order) -> bool:
+        """Tell the same about positions, which orders may be cut to on the way: try it, in a copy of all."""
+        trial = copy(self)
+        kept = ("sessions", "keys", "assets", "tiers", "events")
+        vars(trial).update(deepcopy({name: table for name, table in vars(self).items() if name not in kept}))
+        trial.events = []
+        tried = next(o for o in trial.orders if o.number == taker.number)
+        tried.time_in_force = TimeInForce.IOC
+        wanted = tried.open
+        trial.take(trial.markets[market.spec.instrument], tried)
+        return tried.lots_now == wanted
+
     # ---- trades
 
     def trade(self, market: Market, maker: Order, taker: Order, lots: int, price: int) -> None:
         """Let two orders trade; whoever has traded all it wanted is filled, maker first."""
         spec = market.spec
-        notional = price * lots * market.k
+        notional = self.cost(market, price, lots)
         taker_fee = fee_of(notional, min(self.rates(taker.account, market)[1], taker.cap_ppm))
         maker_fee = fee_of(notional, min(self.rates(maker.account, market)[0], maker.cap_ppm))
         maker_fee = max(maker_fee, -taker_fee)
-        buyer, seller = (taker, maker) if taker.buying else (maker, taker)
-        self.move(seller.account, buyer.account, spec.base, lots * market.lot_atoms)
-        self.move(buyer.account, seller.account, spec.quote, notional)
+        if spec.instrument not in self.contracts:
+            self.exchange(market, maker, taker, lots, notional)
+        outcomes = []
         for order, fee in ((maker, maker_fee), (taker, taker_fee)):
-            self.move(order.account, FEES, spec.quote, fee)
+            if spec.instrument in self.contracts:
+                outcomes.append(self.fill_order(order, lots, notional, fee))
+            else:
+                self.move(order.account, FEES, spec.quote, fee)
             self.lessen(order, lots, notional + (fee if order.buying else 0))
             order.executed += lots
             order.lots_now += lots
@@ -190,10 +211,16 @@ class Taking(Waiting):
                 taker.open,
             )
         )
+        if outcomes:
+            self.say(PositionsTraded(TradeId(self.trades), spec.instrument, *outcomes[0], *outcomes[1]))
         self.refer(market, taker, taker_fee + min(maker_fee, 0))
         self.refer(market, maker, maker_fee)
-        for order in (maker, taker):
-            self.after_trade(order)
+        self.after_trade(maker)
+        if outcomes:
+            self.trim(self.position_of(maker))
+            self.trim(self.position_of(taker))
+        if taker in self.orders:
+            self.after_trade(taker)
 
     def lessen(self, order: Order, lots: int, atoms: int) -> None:
         """Take lots from what an order may still trade; by budget, take what they cost or brought."""
@@ -232,7 +259,8 @@ class Taking(Waiting):
         share = max(kept, 0) * account.share_ppm // MILLION
         if account.referrer == 0 or share == 0:
             return
-        asset = market.spec.quote
+        contract = self.contracts.get(market.spec.instrument)
+        asset = contract.settle if contract else market.spec.quote
         self.move(FEES, REFERRAL, asset, share)
         owed = self.accounts[account.referrer].owed
         owed[asset] = owed.get(asset, 0) + share
@@ -254,6 +282,7 @@ class Taking(Waiting):
         wish = self.wish(market, taker, price)
         lots = min(wish, maker.open)
         transfers = self.mode(maker) == SelfTrade.TRANSFER and maker.account != taker.account
+        transfers = transfers and market.spec.instrument not in self.contracts
         if mode == SelfTrade.TRANSFER and not transfers:
             mode = SelfTrade.DECREMENT
         of_maker, of_taker = {

@@ -19,7 +19,7 @@ from steelyard.core.units import (
     PriceSource,
 )
 from steelyard.simulation.twin_parts import MILLION, Market, Order, ceil_div
-from steelyard.simulation.twin_tables import Tables
+from steelyard.simulation.twin_risk import Risk
 
 
 def of(order: Order) -> dict[str, Any]:
@@ -32,7 +32,7 @@ def of(order: Order) -> dict[str, Any]:
     }
 
 
-class Waiting(Tables):
+class Waiting(Risk):
     """Ends of orders, lists and triggers."""
 
     # ---- ends
@@ -43,7 +43,7 @@ class Waiting(Tables):
         if order in self.work:
             self.work.remove(order)
         order.resting = False
-        if self.version >= 2:
+        if self.version >= 2 and not order.liquidation:
             account = self.accounts[order.account]
             account.recent = [*account.recent, order.order][-limits.RECENT_ORDERS_MAX :]
 
@@ -131,6 +131,8 @@ class Waiting(Tables):
 
     def source_price(self, market: Market, source: PriceSource) -> int:
         """Return the price that a trigger looks at; zero if there is none yet."""
+        if source == PriceSource.INDEX:
+            return self.indices[self.contracts[market.spec.instrument].spec.index].price
         return market.last if source == PriceSource.LAST else market.mark
 
     def activate_if_due(self, order: Order) -> None:
@@ -166,7 +168,8 @@ class Waiting(Tables):
             self.claim(order)
             if order.kind == OrderKind.MARKET:
                 limit = self.protected(market, order.side, price)
-                order.price = min(order.price, limit) if order.buying else limit
+                pledged = order.buying and order.instrument not in self.contracts
+                order.price = min(order.price, limit) if pledged else limit
             self.work.append(order)
             self.say(OrderTriggered(**of(order), source=source, price_ticks=price))
 

@@ -1,7 +1,7 @@
 """What clients ask for: few accounts, few prices, small sizes, and a share of nonsense."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from steelyard.core.commands import (
@@ -16,7 +16,16 @@ from steelyard.core.commands import (
     SetInstrumentState,
     Withdraw,
 )
-from steelyard.core.queries import AnyQuery, GetBalances, GetBook, GetOpenOrders, GetSession, GetTotals
+from steelyard.core.queries import (
+    AnyQuery,
+    GetAccount,
+    GetBalances,
+    GetBook,
+    GetContracts,
+    GetOpenOrders,
+    GetSession,
+    GetTotals,
+)
 from steelyard.core.units import (
     FIRST_CUSTOMER,
     OPERATOR,
@@ -33,7 +42,8 @@ from steelyard.core.units import (
 BTC: Final = AssetId(1)
 USD: Final = AssetId(2)
 MARKET: Final = InstrumentId(1)
-PERMISSIONS: Final = 15
+PERMISSIONS: Final = 47
+"""Everything but to operate: traders feed prices, too."""
 _CENTRE_TICKS: Final = 100
 _SPREAD_TICKS: Final = 6
 
@@ -43,8 +53,8 @@ def account_of(trader: int) -> AccountId:
     return AccountId(FIRST_CUSTOMER + trader)
 
 
-def setup(traders: int) -> Iterator[AnyCommand]:
-    """Yield what the operator does first: one market, and accounts with money and a key each."""
+def setup(traders: int, more: Iterable[AnyCommand] = ()) -> Iterator[AnyCommand]:
+    """Yield what the operator does first: one market and ``more``, accounts with money and a key each."""
     yield ListAsset(asset=BTC, symbol="BTC", decimals=8)
     yield ListAsset(asset=USD, symbol="USD", decimals=2)
     yield ListInstrument(
@@ -64,6 +74,7 @@ def setup(traders: int) -> Iterator[AnyCommand]:
     )
     yield SetInstrumentState(instrument=MARKET, state=InstrumentState.POST_ONLY)
     yield SetInstrumentState(instrument=MARKET, state=InstrumentState.OPEN)
+    yield from more
     for trader in range(traders):
         account = account_of(trader)
         yield OpenAccount(account=account)
@@ -104,7 +115,7 @@ def question(rng: random.Random, traders: int) -> tuple[int | None, AnyQuery]:
     """Return a question, and the trader whose key asks it; None: the operator's."""
     trader = rng.randrange(traders)
     account = account_of(trader)
-    match rng.randrange(5):
+    match rng.randrange(7):
         case 0:
             return trader, GetBalances(account=account)
         case 1:
@@ -113,6 +124,10 @@ def question(rng: random.Random, traders: int) -> tuple[int | None, AnyQuery]:
             return trader, GetBook(instrument=MARKET, depth=5)
         case 3:
             return None, GetTotals()
+        case 4:
+            return trader, GetAccount(account=account)
+        case 5:
+            return trader, GetContracts()
         case _:
             return trader, GetSession(account=account, name="main")
 

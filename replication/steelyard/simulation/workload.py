@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from typing import Final
 
 from msgspec.structs import replace
@@ -17,7 +18,7 @@ from steelyard.core.queries import AnyAnswer, AnyQuery, GetSession, SessionInfo
 from steelyard.core.rejects import Reject
 from steelyard.core.units import OPERATOR, OPERATOR_KEY, AccountId, KeyId, SessionId
 from steelyard.replication.front import FailureReason, ReadMode
-from steelyard.simulation import wishes, workload_spot
+from steelyard.simulation import wishes, workload_contracts, workload_spot
 from steelyard.simulation.clock import WALL_START_NS, Agenda
 from steelyard.simulation.doors import Door
 from steelyard.simulation.history import History
@@ -27,6 +28,8 @@ _COMMAND: Final = b"\x12"
 """The tag of a command in the line's messages, as in the protocol."""
 UPGRADE_S: Final = 10.0
 """A time within which somebody wants the next version; until then, and after, ten times as often."""
+CONTRACTS_SHARE: Final = 0.18
+"""How much of what is asked for is about contracts."""
 ANSWER_S: Final = 1.2
 """Without an answer for so long, a client asks elsewhere."""
 
@@ -409,8 +412,11 @@ class Workload:
         self._come(
             OPERATOR,
             OPERATOR_KEY,
-            lambda _: workload_spot.operator_wish(rng, habits.traders),
-            wishes.setup(habits.traders),
+            lambda _: self._operator_wish(),
+            chain(
+                wishes.setup(habits.traders, workload_contracts.listings()),
+                workload_contracts.margins(habits.traders),
+            ),
             self._set_up,
         )
         self._upgrader = Upgrader(agenda, rng, doors, history)
@@ -439,7 +445,14 @@ class Workload:
 
     def _trader_wish(self, trader: int, number: int) -> AnyCommand:
         now_ns = WALL_START_NS + int(self._agenda.now_s * 10**9)
+        if self._rng.random() < CONTRACTS_SHARE:
+            return workload_contracts.trader_wish(self._rng, trader, number, now_ns)
         return workload_spot.trader_wish(self._rng, trader, number, now_ns)
+
+    def _operator_wish(self) -> AnyCommand:
+        if self._rng.random() < CONTRACTS_SHARE:
+            return workload_contracts.operator_wish(self._rng, self._habits.traders)
+        return workload_spot.operator_wish(self._rng, self._habits.traders)
 
     def _come(
         self,

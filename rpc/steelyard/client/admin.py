@@ -1,14 +1,16 @@
 """The operator's hand: list, open, fund, and give keys."""
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Final
 
+from steelyard.client.contracts import ContractRules, IndexQuote, quote_messages, rules_message
 from steelyard.client.errors import Rejected
 from steelyard.client.model import AssetTotal, Rows
 from steelyard.client.replies import Accepted, Refused
 from steelyard.client.translate import totals_of
 from steelyard.client.unary import UnaryLine
-from steelyard.client.words import InstrumentState, ReadMode, SelfTrade
+from steelyard.client.words import ContractKind, InstrumentState, ReadMode, SelfTrade
 from steelyard.v1 import admin_pb2, common_pb2, trading_pb2
 
 ADMINISTER: Final = "/steelyard.v1.AdminService/Administer"
@@ -48,17 +50,13 @@ class Admin(UnaryLine):
         ``tick`` is the price step in quote units per base unit, ``lot`` the size step in base units; both
         are sent exactly, as mantissa and decimals.
         """
-        tick_mantissa, tick_decimals = mantissa_and_decimals(tick)
-        lot_mantissa, lot_decimals = mantissa_and_decimals(lot)
-        row = admin_pb2.ListInstrument(
-            instrument=instrument,
-            symbol=symbol,
-            base_asset=base,
-            quote_asset=quote,
-            tick_mantissa=tick_mantissa,
-            tick_decimals=tick_decimals,
-            lot_mantissa=lot_mantissa,
-            lot_decimals=lot_decimals,
+        row = _listing(
+            instrument,
+            symbol,
+            base,
+            quote,
+            tick=tick,
+            lot=lot,
             price_max_ticks=price_max_ticks,
             size_max_lots=size_max_lots,
             notional_min_atoms=notional_min_atoms,
@@ -176,6 +174,93 @@ class Admin(UnaryLine):
         row = admin_pb2.ScheduleState(instrument=instrument, state=wanted, at_ns=at_ns)
         return (await self._do(admin_pb2.AdministerRequest(schedule_state=row))).log_index
 
+    # Contracts.
+
+    async def list_index(
+        self, index: int, symbol: str, *, tick: Decimal, stale_ns: int = 10 * 10**9, outlier_ppm: int = 50_000
+    ) -> int:
+        """List an index price in steps of ``tick``.
+
+        A source older than ``stale_ns`` of log time counts no more; one that is more than ``outlier_ppm``
+        from the median of all has no weight.
+        """
+        tick_mantissa, tick_decimals = mantissa_and_decimals(tick)
+        row = admin_pb2.ListIndex(
+            index=index,
+            symbol=symbol,
+            tick_mantissa=tick_mantissa,
+            tick_decimals=tick_decimals,
+            stale_ns=stale_ns,
+            outlier_ppm=outlier_ppm,
+        )
+        return (await self._do(admin_pb2.AdministerRequest(list_index=row))).log_index
+
+    async def list_contract(
+        self,
+        instrument: int,
+        symbol: str,
+        base: int,
+        quote: int,
+        *,
+        contract: ContractKind,
+        index: int,
+        rules: ContractRules,
+        tick: Decimal,
+        lot: Decimal,
+        price_max_ticks: int,
+        size_max_lots: int,
+        notional_min_atoms: int = 0,
+        maker_ppm: int = 0,
+        taker_ppm: int = 0,
+        market_protection_ppm: int = 50_000,
+    ) -> int:
+        """List a perpetual contract, in state PRE_OPEN; ``tick`` is that of its index.
+
+        LINEAR: settled in the quote, ``lot`` in base units.  INVERSE: settled in the base, ``lot`` in quote
+        units.  The rest is as for ``list_instrument``.
+        """
+        listing = _listing(
+            instrument,
+            symbol,
+            base,
+            quote,
+            tick=tick,
+            lot=lot,
+            price_max_ticks=price_max_ticks,
+            size_max_lots=size_max_lots,
+            notional_min_atoms=notional_min_atoms,
+            maker_ppm=maker_ppm,
+            taker_ppm=taker_ppm,
+            market_protection_ppm=market_protection_ppm,
+        )
+        row = admin_pb2.ListContract(
+            listing=listing,
+            contract=common_pb2.ContractKind.Value(f"CONTRACT_KIND_{contract.name}"),
+            index=index,
+            rules=rules_message(rules),
+        )
+        return (await self._do(admin_pb2.AdministerRequest(list_contract=row))).log_index
+
+    async def set_contract_rules(self, instrument: int, rules: ContractRules) -> int:
+        """Set everything of a contract that may change, all at once; it acts from here on."""
+        row = admin_pb2.SetContractRules(instrument=instrument, rules=rules_message(rules))
+        return (await self._do(admin_pb2.AdministerRequest(set_contract_rules=row))).log_index
+
+    async def set_index_sources(self, index: int, quotes: Iterable[IndexQuote]) -> int:
+        """Say what the sources of an index say now, all of them; needs a key with FEED."""
+        row = admin_pb2.SetIndexSources(index=index, quotes=quote_messages(quotes))
+        return (await self._do(admin_pb2.AdministerRequest(set_index_sources=row))).log_index
+
+    async def set_kill_switch(self, on: bool, *, account: int = 0, instrument: int = 0) -> int:
+        """Switch new orders off, or on again: of an account, in an instrument, or (neither) all."""
+        row = admin_pb2.SetKillSwitch(on=on, account=account, instrument=instrument)
+        return (await self._do(admin_pb2.AdministerRequest(set_kill_switch=row))).log_index
+
+    async def fund_insurance(self, asset: int, amount_atoms: int) -> int:
+        """Pay into the insurance fund of an asset from the outside world, or (below zero) out of it."""
+        row = admin_pb2.FundInsurance(asset=asset, amount_atoms=amount_atoms)
+        return (await self._do(admin_pb2.AdministerRequest(fund_insurance=row))).log_index
+
     # Accounts.
 
     async def open_sub_account(self, master: int, account: int, permissions: int) -> int:
@@ -269,6 +354,41 @@ class Admin(UnaryLine):
             return reply
         assert isinstance(reply, Refused), "an operator command was answered like an order"
         raise Rejected(reply.reason, reply.expected, reply.log_index)
+
+
+def _listing(
+    instrument: int,
+    symbol: str,
+    base: int,
+    quote: int,
+    *,
+    tick: Decimal,
+    lot: Decimal,
+    price_max_ticks: int,
+    size_max_lots: int,
+    notional_min_atoms: int,
+    maker_ppm: int,
+    taker_ppm: int,
+    market_protection_ppm: int,
+) -> admin_pb2.ListInstrument:
+    tick_mantissa, tick_decimals = mantissa_and_decimals(tick)
+    lot_mantissa, lot_decimals = mantissa_and_decimals(lot)
+    return admin_pb2.ListInstrument(
+        instrument=instrument,
+        symbol=symbol,
+        base_asset=base,
+        quote_asset=quote,
+        tick_mantissa=tick_mantissa,
+        tick_decimals=tick_decimals,
+        lot_mantissa=lot_mantissa,
+        lot_decimals=lot_decimals,
+        price_max_ticks=price_max_ticks,
+        size_max_lots=size_max_lots,
+        notional_min_atoms=notional_min_atoms,
+        maker_ppm=maker_ppm,
+        taker_ppm=taker_ppm,
+        market_protection_ppm=market_protection_ppm,
+    )
 
 
 def mantissa_and_decimals(step: Decimal) -> tuple[int, int]:

@@ -24,7 +24,8 @@ from steelyard.client.events import Event, EventsMissed
 from steelyard.client.failover import COMMANDS_MAX, Backoff, Line
 from steelyard.client.nodes import Nodes
 from steelyard.client.replies import Refused, Reply
-from steelyard.client.translate import event_of, reply_of
+from steelyard.client.translate import reply_of
+from steelyard.client.translate_events import event_of
 from steelyard.v1 import trading_pb2
 
 TRADE: Final = "/steelyard.v1.TradingService/Trade"

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from steelyard.client.admin import Admin, read_at
 from steelyard.client.commands import PlaceOrder
+from steelyard.client.contracts import Contracts, contracts_of
 from steelyard.client.errors import NotFound
 from steelyard.client.failover import COMMANDS_MAX
 from steelyard.client.keys import ApiKey
@@ -31,6 +32,7 @@ from steelyard.client.words import ReadMode
 from steelyard.v1 import account_pb2, market_data_pb2, trading_pb2
 
 LIST_INSTRUMENTS = "/steelyard.v1.MarketDataService/ListInstruments"
+LIST_CONTRACTS = "/steelyard.v1.MarketDataService/ListContracts"
 GET_BOOK = "/steelyard.v1.MarketDataService/GetBook"
 GET_ACCOUNT = "/steelyard.v1.AccountService/GetAccount"
 TRY_ORDER = "/steelyard.v1.TradingService/TryOrder"
@@ -63,6 +65,16 @@ class Client:
         """Watching markets, and what the archives keep of them."""
         self._sessions: list[Session] = []
         self._assets: dict[int, Asset] = {}
+
+    def beside(self, key: ApiKey) -> "Client":
+        """Return a client with another key over this one's connections, which stay this one's to close.
+
+        For a process that acts for many accounts.
+        """
+        other = Client(self._nodes.targets, key, retry_deadline_s=self._nodes.retry_deadline_s)
+        other._nodes = self._nodes.beside(key)
+        other.market = MarketData(other._nodes)
+        return other
 
     async def __aenter__(self) -> "Client":
         """Return the client."""
@@ -121,6 +133,14 @@ class Client:
         """Return the listed assets by symbol."""
         assets = assets_of(await self._markets(at, min_index, node))
         return {asset.symbol: asset for asset in assets.values()}
+
+    async def contracts(
+        self, at: ReadMode = ReadMode.LINEARIZABLE, min_index: int = 0, *, node: str | None = None
+    ) -> Contracts:
+        """Return where contracts, indices and insurance funds stand."""
+        request = market_data_pb2.ListContractsRequest(at=read_at(at, min_index))
+        body = await self._read(LIST_CONTRACTS, request.SerializeToString(), at, node)
+        return contracts_of(market_data_pb2.ListContractsResponse.FromString(body))
 
     async def book(
         self,
@@ -188,7 +208,10 @@ class Client:
         *,
         node: str | None = None,
     ) -> AccountInfo:
-        """Return everything about an account (the key's own by default) but its funds and orders."""
+        """Return everything about an account (the key's own by default) but its free funds and orders.
+
+        Margin wallets and positions are part of it.
+        """
         request = account_pb2.GetAccountRequest(at=read_at(at, min_index), account=account or 0)
         body = await self._read(GET_ACCOUNT, request.SerializeToString(), at, node)
         return account_of(account_pb2.GetAccountResponse.FromString(body))

@@ -8,7 +8,8 @@ from steelyard.client.words import BatchMode, OrderKind, PriceSource, TimeInForc
 class OrderTerms(NamedTuple):
     """The uncommon terms of an order; each default says nothing.
 
-    ``trigger`` is a ``TriggerKind`` or zero, ``self_trade`` a ``SelfTrade`` or zero.
+    ``trigger`` is a ``TriggerKind`` or zero, ``self_trade`` a ``SelfTrade`` or zero.  The last three are of
+    contracts: ``leg`` is a ``PositionLeg`` or zero, which says NET of a contract and nothing of spot.
     """
 
     expires_ns: int = 0
@@ -20,6 +21,9 @@ class OrderTerms(NamedTuple):
     callback_ppm: int = 0
     display_lots: int = 0
     self_trade: int = 0
+    leg: int = 0
+    reduce_only: bool = False
+    close_position: bool = False
 
 
 NO_TERMS = OrderTerms()
@@ -143,6 +147,45 @@ class OpenSubAccount(NamedTuple):
     not_after_ns: int = 0
 
 
+class SetLeverage(NamedTuple):
+    """Choose the leverage of a position; zero: none.  An account of zero is the session's own."""
+
+    instrument: int
+    leverage: int
+    leg: int = 0
+    account: int = 0
+    not_after_ns: int = 0
+
+
+class SetContractModes(NamedTuple):
+    """Choose a ``MarginMode``, and one position or two (hedge), while there is neither position nor order."""
+
+    instrument: int
+    margin: int
+    hedge: bool = False
+    account: int = 0
+    not_after_ns: int = 0
+
+
+class MoveMargin(NamedTuple):
+    """Move free funds to the margin wallet of their asset (above zero), or back (below zero)."""
+
+    asset: int
+    amount_atoms: int
+    account: int = 0
+    not_after_ns: int = 0
+
+
+class AdjustBucket(NamedTuple):
+    """Add to the bucket of an isolated position from the margin wallet (above zero), or remove (below)."""
+
+    instrument: int
+    amount_atoms: int
+    leg: int = 0
+    account: int = 0
+    not_after_ns: int = 0
+
+
 class PayReferral(NamedTuple):
     """Move what was earned as a referrer to the account's free funds."""
 
@@ -163,4 +206,8 @@ Command = (
     | SetSelfTrade
     | OpenSubAccount
     | PayReferral
+    | SetLeverage
+    | SetContractModes
+    | MoveMargin
+    | AdjustBucket
 )

@@ -16,13 +16,17 @@ from steelyard.client.market_model import (
     Best,
     Candle,
     Channel,
+    Funding,
+    FundingRow,
     Gap,
     History,
     Interval,
     Level,
+    Liquidation,
     MarketStatus,
     MarketUpdate,
     Movement,
+    Prices,
     ShownOrder,
     Statement,
     StatementBalance,
@@ -32,7 +36,7 @@ from steelyard.client.market_model import (
 )
 from steelyard.client.model import Instrument
 from steelyard.client.nodes import Nodes
-from steelyard.client.words import InstrumentState, ReadMode, Side
+from steelyard.client.words import InstrumentState, LiquidationStep, ReadMode, Side
 from steelyard.v1 import account_pb2, common_pb2, market_data_pb2
 
 _SERVICE: Final = "/steelyard.v1.MarketDataService"
@@ -40,6 +44,8 @@ WATCH: Final = f"{_SERVICE}/Watch"
 GET_TICKER: Final = f"{_SERVICE}/GetTicker"
 LIST_TRADES: Final = f"{_SERVICE}/ListTrades"
 LIST_CANDLES: Final = f"{_SERVICE}/ListCandles"
+LIST_FUNDING: Final = f"{_SERVICE}/ListFunding"
+LIST_LIQUIDATIONS: Final = f"{_SERVICE}/ListLiquidations"
 GET_STATEMENT: Final = "/steelyard.v1.AccountService/GetStatement"
 GET_ORDERS: Final = f"{_SERVICE}/GetOrders"
 #: Orders a side in one answer.
@@ -175,6 +181,49 @@ class MarketData:
             response.log_index, [candle_of(row) for row in response.candles], gaps_of(response.gaps)
         )
 
+    async def funding(
+        self,
+        contract: Instrument | int,
+        *,
+        after_index: int = 0,
+        rows_max: int = 100,
+        node: str | None = None,
+    ) -> History[FundingRow]:
+        """Return settlements of a contract's funding: those after a log index, or with zero the newest."""
+        request = market_data_pb2.ListFundingRequest(
+            instrument=id_of(contract), after_index=after_index, rows_max=rows_max
+        )
+        response = market_data_pb2.ListFundingResponse.FromString(
+            await self._ask(LIST_FUNDING, request, node)
+        )
+        return History(
+            response.log_index,
+            [FundingRow(*(getattr(row, name) for name in _FUNDING_ROW)) for row in response.rows],
+            gaps_of(response.gaps),
+        )
+
+    async def liquidations(
+        self,
+        contract: Instrument | int = 0,
+        *,
+        after_index: int = 0,
+        rows_max: int = 100,
+        node: str | None = None,
+    ) -> History[Liquidation]:
+        """Return steps of liquidations in a contract, or in all (zero), without their owners.
+
+        Those after a log index, or with zero the newest; at most 1000.
+        """
+        request = market_data_pb2.ListLiquidationsRequest(
+            instrument=id_of(contract), after_index=after_index, rows_max=rows_max
+        )
+        response = market_data_pb2.ListLiquidationsResponse.FromString(
+            await self._ask(LIST_LIQUIDATIONS, request, node)
+        )
+        return History(
+            response.log_index, [liquidation_of(row) for row in response.rows], gaps_of(response.gaps)
+        )
+
     async def statement(
         self,
         account: int | None = None,
@@ -246,6 +295,9 @@ BEHIND_S: Final = 0.05
 _BEST: Final = tuple(each.name for each in fields(Best))
 _TICKER: Final = tuple(each.name for each in fields(Ticker))
 _CANDLE: Final = tuple(each.name for each in fields(Candle))
+_PRICES: Final = tuple(each.name for each in fields(Prices))
+_FUNDING: Final = tuple(each.name for each in fields(Funding))
+_FUNDING_ROW: Final = tuple(each.name for each in fields(FundingRow))
 
 
 def id_of(instrument: Instrument | int) -> int:
@@ -272,6 +324,10 @@ def update_of(message: market_data_pb2.WatchResponse) -> MarketUpdate:
         candle=candle_of(message.candle) if message.HasField("candle") else None,
         status=[_status_of(status) for status in message.status],
         checksum=message.checksum if message.HasField("checksum") else None,
+        prices=[Prices(*(getattr(row, name) for name in _PRICES)) for row in message.prices],
+        funding=[Funding(*(getattr(row, name) for name in _FUNDING)) for row in message.funding],
+        open_interest_lots=message.open_interest_lots if message.HasField("open_interest_lots") else None,
+        liquidations=[liquidation_of(row) for row in message.liquidations],
     )
 
 
@@ -285,6 +341,26 @@ def trade_of(row: market_data_pb2.PublicTrade) -> Trade:
 def candle_of(row: market_data_pb2.Candle) -> Candle:
     """Return a candle."""
     return Candle(*(getattr(row, name) for name in _CANDLE))
+
+
+def liquidation_of(row: market_data_pb2.LiquidationUpdate) -> Liquidation:
+    """Return a step of a liquidation."""
+    return Liquidation(
+        row.log_index,
+        row.log_time_ns,
+        row.instrument,
+        row.liquidation,
+        LiquidationStep(row.step),
+        Side(row.side) if row.side else None,
+        row.lots,
+        row.mark_ticks,
+        row.limit_ticks,
+        row.received_atoms,
+        row.bankruptcy_atoms,
+        row.insurance_atoms,
+        row.debt_atoms,
+        row.others,
+    )
 
 
 def ticker_of(row: market_data_pb2.Ticker) -> Ticker:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Generic, TypeVar
 
-from steelyard.client.words import InstrumentState, Side
+from steelyard.client.words import InstrumentState, LiquidationStep, Side
 
 T = TypeVar("T")
 
@@ -19,6 +19,11 @@ class Channel(IntEnum):
     TICKER = 5
     CANDLES = 6
     STATUS = 7
+    PRICES = 8
+    """Of a contract: every mark and every price of its index."""
+    FUNDING = 9
+    OPEN_INTEREST = 10
+    LIQUIDATIONS = 11
 
 
 class Interval(IntEnum):
@@ -103,7 +108,7 @@ class Candle:
 
 @dataclass(frozen=True, slots=True)
 class Ticker:
-    """The last 24 hours of log time, by the minute; prices of zero are none."""
+    """The last 24 hours of log time, by the minute; prices of zero are none; the last four of contracts."""
 
     instrument: int
     last_ticks: int
@@ -120,6 +125,10 @@ class Ticker:
     trades: int
     mark_ticks: int
     log_time_ns: int
+    index_ticks: int
+    open_interest_lots: int
+    predicted_ppb: int
+    funding_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,10 +144,78 @@ class MarketStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Prices:
+    """A contract's mark and the price of its index; zeros are none, ``index_stale``: it is the last one."""
+
+    mark_ticks: int
+    index_ticks: int
+    index_stale: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Funding:
+    """A sample of a contract's premium, or a settlement of its funding.
+
+    ``predicted_ppb`` is the rate that the running interval, which ends at ``next_ns``, would end with now;
+    ``rate_ppb`` that of the settlement, or of the last one.  By a settlement at ``mark_ticks`` longs owe
+    ``delta_nanoatoms`` a lot (below zero: shorts do); ``cumulative_nanoatoms`` is the sum so far.
+    """
+
+    settled: bool
+    premium_ppb: int
+    predicted_ppb: int
+    rate_ppb: int
+    mark_ticks: int
+    delta_nanoatoms: int
+    cumulative_nanoatoms: int
+    next_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class FundingRow:
+    """A settlement of funding, from an archive; see ``Funding``."""
+
+    log_index: int
+    log_time_ns: int
+    rate_ppb: int
+    mark_ticks: int
+    delta_nanoatoms: int
+    cumulative_nanoatoms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Liquidation:
+    """A step of a liquidation, without its owner; which numbers are said depends on the step.
+
+    * STEPPED: the engine closes ``lots`` on ``side`` at ``limit_ticks`` or better, at this mark; nobody loses
+      if they bring ``bankruptcy_atoms``.
+    * PAID: what ``lots`` brought (``received_atoms``), had to bring, and what the insurance fund took.
+    * DELEVERAGED: ``lots`` were closed against ``others`` opposite positions for this cash.
+    * DEBT: what the insurance fund paid of a loss, and what nobody has paid; SHARED: ``others`` bore that.
+    """
+
+    log_index: int
+    log_time_ns: int
+    instrument: int
+    liquidation: int
+    step: LiquidationStep
+    side: Side | None
+    lots: int
+    mark_ticks: int
+    limit_ticks: int
+    received_atoms: int
+    bankruptcy_atoms: int
+    insurance_atoms: int
+    debt_atoms: int
+    others: int
+
+
+@dataclass(frozen=True, slots=True)
 class MarketUpdate:
     """A picture of what is watched, or what one log entry changed of it.
 
-    ``checksum`` is that of the 25 best levels a side (fewer if fewer are watched), None without levels.
+    ``checksum`` is that of the 25 best levels a side (fewer if fewer are watched), None without levels;
+    ``open_interest_lots`` is None unless it changed.
     """
 
     log_index: int
@@ -152,6 +229,10 @@ class MarketUpdate:
     candle: Candle | None = None
     status: list[MarketStatus] = field(default_factory=list)
     checksum: int | None = None
+    prices: list[Prices] = field(default_factory=list)
+    funding: list[Funding] = field(default_factory=list)
+    open_interest_lots: int | None = None
+    liquidations: list[Liquidation] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

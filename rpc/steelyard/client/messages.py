@@ -4,6 +4,7 @@ from typing import Final, cast
 
 from steelyard.client import wire
 from steelyard.client.commands import (
+    AdjustBucket,
     AmendOrder,
     ArmCountdown,
     Batch,
@@ -11,12 +12,15 @@ from steelyard.client.commands import (
     CancelOrders,
     Command,
     Leg,
+    MoveMargin,
     OpenSubAccount,
     OrderTerms,
     PayReferral,
     PlaceOrder,
     PlaceOrderList,
     ReplaceOrder,
+    SetContractModes,
+    SetLeverage,
     SetSelfTrade,
     Transfer,
 )
@@ -41,6 +45,10 @@ KINDS: Final[dict[type[Command], bytes]] = {
     SetSelfTrade: b"\x72",
     OpenSubAccount: b"\x7a",
     PayReferral: b"\x82\x01",
+    SetLeverage: b"\x8a\x01",
+    SetContractModes: b"\x92\x01",
+    MoveMargin: b"\x9a\x01",
+    AdjustBucket: b"\xa2\x01",
 }
 _TERMS: Final = b"\x52"
 
@@ -96,7 +104,14 @@ def order_terms(terms: OrderTerms) -> trading_pb2.OrderTerms:
         callback_ppm=terms.callback_ppm,
         display_lots=terms.display_lots,
         self_trade=cast("common_pb2.SelfTrade.ValueType", terms.self_trade),
+        leg=_leg_of_position(terms.leg),
+        reduce_only=terms.reduce_only,
+        close_position=terms.close_position,
     )
+
+
+def _leg_of_position(leg: int) -> "common_pb2.PositionLeg.ValueType":
+    return cast("common_pb2.PositionLeg.ValueType", leg)
 
 
 _Message = (
@@ -110,6 +125,10 @@ _Message = (
     | trading_pb2.SetSelfTrade
     | trading_pb2.OpenSubAccount
     | trading_pb2.PayReferral
+    | trading_pb2.SetLeverage
+    | trading_pb2.SetContractModes
+    | trading_pb2.MoveMargin
+    | trading_pb2.AdjustBucket
 )
 
 
@@ -155,6 +174,37 @@ def _uncommon(command: Command, chosen: int) -> _Message:
             return trading_pb2.OpenSubAccount(account=command.account, permissions=command.permissions)
         case PayReferral():
             return trading_pb2.PayReferral(asset=command.asset)
+        case _:
+            return _of_position(command)
+
+
+def _of_position(command: Command) -> _Message:
+    match command:
+        case SetLeverage():
+            return trading_pb2.SetLeverage(
+                account=command.account,
+                instrument=command.instrument,
+                leverage=command.leverage,
+                leg=_leg_of_position(command.leg),
+            )
+        case SetContractModes():
+            return trading_pb2.SetContractModes(
+                account=command.account,
+                instrument=command.instrument,
+                margin=cast("common_pb2.MarginMode.ValueType", command.margin),
+                hedge=command.hedge,
+            )
+        case MoveMargin():
+            return trading_pb2.MoveMargin(
+                account=command.account, asset=command.asset, amount_atoms=command.amount_atoms
+            )
+        case AdjustBucket():
+            return trading_pb2.AdjustBucket(
+                account=command.account,
+                instrument=command.instrument,
+                amount_atoms=command.amount_atoms,
+                leg=_leg_of_position(command.leg),
+            )
         case _:
             raise TypeError(f"need a command, got {type(command).__name__}")
 

@@ -1,13 +1,23 @@
 """What a trader looks at: assets, instruments, balances, orders, accounts, books and nodes."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TypeVar
 
 from steelyard.client.commands import OrderTerms
 from steelyard.client.errors import PriceOffStep, SizeOffStep, SteelyardError
-from steelyard.client.words import InstrumentState, OrderKind, OrderState, SelfTrade, Side
+from steelyard.client.words import (
+    ContractKind,
+    InstrumentState,
+    MarginMode,
+    OrderKind,
+    OrderState,
+    PositionLeg,
+    RiskLevel,
+    SelfTrade,
+    Side,
+)
 
 R = TypeVar("R")
 
@@ -35,8 +45,21 @@ class Asset:
 
 
 @dataclass(frozen=True, slots=True)
+class Contract:
+    """What a perpetual contract has beside its instrument.
+
+    ``scale`` is atoms of ``settle`` per tick and lot (LINEAR), or what a lot is worth at one tick (INVERSE).
+    """
+
+    kind: ContractKind
+    index: int
+    settle: Asset
+    scale: int
+
+
+@dataclass(frozen=True, slots=True)
 class Instrument:
-    """A listed spot instrument, with its scales, bounds and fees."""
+    """A listed instrument, with its scales, bounds and fees; ``contract`` is None for spot."""
 
     instrument: int
     symbol: str
@@ -62,6 +85,12 @@ class Instrument:
     next_state: InstrumentState | None = None
     """Where it will move, at log time ``next_ns``."""
     next_ns: int = 0
+    contract: Contract | None = None
+
+    @property
+    def settle(self) -> Asset:
+        """The asset of notionals and fees: of a contract the one it settles in, else the quote."""
+        return self.quote if self.contract is None else self.contract.settle
 
     @property
     def tick(self) -> Decimal:
@@ -70,7 +99,7 @@ class Instrument:
 
     @property
     def lot(self) -> Decimal:
-        """The size step, in base units."""
+        """The size step, in base units; of an INVERSE contract in quote units."""
         return Decimal(self.lot_mantissa).scaleb(-self.lot_decimals)
 
     def ticks(self, limit: Decimal | int) -> int:
@@ -177,7 +206,7 @@ class FeeRate:
 
 @dataclass(frozen=True, slots=True)
 class AccountInfo:
-    """Everything about an account but its funds and orders, as of ``log_index``; zero means none.
+    """Everything about an account but its free funds and orders, as of ``log_index``; zero means none.
 
     ``owed`` is what it earned as a referrer and was not paid yet, by asset; ``countdowns`` are the log times
     at which armed countdowns fire, by instrument (zero: all).
@@ -201,6 +230,64 @@ class AccountInfo:
     order_limits: list[OrderLimit]
     rates: list[FeeRate]
     countdowns: dict[int, int]
+    margins: list["Margin"] = field(default_factory=list)
+    positions: list["Position"] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Margin:
+    """A margin wallet of an asset, with the cross positions that lean on it, in atoms.
+
+    ``available_atoms`` is equity less what positions and open orders use; ``ratio_ppm`` maintenance margin by
+    equity, 10**9 without equity.  ``liquidation`` zero: the engine has not taken it.
+    """
+
+    asset: int
+    wallet_atoms: int
+    equity_atoms: int
+    maintenance_atoms: int
+    used_atoms: int
+    available_atoms: int
+    withdrawable_atoms: int
+    level: RiskLevel
+    ratio_ppm: int
+    liquidation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A position in a contract; amounts are atoms of the settle asset, ``qty_lots`` below zero is short.
+
+    The mean price is exactly ``entry_numerator / entry_denominator`` ticks, and ``entry_ticks`` rounded to
+    one; zero without lots.  ``unsettled_atoms`` is funding owed and not yet paid, below zero: due to it.
+    ``bucket_atoms`` and ``held_atoms`` stand behind the lots and the open orders of an isolated position.
+    ``liquidation_ticks`` is the last mark at which it would not be liquidated, all else as it is; zero:
+    there is none.  ``level``, ``ratio_ppm`` and ``liquidation`` are its own if isolated, else its wallet's.
+    """
+
+    instrument: int
+    leg: PositionLeg
+    margin: MarginMode
+    hedge: bool
+    leverage: int
+    qty_lots: int
+    cash_flow_atoms: int
+    entry_ticks: int
+    mark_ticks: int
+    pnl_atoms: int
+    unsettled_atoms: int
+    maintenance_atoms: int
+    initial_atoms: int
+    bucket_atoms: int
+    held_atoms: int
+    liquidation_ticks: int
+    open_buy_lots: int
+    open_sell_lots: int
+    level: RiskLevel
+    ratio_ppm: int
+    liquidation: int
+    entry_numerator: int
+    entry_denominator: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +295,10 @@ class Trial:
     """What an order would come to, as of ``log_index``; nothing was changed.
 
     ``refused`` is the reason why it would be refused, ``expires`` why its rest would expire; or empty.
+
+    Of a contract: ``margin_atoms`` is what it takes of what is available while it stands in the book whole
+    (isolated: its pledge), ``available_atoms`` what the wallet has left afterwards, ``liquidation_ticks``
+    the last mark at which the position would not be liquidated then; zero: there is none.
     """
 
     log_index: int
@@ -218,6 +309,9 @@ class Trial:
     open_lots: int
     waits: bool
     expires: str
+    margin_atoms: int = 0
+    available_atoms: int = 0
+    liquidation_ticks: int = 0
 
 
 class Rows(list[R]):
@@ -248,6 +342,10 @@ class AssetTotal:
     rounding_atoms: int
     sum_atoms: int
     referral_atoms: int = 0
+    clearing_atoms: int = 0
+    funding_atoms: int = 0
+    insurance_atoms: int = 0
+    debt_atoms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,9 +67,21 @@ class Nodes:
         self._identities: dict[str, tuple[str, str]] = {}
         self._ahead_ns: dict[str, int] = {}
         self._next = 0
+        self._is_guest = False
+
+    def beside(self, key: ApiKey) -> "Nodes":
+        """Return the same nodes for another key, over the same connections, which stay ours to close."""
+        other = Nodes(self.targets, key, retry_deadline_s=self.retry_deadline_s)
+        other.leader, other.term = self.leader, self.term
+        other._channels, other._methods = self._channels, self._methods
+        other._identities, other._ahead_ns = self._identities, self._ahead_ns
+        other._is_guest = True
+        return other
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Close every connection, unless they are another's."""
+        if self._is_guest:
+            return
         channels, self._channels = self._channels, {}
         self._methods.clear()
         await asyncio.gather(*(channel.close() for channel in channels.values()))

@@ -9,7 +9,15 @@ from steelyard.client.commands import NO_TERMS, AmendOrder, CancelOrder, OrderTe
 from steelyard.client.errors import OrderRejected
 from steelyard.client.model import Instrument
 from steelyard.client.replies import Amended, Placed, Refused, Reply, Waiting
-from steelyard.client.words import OrderKind, PriceSource, SelfTrade, Side, TimeInForce, TriggerKind
+from steelyard.client.words import (
+    OrderKind,
+    PositionLeg,
+    PriceSource,
+    SelfTrade,
+    Side,
+    TimeInForce,
+    TriggerKind,
+)
 
 PPM: Final = 1_000_000
 #: In an amendment: let an order with a time stay until it is cancelled.
@@ -60,6 +68,8 @@ class OrderWords(TypedDict, total=False):
     * ``iceberg`` (base units) or ``iceberg_lots``: shown at a time;
     * ``good_till``: a time with its zone, or nanoseconds of log time;
     * ``self_trade``: in place of the account's or the instrument's default;
+    * of contracts: ``leg`` (LONG or SHORT in hedge mode), ``reduce_only``, and ``close_position``, which with
+      a trigger takes the place of the size: the whole position, at the market;
     * ``order``: the client order id, chosen by the session unless given; ``label``;
       ``not_after_ns``: refuse if log time is later.
     """
@@ -79,6 +89,9 @@ class OrderWords(TypedDict, total=False):
     iceberg_lots: int | None
     good_till: datetime | int | None
     self_trade: SelfTrade | None
+    leg: PositionLeg | None
+    reduce_only: bool
+    close_position: bool
     order: int | None
     label: str
     not_after_ns: int
@@ -104,6 +117,9 @@ def order(
     iceberg_lots: int | None = None,
     good_till: datetime | int | None = None,
     self_trade: SelfTrade | None = None,
+    leg: PositionLeg | None = None,
+    reduce_only: bool = False,
+    close_position: bool = False,
     order: int | None = None,
     label: str = "",
     not_after_ns: int = 0,
@@ -117,9 +133,14 @@ def order(
 
     """
     by_budget = budget is not None or budget_atoms is not None
-    if (size is not None) + (size_lots is not None) + (budget is not None) + (budget_atoms is not None) != 1:
-        raise TypeError("give the size once: size= or size_lots=, or budget= or budget_atoms=")
-    market = market or by_budget
+    sizes = (size, size_lots, budget, budget_atoms)
+    if sum(each is not None for each in sizes) + close_position != 1:
+        raise TypeError(
+            "give the size once: size= or size_lots=, or budget= or budget_atoms=, or close_position=True"
+        )
+    if close_position and trigger is None:
+        raise TypeError("close_position=True needs a trigger: trigger=stop(...) or trigger=take_profit(...)")
+    market = market or by_budget or close_position
     if market:
         if limit is not None or limit_ticks is not None:
             raise TypeError("a market order has no limit")
@@ -143,12 +164,15 @@ def order(
         callback_ppm=_trail_ppm(trail, trail_ppm),
         display_lots=_once(iceberg, iceberg_lots, instrument, "iceberg"),
         self_trade=self_trade or 0,
+        leg=leg or 0,
+        reduce_only=reduce_only,
+        close_position=close_position,
     )
     default = TimeInForce.IOC if market else TimeInForce.GTC
     return PlaceOrder(
         instrument=instrument.instrument,
         side=Side(side),
-        size_lots=0 if by_budget else _integer(size_lots),
+        size_lots=0 if by_budget or close_position else _integer(size_lots),
         limit_ticks=0 if market else _integer(limit_ticks),
         order=0 if order is None else order,
         kind=OrderKind.MARKET if market else OrderKind.LIMIT,

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import timedelta
 
 from steelyard.client import wire
@@ -80,7 +80,7 @@ class Session(Trader):
                 raise attachment.stuck
         attachment.check()
 
-    async def events(self) -> AsyncIterator[Event]:
+    async def events(self) -> AsyncGenerator[Event]:
         """Yield the account's private events in log order, without gaps and repeats across failovers.
 
         Only if the session was opened with ``events=True``, and then they must be taken: a session with

@@ -8,16 +8,20 @@ from typing import TypeVar, Unpack, overload
 
 from steelyard.client import orders
 from steelyard.client.commands import (
+    AdjustBucket,
     ArmCountdown,
     Batch,
     CancelOrders,
     Command,
     Leg,
+    MoveMargin,
     OpenSubAccount,
     PayReferral,
     PlaceOrder,
     PlaceOrderList,
     ReplaceOrder,
+    SetContractModes,
+    SetLeverage,
     SetSelfTrade,
     Transfer,
 )
@@ -34,7 +38,7 @@ from steelyard.client.replies import (
     Swept,
     Waiting,
 )
-from steelyard.client.words import BatchMode, ListKind, SelfTrade, Side
+from steelyard.client.words import BatchMode, ListKind, MarginMode, PositionLeg, SelfTrade, Side
 
 R = TypeVar("R", Placed, Waiting, Cancelled, Amended, Swept, Accepted, Many)
 
@@ -189,6 +193,43 @@ class Trader(ABC):
     async def pay_referral(self, asset: Asset) -> Accepted:
         """Move what was earned as a referrer to the account's free funds."""
         return await self._expect(Accepted, PayReferral(asset.asset))
+
+    # Contracts.  ``account`` is another one than the session's, which only an operator's key may name.
+
+    async def set_leverage(
+        self, contract: Instrument, leverage: int, *, leg: PositionLeg | None = None, account: int = 0
+    ) -> Accepted:
+        """Choose the leverage of a position; zero: none.  An isolated one may take margin for it."""
+        command = SetLeverage(contract.instrument, leverage, leg or 0, account)
+        return await self._expect(Accepted, command)
+
+    async def set_contract_modes(
+        self, contract: Instrument, margin: MarginMode, *, hedge: bool = False, account: int = 0
+    ) -> Accepted:
+        """Choose cross or isolated margin, and one position or (``hedge``) two.
+
+        Refused POSITION_NOT_EMPTY while the account has a position or an order in the contract.
+        """
+        command = SetContractModes(contract.instrument, margin, hedge, account)
+        return await self._expect(Accepted, command)
+
+    async def move_margin(self, asset: Asset, amount: Decimal | int, *, account: int = 0) -> Accepted:
+        """Move free funds to the margin wallet of their asset, or with an amount below zero back."""
+        return await self._expect(Accepted, MoveMargin(asset.asset, asset.atoms(amount), account))
+
+    async def adjust_bucket(
+        self,
+        contract: Instrument,
+        amount: Decimal | int,
+        *,
+        leg: PositionLeg | None = None,
+        account: int = 0,
+    ) -> Accepted:
+        """Move margin from the wallet to the bucket of an isolated position, or (below zero) back."""
+        amount_atoms = contract.settle.atoms(amount)
+        return await self._expect(
+            Accepted, AdjustBucket(contract.instrument, amount_atoms, leg or 0, account)
+        )
 
     async def _place_list(self, kind: ListKind, *legs: PlaceOrder) -> tuple[LegReply, ...]:
         return (await self._expect(Many, PlaceOrderList(kind, legs))).legs

@@ -3,25 +3,19 @@
 from typing import Final
 
 from steelyard.client.commands import OrderTerms
-from steelyard.client.events import (
-    AccountEvent,
-    Event,
-    Fill,
-    FundsEvent,
-    LotsEvent,
-    OrderEvent,
-    PreventedEvent,
-)
 from steelyard.client.model import (
     AccountInfo,
     Asset,
     AssetTotal,
     Book,
+    Contract,
     FeeRate,
     Hold,
     Instrument,
+    Margin,
     NodeStatus,
     OrderLimit,
+    Position,
     RestingOrder,
     Trial,
 )
@@ -38,13 +32,14 @@ from steelyard.client.replies import (
     Waiting,
 )
 from steelyard.client.words import (
-    AccountStep,
-    FundsCause,
+    ContractKind,
     InstrumentState,
+    MarginMode,
     OrderKind,
     OrderState,
-    OrderStep,
+    PositionLeg,
     PriceSource,
+    RiskLevel,
     SelfTrade,
     Side,
 )
@@ -128,93 +123,6 @@ def _refused(at: _At, wire: trading_pb2.Refused) -> Refused:
     return Refused(*at, _REASONS.get(wire.reason) or f"REASON_{wire.reason}", wire.expected)
 
 
-def event_of(wire: trading_pb2.Event) -> Event | None:
-    """Return what happened, or None for a kind that this version does not know."""
-    at = (wire.log_index, wire.event_number, wire.log_time_ns)
-    match wire.WhichOneof("kind"):
-        case "fill":
-            fill = wire.fill
-            return Fill(
-                *at,
-                trade=fill.trade,
-                instrument=fill.instrument,
-                order=fill.order,
-                number=fill.number,
-                side=fill.side,
-                maker=fill.maker,
-                price_ticks=fill.price_ticks,
-                size_lots=fill.size_lots,
-                notional_atoms=fill.notional_atoms,
-                fee_atoms=fill.fee_atoms,
-                open_lots=fill.open_lots,
-            )
-        case "order" if wire.order.step in _STEPS:
-            order = wire.order
-            return OrderEvent(
-                *at,
-                step=_STEPS[order.step],
-                instrument=order.instrument,
-                order=order.order,
-                number=order.number,
-                side=order.side,
-                price_ticks=order.price_ticks,
-                lots=order.lots,
-                reason=reason_of(order.reason),
-                before=order.before,
-                terms=terms_of(order.terms) if order.HasField("terms") else None,
-                state=order.state,
-                list_number=order.list_number,
-                label=order.label,
-                kind=order.kind,
-                time_in_force=order.time_in_force,
-            )
-        case "funds":
-            funds = wire.funds
-            cause = _CAUSES.get(funds.cause, FundsCause.UNKNOWN)
-            return FundsEvent(*at, funds.asset, funds.amount_atoms, funds.free_atoms, cause, funds.other)
-        case "prevented":
-            prevented = wire.prevented
-            return PreventedEvent(
-                *at,
-                instrument=prevented.instrument,
-                mode=prevented.mode,
-                order=prevented.order,
-                number=prevented.number,
-                maker=prevented.maker,
-                price_ticks=prevented.price_ticks,
-                prevented_lots=prevented.prevented_lots,
-                open_lots=prevented.open_lots,
-            )
-        case "lots":
-            lots = wire.lots
-            return LotsEvent(
-                *at,
-                instrument=lots.instrument,
-                side=lots.side,
-                price_ticks=lots.price_ticks,
-                size_lots=lots.size_lots,
-                notional_atoms=lots.notional_atoms,
-                other=lots.other,
-            )
-        case "account" if wire.account.step in _ACCOUNT_STEPS:
-            account = wire.account
-            return AccountEvent(
-                *at,
-                step=_ACCOUNT_STEPS[account.step],
-                instrument=account.instrument,
-                asset=account.asset,
-                amount=account.amount,
-                until_ns=account.until_ns,
-            )
-        case _:
-            return None
-
-
-_STEPS: Final[dict[int, OrderStep]] = {step.value: step for step in OrderStep}
-_CAUSES: Final[dict[int, FundsCause]] = {cause.value: cause for cause in FundsCause}
-_ACCOUNT_STEPS: Final[dict[int, AccountStep]] = {step.value: step for step in AccountStep}
-
-
 def reason_of(reject: int) -> str:
     """Return a reason's name; empty for none."""
     return (_REASONS.get(reject) or f"REASON_{reject}") if reject else ""
@@ -232,6 +140,9 @@ def terms_of(wire: trading_pb2.OrderTerms) -> OrderTerms:
         wire.callback_ppm,
         wire.display_lots,
         wire.self_trade,
+        wire.leg,
+        wire.reduce_only,
+        wire.close_position,
     )
 
 
@@ -266,6 +177,14 @@ def instruments_of(response: market_data_pb2.ListInstrumentsResponse) -> dict[st
             mark_ticks=row.mark_ticks,
             next_state=InstrumentState(row.next_state) if row.next_state else None,
             next_ns=row.next_ns,
+            contract=Contract(
+                ContractKind(row.contract.kind),
+                row.contract.index,
+                assets[row.contract.settle_asset],
+                row.contract.scale,
+            )
+            if row.HasField("contract")
+            else None,
         )
         for row in response.instruments
     }
@@ -328,6 +247,50 @@ def account_of(response: account_pb2.GetAccountResponse) -> AccountInfo:
         ],
         rates=[FeeRate(row.instrument, row.maker_ppm, row.taker_ppm) for row in response.rates],
         countdowns={row.instrument: row.due_ns for row in response.countdowns},
+        margins=[
+            Margin(
+                row.asset,
+                row.wallet_atoms,
+                row.equity_atoms,
+                row.maintenance_atoms,
+                row.used_atoms,
+                row.available_atoms,
+                row.withdrawable_atoms,
+                RiskLevel(row.level),
+                row.ratio_ppm,
+                row.liquidation,
+            )
+            for row in response.margins
+        ],
+        positions=[_position(row) for row in response.positions],
+    )
+
+
+def _position(row: account_pb2.Position) -> Position:
+    return Position(
+        instrument=row.instrument,
+        leg=PositionLeg(row.leg),
+        margin=MarginMode(row.margin),
+        hedge=row.hedge,
+        leverage=row.leverage,
+        qty_lots=row.qty_lots,
+        cash_flow_atoms=row.cash_flow_atoms,
+        entry_ticks=row.entry_ticks,
+        mark_ticks=row.mark_ticks,
+        pnl_atoms=row.pnl_atoms,
+        unsettled_atoms=row.unsettled_atoms,
+        maintenance_atoms=row.maintenance_atoms,
+        initial_atoms=row.initial_atoms,
+        bucket_atoms=row.bucket_atoms,
+        held_atoms=row.held_atoms,
+        liquidation_ticks=row.liquidation_ticks,
+        open_buy_lots=row.open_buy_lots,
+        open_sell_lots=row.open_sell_lots,
+        level=RiskLevel(row.level),
+        ratio_ppm=row.ratio_ppm,
+        liquidation=row.liquidation,
+        entry_numerator=row.entry_numerator,
+        entry_denominator=row.entry_denominator,
     )
 
 
@@ -342,6 +305,9 @@ def trial_of(response: trading_pb2.TryOrderResponse) -> Trial:
         response.open_lots,
         response.waits,
         reason_of(response.expires),
+        response.margin_atoms,
+        response.available_atoms,
+        response.liquidation_ticks,
     )
 
 
@@ -356,6 +322,10 @@ def totals_of(response: admin_pb2.GetTotalsResponse) -> list[AssetTotal]:
             row.rounding_atoms,
             row.sum_atoms,
             row.referral_atoms,
+            row.clearing_atoms,
+            row.funding_atoms,
+            row.insurance_atoms,
+            row.debt_atoms,
         )
         for row in response.totals
     ]

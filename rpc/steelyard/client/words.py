@@ -58,7 +58,7 @@ class Permission(IntEnum):
     WITHDRAW = 8
     OPERATE = 16
     FEED = 32
-    """Set mark prices."""
+    """Set mark prices, and say what the sources of an index say."""
 
 
 class OrderStep(IntEnum):
@@ -81,6 +81,8 @@ class OrderStep(IntEnum):
     """Amended: a new number, and the back of the queue."""
     AMENDED = 12
     """Amended: label or uncommon terms."""
+    CONTRACT = 13
+    """It says more about its position; follows ACCEPTED."""
 
 
 class SelfTrade(IntEnum):
@@ -111,6 +113,8 @@ class PriceSource(IntEnum):
 
     LAST = 1
     MARK = 2
+    INDEX = 3
+    """Of a contract: the price of its index."""
 
 
 class OrderState(IntEnum):
@@ -166,3 +170,118 @@ class AccountStep(IntEnum):
     REFERRAL_EARNED = 12
     REFERRER = 13
     SUB_ACCOUNT = 14
+    KILL_SWITCH_ON = 15
+    KILL_SWITCH_OFF = 16
+
+
+class ContractKind(IntEnum):
+    """How a contract's value follows its price."""
+
+    LINEAR = 1
+    """Settled in the quote."""
+    INVERSE = 2
+    """Settled in the base; lots count quote units."""
+
+
+class MarginMode(IntEnum):
+    """What stands behind a position."""
+
+    CROSS = 1
+    """The account's whole margin wallet of the settle asset, with all its cross positions."""
+    ISOLATED = 2
+    """A bucket of its own, and nothing else."""
+
+
+class PositionLeg(IntEnum):
+    """Which position of an account in a contract."""
+
+    NET = 1
+    """The one position of one-way mode, of either sign."""
+    LONG = 2
+    """Hedge mode: only buys enlarge it."""
+    SHORT = 3
+    """Hedge mode: only sells enlarge it."""
+
+
+class FundingRule(IntEnum):
+    """How a perpetual's funding rate follows from its premium."""
+
+    AVERAGED = 1
+    """The mean premium, pulled to the interest by at most the clamp."""
+    DEAD_BAND = 2
+    """The premium beyond the dead band, accrued with each sample."""
+    SAMPLED = 3
+    """The mean of the minutes' medians without the tails, plus the interest."""
+
+
+class MarkRule(IntEnum):
+    """Where a contract's mark price comes from."""
+
+    MEDIAN = 1
+    """The median of three prices, worked out inside."""
+    FED = 2
+    """``Admin.set_mark`` with a key that has FEED."""
+
+
+class RiskLevel(IntEnum):
+    """How near a margin wallet, or an isolated position, is to liquidation."""
+
+    SAFE = 1
+    WARNING = 2
+    """A margin call."""
+    DANGER = 3
+    """Nothing leaves the margin wallet."""
+    CRITICAL = 4
+    """Only orders that reduce."""
+    LIQUIDATING = 5
+    """The engine has it; no orders."""
+
+
+class LiquidationEnd(IntEnum):
+    """How a liquidation ended."""
+
+    CURED = 1
+    """Equity is no longer below maintenance margin."""
+    CLOSED = 2
+    """Nothing is left, and the account paid for all of it."""
+    FUND = 3
+    """Nothing is left, and the insurance fund paid a part."""
+    ADL = 4
+    """A part was closed against opposite positions."""
+    SHARED = 5
+    """The loss was shared."""
+
+
+class LiquidationStep(IntEnum):
+    """What happened in a liquidation."""
+
+    STARTED = 1
+    STEPPED = 2
+    """The engine closes so many lots; the order's own events follow."""
+    PAID = 3
+    """What the fills of a step brought, and what the insurance fund took or gave."""
+    DELEVERAGED = 4
+    """So many lots were closed against opposite positions, off the tape."""
+    DEBT = 5
+    """There was less than nothing: the insurance fund paid a part, bad debt the rest."""
+    SHARED = 6
+    """Bad debt was borne by those who had a gain."""
+    ENDED = 7
+
+
+class PositionStep(IntEnum):
+    """What happened to a position."""
+
+    TRADED = 1
+    FUNDED = 2
+    """It paid funding, or was paid."""
+    SETTLED = 3
+    """Its contract is closed: it ended at the final price."""
+    DELEVERAGED = 4
+    """A part of it was closed against a bankrupt position."""
+    LEVERAGE = 5
+    BUCKET = 6
+    """Its bucket was added to, or taken from."""
+    MODES = 7
+    LOSS_SHARED = 8
+    """It bore a part of a loss that nobody else could bear."""

@@ -4,7 +4,6 @@ from typing import Final
 
 from steelyard.client.wire import delimited, fixed32, varint, zigzag
 from steelyard.core import queries
-from steelyard.core.commands import NO_TERMS
 from steelyard.core.entry import (
     Accepted,
     Amended,
@@ -19,7 +18,18 @@ from steelyard.core.entry import (
     Waiting,
 )
 from steelyard.core.units import InstrumentState
-from steelyard.rpc.words import order_kind, order_state, order_terms, reject, self_trade, side
+from steelyard.rpc.words import (
+    contract_kind,
+    margin_mode,
+    order_kind,
+    order_state,
+    position_leg,
+    reject,
+    risk_level,
+    self_trade,
+    side,
+    terms_of_order,
+)
 from steelyard.v1 import account_pb2, admin_pb2, common_pb2, market_data_pb2, trading_pb2
 
 #: Field tags of TradeResponse, and of Welcome for the replies it keeps.
@@ -173,7 +183,52 @@ def account(index: int, answer: queries.AccountInfo) -> bytes:
             account_pb2.Countdown(instrument=instrument, due_ns=due_ns)
             for instrument, due_ns in answer.countdowns
         ],
+        margins=map(_margin, answer.margins),
+        positions=map(_position, answer.positions),
     ).SerializeToString()
+
+
+def _margin(row: queries.MarginInfo) -> account_pb2.Margin:
+    return account_pb2.Margin(
+        asset=row.asset,
+        wallet_atoms=row.wallet_atoms,
+        equity_atoms=row.equity_atoms,
+        maintenance_atoms=row.maintenance_atoms,
+        used_atoms=row.used_atoms,
+        available_atoms=row.available_atoms,
+        withdrawable_atoms=row.withdrawable_atoms,
+        level=risk_level(row.level),
+        ratio_ppm=row.ratio_ppm,
+        liquidation=row.liquidation,
+    )
+
+
+def _position(row: queries.PositionInfo) -> account_pb2.Position:
+    return account_pb2.Position(
+        instrument=row.instrument,
+        leg=position_leg(row.leg),
+        margin=margin_mode(row.margin),
+        hedge=row.hedge,
+        leverage=row.leverage,
+        qty_lots=row.qty_lots,
+        cash_flow_atoms=row.cash_flow_atoms,
+        entry_ticks=row.entry_ticks,
+        mark_ticks=row.mark_ticks,
+        pnl_atoms=row.pnl_atoms,
+        unsettled_atoms=row.unsettled_atoms,
+        maintenance_atoms=row.maintenance_atoms,
+        initial_atoms=row.initial_atoms,
+        bucket_atoms=row.bucket_atoms,
+        held_atoms=row.held_atoms,
+        liquidation_ticks=row.liquidation_ticks,
+        open_buy_lots=row.open_buy_lots,
+        open_sell_lots=row.open_sell_lots,
+        level=risk_level(row.level),
+        ratio_ppm=row.ratio_ppm,
+        liquidation=row.liquidation,
+        entry_numerator=row.entry_numerator,
+        entry_denominator=row.entry_denominator,
+    )
 
 
 def orders(index: int, answer: queries.Orders) -> bytes:
@@ -189,7 +244,7 @@ def orders(index: int, answer: queries.Orders) -> bytes:
             size_lots=row.size_lots,
             open_lots=row.open_lots,
             state=order_state(row.state),
-            terms=None if row.terms == NO_TERMS else order_terms(row.terms),
+            terms=terms_of_order(row),
             list_number=row.list_number,
             prevented_lots=row.prevented_lots,
             shown_lots=row.shown_lots,
@@ -212,6 +267,9 @@ def trial(index: int, answer: queries.Trial) -> bytes:
         open_lots=answer.open_lots,
         waits=answer.waits,
         expires=reject(answer.expired),
+        margin_atoms=answer.margin_atoms,
+        available_atoms=answer.available_atoms,
+        liquidation_ticks=answer.liquidation_ticks,
     ).SerializeToString()
 
 
@@ -257,6 +315,15 @@ def markets(index: int, answer: queries.Markets) -> bytes:
     for message, row in zip(instruments, answer.instruments, strict=True):
         if row.standing is not None:
             _add_standing(message, row.standing)
+        if row.contract is not None:
+            message.contract.CopyFrom(
+                market_data_pb2.Contract(
+                    kind=contract_kind(row.contract.kind),
+                    index=row.contract.index,
+                    settle_asset=row.contract.settle,
+                    scale=row.contract.scale,
+                )
+            )
     return market_data_pb2.ListInstrumentsResponse(
         log_index=index, assets=assets, instruments=instruments
     ).SerializeToString()
@@ -288,6 +355,10 @@ def totals(index: int, answer: queries.Totals) -> bytes:
             rounding_atoms=row.rounding_atoms,
             sum_atoms=row.sum_atoms,
             referral_atoms=row.referral_atoms,
+            clearing_atoms=row.clearing_atoms,
+            funding_atoms=row.funding_atoms,
+            insurance_atoms=row.insurance_atoms,
+            debt_atoms=row.debt_atoms,
         )
         for row in answer.totals
     ]

@@ -5,7 +5,17 @@ from typing import Final
 from steelyard.client.wire import delimited
 from steelyard.core import events
 from steelyard.core.units import AccountId, Side
-from steelyard.rpc.words import order_kind, order_state, order_terms, reject, self_trade, side, time_in_force
+from steelyard.rpc import encode_positions
+from steelyard.rpc.words import (
+    order_kind,
+    order_state,
+    order_terms,
+    position_leg,
+    reject,
+    self_trade,
+    side,
+    time_in_force,
+)
 from steelyard.v1 import trading_pb2
 
 #: The field's tag in ``TradeResponse``.
@@ -19,6 +29,7 @@ _Told = (
     | trading_pb2.PreventedEvent
     | trading_pb2.AccountEvent
     | trading_pb2.LotsEvent
+    | encode_positions.Told
 )
 _FIELDS: Final[dict[type[_Told], str]] = {
     trading_pb2.Fill: "fill",
@@ -27,6 +38,10 @@ _FIELDS: Final[dict[type[_Told], str]] = {
     trading_pb2.PreventedEvent: "prevented",
     trading_pb2.AccountEvent: "account",
     trading_pb2.LotsEvent: "lots",
+    trading_pb2.PositionEvent: "position",
+    trading_pb2.MarginEvent: "margin",
+    trading_pb2.RiskEvent: "risk",
+    trading_pb2.LiquidationEvent: "liquidation",
 }
 
 #: Events that name one account and are its own.
@@ -57,16 +72,29 @@ _OF_ONE: Final = (
     | events.LegalHoldSet
     | events.AccountTierSet
     | events.ReferrerSet
+    | events.OrderContractSet
+    | events.FundingPaid
+    | events.LeverageSet
+    | events.ContractModesSet
+    | events.MarginMoved
+    | events.BucketAdjusted
+    | events.RiskLevelChanged
+    | events.LiquidationStarted
+    | events.LiquidationPaid
+    | events.DebtTaken
+    | events.LiquidationEnded
+    | events.PositionSettled
 )
 
 
 def accounts_of(event: events.AnyEvent) -> tuple[AccountId, ...]:
     """Return whose private event this is; nobody's for some.
 
-    ``OrderListAccepted`` and ``OrdersSwept`` are told by the events of each order that follow them.
+    ``OrderListAccepted`` and ``OrdersSwept`` are told by the events of each order that follow them,
+    ``LiquidationStepped`` by those of its order.
     """
     match event:
-        case events.Traded() | events.TradePrevented():
+        case events.Traded() | events.TradePrevented() | events.PositionsTraded():
             return _both(event.maker, event.taker)
         case events.LotsTransferred():
             return _both(event.buyer, event.seller)
@@ -74,6 +102,13 @@ def accounts_of(event: events.AnyEvent) -> tuple[AccountId, ...]:
             return _both(event.giver, event.taker)
         case events.ReferralEarned():
             return (event.referrer,)
+        case events.AdlSettled():
+            others = {row.account: None for row in event.ranking if row.lots}
+            return tuple({event.account: None} | others)
+        case events.LossShared():
+            return tuple({account: None for account, _, _ in event.shares})
+        case events.KillSwitchSet() if event.account:
+            return (event.account,)
         case events.SubAccountOpened():
             return (event.master,)
         case _ if isinstance(event, _OF_ONE):
@@ -104,9 +139,15 @@ def _told(event: events.AnyEvent, account: AccountId) -> list[_Told]:
             return _prevented(event, account)
         case events.LotsTransferred():
             return [_lots(event, bought=event.buyer == account)]
+        case events.PositionsTraded() | events.AdlSettled() | events.LossShared():
+            return [*encode_positions.several(event, account)]
         case _:
-            told = _order_event(event) or _funds_event(event, account) or _account_event(event)
+            told = _order_event(event) or _other_event(event, account)
             return [] if told is None else [told]
+
+
+def _other_event(event: events.AnyEvent, account: AccountId) -> _Told | None:
+    return _funds_event(event, account) or _account_event(event) or encode_positions.single(event)
 
 
 def _both(first: AccountId, second: AccountId) -> tuple[AccountId, ...]:
@@ -216,6 +257,10 @@ def _order_event(event: events.AnyEvent) -> trading_pb2.OrderEvent | None:
         case events.OrderAmended():
             step.step, step.label = trading_pb2.ORDER_STEP_AMENDED, event.label
             step.terms.CopyFrom(order_terms(event.terms))
+        case events.OrderContractSet():
+            step.step, step.liquidation = trading_pb2.ORDER_STEP_CONTRACT, event.liquidation
+            step.terms.leg, step.terms.reduce_only = position_leg(event.leg), event.reduce_only
+            step.terms.close_position = event.close_position
         case _:
             return None
     step.instrument, step.order, step.number = event.instrument, event.order, event.number
@@ -284,6 +329,13 @@ def _account_event(event: events.AnyEvent) -> trading_pb2.AccountEvent | None:
             told.step = trading_pb2.ACCOUNT_STEP_REFERRER
         case events.SubAccountOpened():
             told.step, told.amount = trading_pb2.ACCOUNT_STEP_SUB_ACCOUNT, event.account
+        case events.KillSwitchSet():
+            told.step = (
+                trading_pb2.ACCOUNT_STEP_KILL_SWITCH_ON
+                if event.on
+                else trading_pb2.ACCOUNT_STEP_KILL_SWITCH_OFF
+            )
+            told.instrument = event.instrument
         case _:
             return None
     return told

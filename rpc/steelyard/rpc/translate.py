@@ -12,6 +12,7 @@ from steelyard.core.units import AccountId, AssetId
 from steelyard.replication.front import ReadMode
 from steelyard.rpc import translate_family as family
 from steelyard.rpc import translate_orders as orders
+from steelyard.rpc import translate_positions as positions
 from steelyard.rpc.errors import DoorError, Reason
 from steelyard.v1 import common_pb2, trading_pb2
 
@@ -121,6 +122,14 @@ def _uncommon_command(
             return family.open_sub_account(wire.open_sub_account, account)
         case "pay_referral":
             return commands.PayReferral(account=account, asset=AssetId(wire.pay_referral.asset))
+        case "set_leverage":
+            return positions.set_leverage(wire.set_leverage, account)
+        case "set_contract_modes":
+            return positions.set_contract_modes(wire.set_contract_modes, account)
+        case "move_margin":
+            return positions.move_margin(wire.move_margin, account)
+        case "adjust_bucket":
+            return positions.adjust_bucket(wire.adjust_bucket, account)
         case _:
             return None
 

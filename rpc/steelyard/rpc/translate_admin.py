@@ -6,13 +6,12 @@ from typing import Any, Final
 from steelyard.client.wire import NUMBER_MAX
 from steelyard.core import commands
 from steelyard.core.units import AccountId, AssetId, HoldId, InstrumentId, InstrumentState, KeyId, SelfTrade
+from steelyard.rpc import translate_contracts as contracts
 from steelyard.rpc.errors import DoorError, Reason
 from steelyard.rpc.translate_orders import SELF_TRADES
 from steelyard.v1 import admin_pb2
 
 _STATES: Final[dict[int, InstrumentState]] = {state.value: state for state in InstrumentState}
-#: What a market order may trade beyond the best price where the listing does not say.
-_PROTECTION_PPM: Final = 50_000
 
 
 def operator_command(wire: admin_pb2.AdministerRequest) -> commands.AnyCommand:
@@ -32,9 +31,14 @@ def operator_command(wire: admin_pb2.AdministerRequest) -> commands.AnyCommand:
 
 
 def _numbers_fit(row: Any) -> bool:  # noqa: ANN401 - any of the messages
-    """Return whether every number of the command is one that the exchange can hold."""
-    values = [value for _, value in row.ListFields() if isinstance(value, int)]
-    return all(-NUMBER_MAX <= value <= NUMBER_MAX for value in values)
+    """Return whether every number of the command, inner messages included, is one that we can hold."""
+    for field, value in row.ListFields():
+        if field.message_type is not None:
+            if not all(map(_numbers_fit, value if field.is_repeated else (value,))):
+                return False
+        elif isinstance(value, int) and not -NUMBER_MAX <= value <= NUMBER_MAX:
+            return False
+    return True
 
 
 def _list_asset(wire: admin_pb2.ListAsset) -> commands.ListAsset:
@@ -56,7 +60,7 @@ def _list_instrument(wire: admin_pb2.ListInstrument) -> commands.ListInstrument:
         notional_min_atoms=wire.notional_min_atoms,
         maker_ppm=wire.maker_ppm,
         taker_ppm=wire.taker_ppm,
-        market_protection_ppm=wire.market_protection_ppm or _PROTECTION_PPM,
+        market_protection_ppm=wire.market_protection_ppm or contracts.PROTECTION_PPM,
     )
 
 
@@ -187,4 +191,10 @@ _TRANSLATORS: Final[dict[str, Callable[[Any], commands.AnyCommand | None]]] = {
     "set_referrer": lambda wire: commands.SetReferrer(
         account=AccountId(wire.account), referrer=AccountId(wire.referrer), share_ppm=wire.share_ppm
     ),
+    "list_index": contracts.list_index,
+    "list_contract": contracts.list_contract,
+    "set_contract_rules": contracts.set_contract_rules,
+    "set_index_sources": contracts.set_index_sources,
+    "set_kill_switch": contracts.set_kill_switch,
+    "fund_insurance": contracts.fund_insurance,
 }

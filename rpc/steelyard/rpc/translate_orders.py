@@ -9,6 +9,7 @@ from steelyard.core.units import (
     AccountId,
     BatchMode,
     InstrumentId,
+    Leg,
     ListKind,
     OrderId,
     OrderKind,
@@ -44,6 +45,7 @@ _SHAPES: Final = {
 SELF_TRADES: Final[dict[int, SelfTrade | None]] = {0: None, **{mode.value: mode for mode in SelfTrade}}
 _TRIGGERS: Final[dict[int, TriggerKind | None]] = {0: None, **{kind.value: kind for kind in TriggerKind}}
 _SOURCES: Final[dict[int, PriceSource]] = {0: PriceSource.LAST, **{each.value: each for each in PriceSource}}
+LEGS: Final[dict[int, Leg]] = {0: Leg.NET, **{leg.value: leg for leg in Leg}}
 _SIDES: Final[dict[int, Side | None]] = {0: None, **{side.value: side for side in Side}}
 _LISTS: Final[dict[int, ListKind]] = {kind.value: kind for kind in ListKind}
 _BATCHES: Final[dict[int, BatchMode]] = {mode.value: mode for mode in BatchMode}
@@ -194,7 +196,10 @@ def _leg(wire: trading_pb2.Leg, account: AccountId) -> commands.Leg | None:
 
 
 def _order_on_terms(wire: trading_pb2.PlaceOrder, account: AccountId) -> commands.PlaceOrderOnTerms | None:
-    """Return the command; what of its terms goes together is for the exchange to say."""
+    """Return the command; what of its terms goes together is for the exchange to say.
+
+    An order that says anything of its position, be it only which, is one about a contract.
+    """
     terms = _terms(wire.terms)
     shape = _SHAPES.get((wire.side, wire.kind, wire.time_in_force))
     if (
@@ -208,6 +213,24 @@ def _order_on_terms(wire: trading_pb2.PlaceOrder, account: AccountId) -> command
         or not is_printable_ascii(wire.label, LABEL_MAX)
     ):
         return None
+    said = wire.terms
+    if said.leg or said.reduce_only or said.close_position:
+        return commands.PlaceContractOrder(
+            account=account,
+            instrument=InstrumentId(wire.instrument),
+            order=OrderId(wire.order),
+            side=shape.side,
+            size_lots=wire.size_lots,
+            limit_ticks=wire.limit_ticks,
+            kind=shape.kind,
+            time_in_force=shape.time_in_force,
+            post_only=wire.post_only,
+            label=wire.label,
+            terms=terms,
+            leg=LEGS[said.leg],
+            reduce_only=said.reduce_only,
+            close_position=said.close_position,
+        )
     return commands.PlaceOrderOnTerms(
         account=account,
         instrument=InstrumentId(wire.instrument),
@@ -230,6 +253,7 @@ def _terms(wire: trading_pb2.OrderTerms) -> commands.OrderTerms | None:
         or wire.trigger not in _TRIGGERS
         or wire.trigger_source not in _SOURCES
         or wire.self_trade not in SELF_TRADES
+        or wire.leg not in LEGS
     ):
         return None
     return commands.OrderTerms(

@@ -2,12 +2,18 @@
 
 from typing import cast
 
-from steelyard.core.commands import OrderTerms
+from steelyard.core.commands import NO_TERMS, OrderTerms
+from steelyard.core.queries import OrderDetail
 from steelyard.core.rejects import Reject
 from steelyard.core.units import (
+    ContractKind,
+    Leg,
+    LiquidationEnd,
+    MarginMode,
     OrderKind,
     OrderState,
     PriceSource,
+    RiskLevel,
     SelfTrade,
     Side,
     TimeInForce,
@@ -54,6 +60,46 @@ def price_source(value: PriceSource) -> "common_pb2.PriceSource.ValueType":
 def reject(value: Reject | None) -> "common_pb2.Reject.ValueType":
     """Return the protocol's reason; None: unspecified."""
     return cast("common_pb2.Reject.ValueType", value or 0)
+
+
+def contract_kind(value: ContractKind) -> "common_pb2.ContractKind.ValueType":
+    """Return the protocol's kind of contract."""
+    return cast("common_pb2.ContractKind.ValueType", value)
+
+
+def position_leg(value: Leg) -> "common_pb2.PositionLeg.ValueType":
+    """Return the protocol's leg."""
+    return cast("common_pb2.PositionLeg.ValueType", value)
+
+
+def margin_mode(value: MarginMode) -> "common_pb2.MarginMode.ValueType":
+    """Return the protocol's margin mode."""
+    return cast("common_pb2.MarginMode.ValueType", value)
+
+
+def risk_level(value: RiskLevel) -> "common_pb2.RiskLevel.ValueType":
+    """Return the protocol's risk level."""
+    return cast("common_pb2.RiskLevel.ValueType", value)
+
+
+def liquidation_end(value: LiquidationEnd) -> "common_pb2.LiquidationEnd.ValueType":
+    """Return how a liquidation ended, in the protocol."""
+    return cast("common_pb2.LiquidationEnd.ValueType", value)
+
+
+def terms_of_order(row: OrderDetail) -> trading_pb2.OrderTerms | None:
+    """Return what a living order says beyond the common fields; None: nothing."""
+    of_contract = row.leg != Leg.NET or row.reduce_only or row.close_position
+    if row.terms == NO_TERMS and not of_contract:
+        return None
+    terms = order_terms(row.terms)
+    if of_contract:
+        terms.leg, terms.reduce_only, terms.close_position = (
+            position_leg(row.leg),
+            row.reduce_only,
+            row.close_position,
+        )
+    return terms
 
 
 def order_terms(terms: OrderTerms) -> trading_pb2.OrderTerms:

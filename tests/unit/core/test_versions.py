@@ -12,6 +12,7 @@ from tests.helpers.builders import (
     buy,
     complete,
     founded,
+    listing,
     market,
     refusal,
 )
@@ -19,17 +20,27 @@ from tests.helpers.builders import (
 from steelyard.core import Exchange, snapshot, versions, wire
 from steelyard.core.commands import (
     ActivateVersion,
+    AdjustBucket,
     AmendOrder,
     AnyCommand,
     ArmCountdown,
     Batch,
     CancelOrder,
     CancelOrders,
+    ContractRules,
     CreateApiKey,
     FoundGroupAt,
+    FundInsurance,
     HoldFunds,
+    ListContract,
+    ListIndex,
+    MarginTerms,
+    MarginTier,
+    MoveMargin,
     OpenSubAccount,
+    OrderTerms,
     PayReferral,
+    PlaceContractOrder,
     PlaceOrderList,
     PlaceOrderOnTerms,
     ReleaseHold,
@@ -37,11 +48,16 @@ from steelyard.core.commands import (
     ScheduleState,
     SetAccountRules,
     SetAccountTier,
+    SetContractModes,
+    SetContractRules,
     SetFeeTier,
     SetFrozen,
+    SetIndexSources,
     SetInstrumentRules,
     SetInstrumentState,
+    SetKillSwitch,
     SetLegalHold,
+    SetLeverage,
     SetMark,
     SetOrderLimit,
     SetReferrer,
@@ -59,12 +75,18 @@ from steelyard.core.units import (
     OPERATOR_KEY,
     AccountId,
     BatchMode,
+    ContractKind,
     HoldId,
+    IndexId,
+    InstrumentId,
     InstrumentState,
     ListKind,
+    MarginMode,
     OrderId,
     Permission,
+    PriceSource,
     Side,
+    TriggerKind,
 )
 
 
@@ -148,12 +170,13 @@ def test_a_new_build_does_with_an_old_log_what_the_old_one_did(monkeypatch: pyte
     assert snapshot.dump(founded().exchange) == new
 
 
-def test_a_group_can_be_founded_at_the_newest_version() -> None:
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_group_can_be_founded_at_a_newer_version(version: int) -> None:
     venue = Venue()
-    outcome = venue.sessionless(FoundGroupAt(group="test", operator_public_key=PUBLIC_KEY, version=2))
+    outcome = venue.sessionless(FoundGroupAt(group="test", operator_public_key=PUBLIC_KEY, version=version))
     assert isinstance(outcome.reply, Accepted)
     assert outcome.events == [GroupFounded(group="test", operator_key=OPERATOR_KEY)]
-    assert venue.exchange.state.version == 2
+    assert venue.exchange.state.version == version
 
 
 @pytest.mark.parametrize("version", [0, -1, 2**62])
@@ -166,8 +189,8 @@ def test_a_version_that_cannot_be_founds_nothing(version: int) -> None:
 
 def test_a_build_that_does_not_know_the_version_does_not_found_the_group() -> None:
     venue = Venue()
-    with pytest.raises(versions.UnknownVersion, match="founded at version 3, and this build knows 2"):
-        venue.sessionless(FoundGroupAt(group="test", operator_public_key=PUBLIC_KEY, version=3))
+    with pytest.raises(versions.UnknownVersion, match="founded at version 4, and this build knows 3"):
+        venue.sessionless(FoundGroupAt(group="test", operator_public_key=PUBLIC_KEY, version=4))
 
 
 NOT_KNOWN_TO_THE_FIRST: list[AnyCommand] = [
@@ -207,14 +230,73 @@ NOT_KNOWN_TO_THE_FIRST: list[AnyCommand] = [
 ]
 
 
+_ON_INDEX = PlaceOrderOnTerms(
+    account=ALICE,
+    instrument=BTC_USD,
+    order=OrderId(9),
+    side=Side.BUY,
+    size_lots=1,
+    limit_ticks=1,
+    terms=OrderTerms(trigger=TriggerKind.STOP, trigger_source=PriceSource.INDEX, trigger_ticks=200),
+)
+_REDUCING = PlaceContractOrder(
+    account=ALICE,
+    instrument=BTC_USD,
+    order=OrderId(9),
+    side=Side.BUY,
+    size_lots=1,
+    limit_ticks=1,
+    reduce_only=True,
+)
+_CANCEL = CancelOrder(account=ALICE, order=OrderId(1))
+_CONTRACT_RULES = ContractRules(
+    margin=MarginTerms(tiers=[MarginTier(floor_atoms=0, maintenance_ppm=5_000, initial_ppm=10_000)]),
+    position_max_lots=10,
+    open_interest_max_lots=100,
+)
+
+NOT_KNOWN_TO_SPOT: list[AnyCommand] = [
+    ListIndex(index=IndexId(1), symbol="BTC", tick_mantissa=1, tick_decimals=0),
+    ListContract(
+        **msgspec.structs.asdict(listing(instrument=InstrumentId(2), symbol="BTC-PERP")),
+        contract=ContractKind.LINEAR,
+        index=IndexId(1),
+        rules=_CONTRACT_RULES,
+    ),
+    SetContractRules(instrument=BTC_USD, rules=_CONTRACT_RULES),
+    SetIndexSources(index=IndexId(1), quotes=[]),
+    _REDUCING,
+    SetLeverage(account=ALICE, instrument=BTC_USD, leverage=2),
+    SetContractModes(account=ALICE, instrument=BTC_USD, margin=MarginMode.ISOLATED),
+    MoveMargin(account=ALICE, asset=USD, amount_atoms=1),
+    AdjustBucket(account=ALICE, instrument=BTC_USD, amount_atoms=1),
+    SetKillSwitch(on=True),
+    FundInsurance(asset=USD, amount_atoms=1),
+    _ON_INDEX,
+    PlaceOrderList(account=ALICE, instrument=BTC_USD, kind=ListKind.OCO, legs=[_ON_INDEX, _ON_INDEX]),
+    PlaceOrderList(account=ALICE, instrument=BTC_USD, kind=ListKind.OCO, legs=[_REDUCING, _REDUCING]),
+    ReplaceOrder(cancel=_CANCEL, place=_ON_INDEX),
+    ReplaceOrder(cancel=_CANCEL, place=_REDUCING),
+    Batch(account=ALICE, mode=BatchMode.EACH, legs=[_CANCEL, _ON_INDEX]),
+    Batch(account=ALICE, mode=BatchMode.EACH, legs=[_CANCEL, _REDUCING]),
+    Skip(reason=Reject.KILL_SWITCH),
+]
+
+
 def test_every_command_that_came_later_is_among_those_tried_here() -> None:
-    tried = dict.fromkeys(type(command) for command in NOT_KNOWN_TO_THE_FIRST)
+    later = NOT_KNOWN_TO_THE_FIRST + NOT_KNOWN_TO_SPOT
+    tried = dict.fromkeys(type(command) for command in later)
     assert SINCE.keys() <= tried.keys()
 
 
-@pytest.mark.parametrize("command", NOT_KNOWN_TO_THE_FIRST, ids=lambda command: type(command).__name__)
-def test_below_its_version_a_command_is_bytes_that_cannot_be_read(command: AnyCommand) -> None:
-    venue = market()
+@pytest.mark.parametrize(
+    ("version", "command"),
+    [(1, command) for command in NOT_KNOWN_TO_THE_FIRST + NOT_KNOWN_TO_SPOT]
+    + [(2, command) for command in NOT_KNOWN_TO_SPOT],
+    ids=lambda value: f"below {value + 1}" if isinstance(value, int) else type(value).__name__,
+)
+def test_below_its_version_a_command_is_bytes_that_cannot_be_read(version: int, command: AnyCommand) -> None:
+    venue = market(version=version)
     venue.place(ALICE, buy(1, 10, 100))
     before, number = venue.everything(), venue.last_request(OPERATOR)
 
@@ -224,6 +306,37 @@ def test_below_its_version_a_command_is_bytes_that_cannot_be_read(command: AnyCo
     assert outcome.reply.request == 0
     assert venue.last_request(OPERATOR) == number
     assert venue.everything() == before
+
+
+@pytest.mark.parametrize("command", NOT_KNOWN_TO_THE_FIRST, ids=lambda command: type(command).__name__)
+def test_version_2_goes_on_reading_what_it_read(command: AnyCommand) -> None:
+    venue = market(version=2)
+    number = venue.last_request(OPERATOR)
+    venue.operate(command)
+    assert venue.last_request(OPERATOR) == number + 1
+
+
+def test_a_group_goes_from_version_to_version() -> None:
+    venue = market()
+    for version in (2, 3):
+        assert isinstance(venue.operate(ActivateVersion(version=version)).reply, Accepted)
+    kept = snapshot.dump(venue.exchange)
+    restored = snapshot.load(kept)
+    restored.check_invariants()
+    assert snapshot.dump(restored) == kept
+    index = ListIndex(index=IndexId(1), symbol="BTC", tick_mantissa=1, tick_decimals=0)
+    assert isinstance(venue.operate(index).reply, Accepted)
+
+
+def test_what_a_request_activates_holds_for_the_next_one_of_the_entry() -> None:
+    venue = market(version=2)
+    number = venue.last_request(OPERATOR) + 1
+    index = ListIndex(index=IndexId(1), symbol="BTC", tick_mantissa=1, tick_decimals=0)
+    outcomes = venue.send(
+        venue.request(OPERATOR, ActivateVersion(version=3)),
+        venue.request(OPERATOR, index, number=number + 1),
+    )
+    assert [type(outcome.reply) for outcome in outcomes] == [Accepted, Accepted]
 
 
 def test_a_permission_that_came_later_is_not_known_to_the_first_version() -> None:

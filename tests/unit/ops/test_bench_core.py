@@ -1,14 +1,18 @@
 """The benchmark of the core runs, and says what it measured."""
 
-from steelyard.ops.bench_core import run
+import pytest
+
+from steelyard.ops.bench_core import Mix, run
 
 
-def test_a_short_run_gives_every_figure() -> None:
+@pytest.mark.parametrize("mix", Mix)
+def test_a_short_run_gives_every_figure(mix: Mix) -> None:
     advanced: list[int] = []
 
-    result = run(commands=400, batch=20, resting=200, accounts=5, advanced=advanced.append)
+    result = run(commands=400, batch=20, resting=200, accounts=5, mix=mix, advanced=advanced.append)
 
     assert list(result) == [
+        "mix",
         "version",
         "commands_per_second",
         "us_per_command",
@@ -23,7 +27,8 @@ def test_a_short_run_gives_every_figure() -> None:
         "flavour",
         "machine",
     ]
-    assert result["version"] == 2
+    assert result["mix"] == mix
+    assert result["version"] == 3
     assert result["commands"] == 400
     assert result["flavour"] == "interpreted"
     assert sum(advanced) == 800

@@ -22,6 +22,31 @@ from steelyard.core.commands.accounts import (
 from steelyard.core.commands.base import (
     Command,
 )
+from steelyard.core.commands.bundles import (
+    Batch,
+    Leg,
+    PlaceOrderList,
+    ReplaceOrder,
+)
+from steelyard.core.commands.contracts import (
+    AdjustBucket,
+    ContractRules,
+    FundingTerms,
+    FundInsurance,
+    IndexQuote,
+    LiquidationTerms,
+    ListContract,
+    ListIndex,
+    MarginTerms,
+    MarginTier,
+    MoveMargin,
+    PlaceContractOrder,
+    SetContractModes,
+    SetContractRules,
+    SetIndexSources,
+    SetKillSwitch,
+    SetLeverage,
+)
 from steelyard.core.commands.funds import (
     Deposit,
     HoldFunds,
@@ -42,14 +67,10 @@ from steelyard.core.commands.markets import (
 from steelyard.core.commands.orders import (
     AmendOrder,
     ArmCountdown,
-    Batch,
     CancelOrder,
     CancelOrders,
-    Leg,
     PlaceOrder,
-    PlaceOrderList,
     PlaceOrderOnTerms,
-    ReplaceOrder,
 )
 from steelyard.core.commands.terms import (
     NO_TERMS,
@@ -96,11 +117,23 @@ AnyCommand = (
     | Batch
     | CancelOrders
     | ArmCountdown
+    | ListIndex
+    | ListContract
+    | SetContractRules
+    | SetIndexSources
+    | PlaceContractOrder
+    | SetLeverage
+    | SetContractModes
+    | MoveMargin
+    | AdjustBucket
+    | SetKillSwitch
+    | FundInsurance
 )
 
 __all__ = [
     "NO_TERMS",
     "ActivateVersion",
+    "AdjustBucket",
     "AmendOrder",
     "AnyCommand",
     "ArmCountdown",
@@ -108,19 +141,30 @@ __all__ = [
     "CancelOrder",
     "CancelOrders",
     "Command",
+    "ContractRules",
     "CreateApiKey",
     "Deposit",
     "FoundGroup",
     "FoundGroupAt",
+    "FundInsurance",
+    "FundingTerms",
     "HoldFunds",
+    "IndexQuote",
     "Leg",
+    "LiquidationTerms",
     "ListAsset",
+    "ListContract",
+    "ListIndex",
     "ListInstrument",
+    "MarginTerms",
+    "MarginTier",
+    "MoveMargin",
     "OpenAccount",
     "OpenSession",
     "OpenSubAccount",
     "OrderTerms",
     "PayReferral",
+    "PlaceContractOrder",
     "PlaceOrder",
     "PlaceOrderList",
     "PlaceOrderOnTerms",
@@ -130,11 +174,16 @@ __all__ = [
     "ScheduleState",
     "SetAccountRules",
     "SetAccountTier",
+    "SetContractModes",
+    "SetContractRules",
     "SetFeeTier",
     "SetFrozen",
+    "SetIndexSources",
     "SetInstrumentRules",
     "SetInstrumentState",
+    "SetKillSwitch",
     "SetLegalHold",
+    "SetLeverage",
     "SetMark",
     "SetOrderLimit",
     "SetReferrer",

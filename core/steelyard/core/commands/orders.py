@@ -1,12 +1,10 @@
-"""Orders in and out of the book."""
+"""Orders in and out of the book, one by one, and all that are there."""
 
 from steelyard.core.commands.base import Command
 from steelyard.core.commands.terms import NO_TERMS, OrderTerms
 from steelyard.core.units import (
     AccountId,
-    BatchMode,
     InstrumentId,
-    ListKind,
     OrderId,
     OrderKind,
     OrderNumber,
@@ -54,20 +52,6 @@ class PlaceOrderOnTerms(PlaceOrder, frozen=True, kw_only=True, tag=32):
     terms: OrderTerms = NO_TERMS
 
 
-class PlaceOrderList(Command, frozen=True, kw_only=True, tag=33):
-    """Place two or three orders of one account and instrument that depend on each other.
-
-    All are taken or none; a fault is reported for the list and names the leg.  OCO: a limit order and one
-    with a trigger, or two with triggers, on the same side; they pledge once, the larger of both.
-    OTO, OTOCO: the legs after the first are held against prices, and pledge, when they are admitted.
-    """
-
-    account: AccountId
-    instrument: InstrumentId
-    kind: ListKind
-    legs: list[PlaceOrderOnTerms]
-
-
 class AmendOrder(Command, frozen=True, kw_only=True, tag=34):
     """Change a living order, named in exactly one way as in ``CancelOrder``.
 
@@ -88,35 +72,6 @@ class AmendOrder(Command, frozen=True, kw_only=True, tag=34):
     display_lots: int = 0
     expires_ns: int = 0
     new_label: str | None = None
-
-
-class ReplaceOrder(Command, frozen=True, kw_only=True, tag=35):
-    """Cancel one order and place another, in one command.
-
-    The pledge of the first is free for the second.  If the first is gone, nothing is placed unless
-    ``place_anyway``; if the second is refused, the first stays unless ``cancel_anyway``.
-    """
-
-    cancel: CancelOrder
-    place: PlaceOrderOnTerms
-    place_anyway: bool = False
-    cancel_anyway: bool = False
-
-
-Leg = PlaceOrder | PlaceOrderOnTerms | CancelOrder | AmendOrder
-
-
-class Batch(Command, frozen=True, kw_only=True, tag=36):
-    """Up to ``BATCH_MAX`` commands of one account in one request.
-
-    EACH: every leg stands for itself, in order.  ALL_OR_NONE: cancels, amends that lower a size at the same
-    price, and limit orders that rest (GTC, with or without post-only, nothing that would trade); cancels and
-    amends act first, what they release counts, and one fault refuses the whole and names the leg.
-    """
-
-    account: AccountId
-    mode: BatchMode
-    legs: list[Leg]
 
 
 class CancelOrders(Command, frozen=True, kw_only=True, tag=37):

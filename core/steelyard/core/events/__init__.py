@@ -21,6 +21,37 @@ from steelyard.core.events.accounts import (
 from steelyard.core.events.base import (
     Event,
 )
+from steelyard.core.events.contracts import (
+    AdlRow,
+    AdlSettled,
+    BucketAdjusted,
+    ContractListed,
+    ContractModesSet,
+    ContractRulesSet,
+    ContractSettled,
+    DebtTaken,
+    FundingPaid,
+    FundingSet,
+    FundingSwept,
+    IndexListed,
+    IndexSet,
+    IndexStale,
+    InsuranceFunded,
+    KillSwitchSet,
+    LeverageSet,
+    LiquidationEnded,
+    LiquidationPaid,
+    LiquidationStarted,
+    LiquidationStepped,
+    LossShared,
+    MarginMoved,
+    OrderContractSet,
+    PositionSettled,
+    PositionsTraded,
+    PremiumSampled,
+    RiskLevelChanged,
+    WithdrawalGateSet,
+)
 from steelyard.core.events.funds import (
     Deposited,
     FundsHeld,
@@ -113,6 +144,34 @@ AnyEvent = (
     | CountdownFired
     | OrdersSwept
     | ReferralEarned
+    | IndexListed
+    | ContractListed
+    | ContractRulesSet
+    | IndexSet
+    | IndexStale
+    | PremiumSampled
+    | FundingSet
+    | FundingPaid
+    | FundingSwept
+    | LeverageSet
+    | ContractModesSet
+    | MarginMoved
+    | BucketAdjusted
+    | OrderContractSet
+    | PositionsTraded
+    | RiskLevelChanged
+    | LiquidationStarted
+    | LiquidationStepped
+    | LiquidationPaid
+    | AdlSettled
+    | DebtTaken
+    | LossShared
+    | LiquidationEnded
+    | WithdrawalGateSet
+    | KillSwitchSet
+    | InsuranceFunded
+    | PositionSettled
+    | ContractSettled
 )
 
 __all__ = [
@@ -120,28 +179,52 @@ __all__ = [
     "AccountOpened",
     "AccountRulesSet",
     "AccountTierSet",
+    "AdlRow",
+    "AdlSettled",
     "AnyEvent",
     "ApiKeyCreated",
     "ApiKeyRevoked",
     "AssetListed",
     "AuctionEnded",
+    "BucketAdjusted",
+    "ContractListed",
+    "ContractModesSet",
+    "ContractRulesSet",
+    "ContractSettled",
     "CountdownArmed",
     "CountdownFired",
+    "DebtTaken",
     "Deposited",
     "Event",
     "FeeTierSet",
+    "FundingPaid",
+    "FundingSet",
+    "FundingSwept",
     "FundsHeld",
     "GroupFounded",
     "HoldReleased",
+    "IndexListed",
+    "IndexSet",
+    "IndexStale",
     "InstrumentListed",
     "InstrumentRulesSet",
     "InstrumentStateChanged",
+    "InsuranceFunded",
+    "KillSwitchSet",
     "LegalHoldSet",
+    "LeverageSet",
+    "LiquidationEnded",
+    "LiquidationPaid",
+    "LiquidationStarted",
+    "LiquidationStepped",
+    "LossShared",
     "LotsTransferred",
+    "MarginMoved",
     "MarkSet",
     "OrderAccepted",
     "OrderAmended",
     "OrderCancelled",
+    "OrderContractSet",
     "OrderExpired",
     "OrderFilled",
     "OrderLimitSet",
@@ -153,10 +236,14 @@ __all__ = [
     "OrderTermsSet",
     "OrderTriggered",
     "OrdersSwept",
+    "PositionSettled",
+    "PositionsTraded",
+    "PremiumSampled",
     "ReferralEarned",
     "ReferralPaid",
     "ReferrerSet",
     "RequestSkipped",
+    "RiskLevelChanged",
     "SelfTradeSet",
     "SessionOpened",
     "StateScheduled",
@@ -167,5 +254,6 @@ __all__ = [
     "TrailingActivated",
     "Transferred",
     "VersionActivated",
+    "WithdrawalGateSet",
     "Withdrawn",
 ]

@@ -23,6 +23,11 @@ class InstrumentListed(Event, frozen=True, kw_only=True, tag=21):
     lot_atoms: int
     tick_lot_atoms: int
 
+    @property
+    def settle(self) -> AssetId | None:
+        """The asset in which a contract is settled: this is none."""
+        return None
+
 
 class InstrumentStateChanged(Event, frozen=True, kw_only=True, tag=22):
     """An instrument allows something else now."""

@@ -3,13 +3,12 @@
 from typing import Final
 
 from steelyard.core.events import AnyEvent, OrderTermsSet
-from steelyard.core.handlers import lists
+from steelyard.core.handlers import contracting, lists, pledging
 from steelyard.core.handlers.conditional import begin_waiting
 from steelyard.core.handlers.ending import end_order
-from steelyard.core.handlers.legs import alternative_fault, larger_pledge
+from steelyard.core.handlers.legs import alternative_fault, holder_of, payer_of
 from steelyard.core.handlers.placing import (
     book_fault,
-    lacks_funds,
     order_fault,
     reference_fault,
     special_of,
@@ -48,25 +47,32 @@ def _admit_triggered(state: State, instrument: Instrument, order: Order, out: li
     state.work.remove(order)
     pledged_atoms = order.pledged_atoms
     special.state = _WORKING
-    fault = reference_fault(instrument, order) or book_fault(instrument, order)
+    contracting.cut(order)
+    fault = _crowd_fault(order) or reference_fault(instrument, order) or book_fault(instrument, order)
+    if fault is None and order.position is not None:
+        # Nothing was pledged for it while it waited.
+        fault = contracting.funds_fault(state, instrument, order)
     if fault is not None:
         end_order(state, order, fault, out)
         return
-    # Its price may have become a better one since it was pledged for.
-    order.pledge.release(pledged_atoms - order.pledged_atoms)
+    # Its price may have become a better one since it was pledged for, if it was.
+    pledging.repledge(state, order, pledged_atoms)
     work_order(state, instrument, order, out, renews=True)
 
 
 def _admit_alone(state: State, instrument: Instrument, order: Order, out: list[AnyEvent]) -> None:
     state.work.remove(order)
     _leave_pending(state, instrument, order)
-    fault = order_fault(state, instrument, order)
-    if fault is None and lacks_funds(order):
-        fault = Reject.INSUFFICIENT_FUNDS
+    contracting.cut(order)
+    fault = (
+        _crowd_fault(order)
+        or order_fault(state, instrument, order)
+        or contracting.funds_fault(state, instrument, order)
+    )
     if fault is not None:
         _end_pending(state, order, fault, out)
         return
-    order.pledge.hold(order.pledged_atoms)
+    pledging.pledge(state, order)
     _say_admitted(order, out)
     _act(state, instrument, order, out)
 
@@ -78,18 +84,23 @@ def _admit_alternatives(
     for order in legs:
         state.work.remove(order)
         _leave_pending(state, instrument, order)
+        contracting.cut(order)
     first, second = legs
-    fault = alternative_fault(state, instrument, first) or alternative_fault(state, instrument, second)
-    payer = larger_pledge(legs)
-    if fault is None and lacks_funds(payer):
-        fault = Reject.INSUFFICIENT_FUNDS
+    fault = (
+        _crowd_fault(first)
+        or _crowd_fault(second)
+        or alternative_fault(state, instrument, first)
+        or alternative_fault(state, instrument, second)
+    )
+    payer = payer_of(legs)
+    fault = fault or contracting.funds_fault(state, instrument, payer)
     if fault is not None:
         lists.dissolve(state, order_list)
         for order in legs:
             _end_pending(state, order, fault, out)
         return
-    payer.pledge.hold(payer.pledged_atoms)
-    order_list.holder = payer.number
+    pledging.pledge(state, payer)
+    order_list.holder = holder_of(payer)
     for order in legs:
         _say_admitted(order, out)
     for order in legs:
@@ -101,6 +112,13 @@ def _leave_pending(state: State, instrument: Instrument, order: Order) -> None:
     special = special_of(order)
     special.state = _WORKING if special.terms.trigger is None else _WAITING
     special.cap_ppm = fee_cap_ppm(*state.rates(state.accounts[order.account], instrument))
+
+
+def _crowd_fault(order: Order) -> Reject | None:
+    """Return why a position can have no more working orders if this one begins to work, or None."""
+    if order.position is None or not contracting.begins(order):
+        return None
+    return contracting.crowd_fault(order.position)
 
 
 def _end_pending(state: State, order: Order, fault: Reject, out: list[AnyEvent]) -> None:

@@ -8,10 +8,11 @@ from steelyard.core.accounts import ApiKey
 from steelyard.core.commands import NO_TERMS, AmendOrder, OrderTerms
 from steelyard.core.entry import Amended, AnyReply, Request
 from steelyard.core.events import AnyEvent, OrderAmended, OrderReduced
+from steelyard.core.handlers import contracting, pledging
 from steelyard.core.handlers.checks import named_order
 from steelyard.core.handlers.conditional import begin_waiting
 from steelyard.core.handlers.ending import displace, end_order
-from steelyard.core.handlers.legs import alternative_fault, larger_pledge
+from steelyard.core.handlers.legs import alternative_fault, holder_of, payer_of
 from steelyard.core.handlers.placing import fix_pledge, numbers_fault, order_fault, special_of, who_fault
 from steelyard.core.handlers.taking import Taken, become_common, renew, work_order
 from steelyard.core.instruments import Instrument
@@ -52,6 +53,8 @@ def amend_order(
     if order is None:
         return Reject.UNKNOWN_ORDER
     instrument = state.markets.instruments[order.instrument]
+    if contracting.is_off_in(state, order.instrument):
+        return Reject.KILL_SWITCH
     if instrument.state not in _AMENDABLE or instrument.uncross_ticks:
         return Reject.INSTRUMENT_STATE
     if order in state.work:
@@ -63,27 +66,41 @@ def amend_order(
         return Reject.MALFORMED
     if changed.label and changed.label != order.label and changed.label in account.labels:
         return Reject.DUPLICATE_LABEL
-    if changed.open_lots <= 0:
+    if changed.open_lots <= 0 and not special_of(changed).close_position:
         end_order(state, order, Reject.AMENDED_BELOW_FILLED, out)
         return _amended(request, order.number, Taken(0, 0, 0, 0))
     keeps_place = _keeps_place(order, changed)
     other = _alternative(state, order)
     resized = None
-    if other is not None and changed.size_lots not in (order.size_lots, other.size_lots):
+    follows_size = other is not None and not special_of(other).close_position
+    if other is not None and follows_size and changed.size_lots not in (order.size_lots, other.size_lots):
         resized = _as_it_would_be(instrument, other, _resize(other, changed.size_lots))
+    # An order about a position is judged with the one that it was out of the way.
+    leaving = [order] if other is None or resized is None else [order, other]
+    for each in leaving:
+        pledging.uncount(each)
     fault = _fault(state, instrument, order, changed, resized)
-    if fault is not None:
-        return fault
+    moved = []
+    for was, would_be in ((order, changed), (other, resized)):
+        if was is None or would_be is None:
+            continue
+        if _keeps_place(was, would_be):
+            # What an isolated order pledges per lot follows prices, but not while it stands where it stood.
+            would_be.lot_pledge_atoms = was.lot_pledge_atoms
+        else:
+            moved.append(would_be)
     payer = _payer(state, order)
     needed_atoms = changed.pledged_atoms
     if other is not None:
         needed_atoms = max(needed_atoms, (resized or other).pledged_atoms)
-    if payer.pledge.free_atoms + payer.pledged_atoms < needed_atoms:
-        return Reject.INSUFFICIENT_FUNDS
+    fault = fault or _funds_fault(state, instrument, payer, needed_atoms, moved)
+    if fault is not None:
+        for each in leaving:
+            pledging.count(each)
+        return fault
 
     # Nothing below can fail.
-    payer.pledge.release(payer.pledged_atoms)
-    payer.pledge.hold(needed_atoms)
+    pledging.exchange(payer, needed_atoms)
     taken = _change(state, instrument, order, changed, out, keeps_place=keeps_place)
     number = order.number
     if other is not None:
@@ -92,6 +109,23 @@ def amend_order(
             _change(state, instrument, other, resized, out, keeps_place=follows, says_terms=False)
         _choose_holder(state, order)
     return _amended(request, number, taken)
+
+
+def _funds_fault(
+    state: State, instrument: Instrument, payer: Order, needed_atoms: int, moved: list[Order]
+) -> Reject | None:
+    """Return why orders cannot be paid for as they would be, or None.
+
+    Of orders about positions those are asked that lose their place, for the others only become smaller.
+    """
+    if payer.position is None:
+        is_covered = payer.pledge.free_atoms + payer.pledged_atoms >= needed_atoms
+        return None if is_covered else Reject.INSUFFICIENT_FUNDS
+    for order in moved:
+        fault = contracting.funds_fault(state, instrument, order)
+        if fault is not None:
+            return fault
+    return None
 
 
 def _is_malformed(command: AmendOrder) -> bool:
@@ -133,6 +167,7 @@ def _as_it_would_be(instrument: Instrument, order: Order, command: AmendOrder) -
         order.proceeds,
     )
     changed.post_only = order.post_only
+    changed.position = order.position
     changed.special = _copied(instrument, special, _new_terms(terms, command))
     if changed.special.terms.trigger_ticks != terms.trigger_ticks or (
         changed.special.terms.callback_ppm != terms.callback_ppm
@@ -160,6 +195,9 @@ def _copied(instrument: Instrument, special: Special | None, terms: OrderTerms) 
     copy.prevented_lots = special.prevented_lots
     copy.shown_lots = special.shown_lots
     copy.extreme_ticks = special.extreme_ticks
+    copy.leg = special.leg
+    copy.reduce_only = special.reduce_only
+    copy.close_position = special.close_position
     return copy
 
 
@@ -182,6 +220,8 @@ def _cannot_have(order: Order, changed: Order, command: AmendOrder) -> bool:
     terms = _terms(order)
     is_limit, rests = special.kind == _LIMIT, special.time_in_force == _GTC
     if command.limit_ticks and not is_limit:
+        return True
+    if command.size_lots and special.close_position:
         return True
     waits = terms.trigger is not None and special.state != _WORKING
     if command.trigger_ticks and not waits:
@@ -236,8 +276,9 @@ def _fault(
     if fault is None and resized is not None:
         fault = numbers_fault(state, instrument, resized)
         fix_pledge(instrument, resized)
+        fault = fault or contracting.room_fault(resized)
     if (
-        fault is None
+        fault in (None, Reject.REDUCE_ONLY_NOTHING)
         and instrument.state == InstrumentState.POST_ONLY
         and special.state == _WORKING
         and crosses(instrument.book, changed.side, changed.price_ticks)
@@ -258,7 +299,7 @@ def _choose_holder(state: State, order: Order) -> None:
     """Let the leg that needs more hold what both pledge, if they have pledged."""
     order_list = state.lists[special_of(order).list_number]
     if order_list.holder != 0:
-        order_list.holder = larger_pledge([state.orders[number] for number in order_list.legs]).number
+        order_list.holder = holder_of(payer_of([state.orders[number] for number in order_list.legs]))
 
 
 def _change(
@@ -280,8 +321,10 @@ def _change(
         or changed.label != order.label
         or _terms(changed) != _terms(order)
     )
+    pledging.uncount(order)
     if keeps_place:
         _shrink(state, instrument, order, changed, out)
+        pledging.recount(state, order)
         if tells:
             _say_amended(order, out)
         return Taken(0, 0, 0, order.open_lots)
@@ -294,6 +337,7 @@ def _change(
         instrument.specials += 1
     special.shown_lots = 0
     special.extreme_ticks = special_of(changed).extreme_ticks
+    pledging.recount(state, order)
     renew(state, order, out)
     if tells:
         _say_amended(order, out)

@@ -26,6 +26,7 @@ from steelyard.core.entry import (
 from steelyard.core.events import AnyEvent
 from steelyard.core.handlers.amending import amend_order
 from steelyard.core.handlers.checks import is_too_late, may, named_order, stopped
+from steelyard.core.handlers.contracting import is_off
 from steelyard.core.handlers.orders import cancel_order, place_generally, place_order
 from steelyard.core.handlers.placing import check_order, terms_of
 from steelyard.core.handlers.undoing import Undo
@@ -138,18 +139,20 @@ def _own_fault(state: State, leg: Leg, request: Request, key: ApiKey) -> Reject 
         return None
     if isinstance(leg, AmendOrder):
         order = _named(state, leg)
-        if order is None or stopped(state.accounts[leg.account]) is not None:
+        if order is None or stopped(state.accounts[leg.account]) is not None or is_off(state, leg.account):
             return None
         if order.level is None or (order.special is not None and order.special.list_number):
             return Reject.MALFORMED
         return Reject.SIZE_OUT_OF_RANGE if leg.size_lots >= order.size_lots else None
     draft = check_order(state, leg, key, request.not_after_ns)
-    if isinstance(draft, Reject):
+    if isinstance(draft, Reject) and draft is not Reject.REDUCE_ONLY_NOTHING:
         return None
-    instrument = state.markets.instruments[draft.instrument]
-    would_trade = instrument.state == InstrumentState.OPEN and crosses(
-        instrument.book, draft.side, draft.price_ticks
-    )
+    # The last of the checks that are held against book and position comes after this one.
+    limit_ticks = leg.limit_ticks if isinstance(draft, Reject) else draft.price_ticks
+    instrument = state.markets.instruments[leg.instrument]
+    would_trade = instrument.state == InstrumentState.OPEN and crosses(instrument.book, leg.side, limit_ticks)
+    if isinstance(draft, Reject) and leg.post_only:
+        return None
     return Reject.POST_ONLY_WOULD_TRADE if would_trade else None
 
 

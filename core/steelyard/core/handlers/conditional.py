@@ -3,7 +3,7 @@
 from typing import Final
 
 from steelyard.core.events import AnyEvent, OrderTriggered, TrailingActivated
-from steelyard.core.handlers import lists
+from steelyard.core.handlers import lists, pledging
 from steelyard.core.instruments import Instrument
 from steelyard.core.instruments.bands import protection_ticks
 from steelyard.core.ledger import lot_pledge_atoms
@@ -23,7 +23,11 @@ _LAST: Final = PriceSource.LAST
 
 def source_ticks(instrument: Instrument, source: PriceSource) -> int:
     """Return the price that orders on ``source`` look at; zero while there is none."""
-    return instrument.last_ticks if source == _LAST else instrument.mark_ticks
+    if source == _LAST:
+        return instrument.last_ticks
+    if source == PriceSource.MARK:
+        return instrument.mark_ticks
+    return 0 if instrument.contract is None else instrument.contract.index.price_ticks
 
 
 def begin_waiting(state: State, instrument: Instrument, order: Order, out: list[AnyEvent]) -> None:
@@ -91,15 +95,15 @@ def _activate(order: Order, special: Special, price_ticks: int, out: list[AnyEve
     )
 
 
-def _limit(instrument: Instrument, order: Order, special: Special, limit_ticks: int) -> None:
-    """Give a triggered market order its limit; a buy's is not above the one it has pledged at."""
-    if order.side == Side.SELL:
+def _limit(state: State, instrument: Instrument, order: Order, special: Special, limit_ticks: int) -> None:
+    """Give a triggered market order its limit; a buy's is not above the one it has pledged at, if it has."""
+    if order.side == Side.SELL or order.position is not None:
         order.price_ticks = limit_ticks
         return
     pledged_atoms = order.pledged_atoms
     order.price_ticks = min(order.price_ticks, limit_ticks)
     order.lot_pledge_atoms = lot_pledge_atoms(order.price_ticks, instrument.tick_lot_atoms, special.cap_ppm)
-    order.pledge.release(pledged_atoms - order.pledged_atoms)
+    pledging.repledge(state, order, pledged_atoms)
 
 
 def _trigger(
@@ -112,7 +116,7 @@ def _trigger(
         lists.claim(state, order, out)
     instrument.triggers.remove(order)
     if special.kind == OrderKind.MARKET:
-        _limit(instrument, order, special, protection_ticks(instrument, order.side, price_ticks))
+        _limit(state, instrument, order, special, protection_ticks(instrument, order.side, price_ticks))
     state.work.append(order)
     out.append(
         OrderTriggered(

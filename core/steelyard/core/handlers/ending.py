@@ -1,7 +1,7 @@
 """How an order's life ends: filled, cancelled or expired, from wherever it stands."""
 
 from steelyard.core.events import AnyEvent, OrderCancelled, OrderExpired, OrderFilled
-from steelyard.core.handlers import conditional, lists
+from steelyard.core.handlers import conditional, lists, pledging
 from steelyard.core.instruments import Instrument
 from steelyard.core.matching import Order
 from steelyard.core.rejects import Reject
@@ -20,7 +20,7 @@ def end_order(state: State, order: Order, reason: Reject | None, out: list[AnyEv
         lists.claim(state, order, out)
     instrument = state.markets.instruments[order.instrument]
     displace(state, instrument, order)
-    order.pledge.release(order.pledged_atoms)
+    pledging.unpledge(state, order)
     open_lots = 0 if special is not None and special.terms.budget_atoms else order.open_lots
     state.drop_order(order)
     if reason is None:
@@ -50,7 +50,7 @@ def end_order(state: State, order: Order, reason: Reject | None, out: list[AnyEv
 
 def fill_order(state: State, order: Order, out: list[AnyEvent]) -> None:
     """End an order that has traded all it wanted and stands nowhere any more."""
-    order.pledge.release(order.pledged_atoms)
+    pledging.unpledge(state, order)
     state.drop_order(order)
     out.append(
         OrderFilled(

@@ -6,12 +6,12 @@ from steelyard.core.accounts import ApiKey
 from steelyard.core.commands import PlaceOrderList, PlaceOrderOnTerms
 from steelyard.core.entry import AnyReply, LegReply, Many, Refused, Request, Waiting
 from steelyard.core.events import AnyEvent, OrderListAccepted
+from steelyard.core.handlers import contracting
 from steelyard.core.handlers.conditional import begin_waiting
 from steelyard.core.handlers.placing import (
     accept_order,
     book_fault,
     draft_order,
-    lacks_funds,
     numbers_fault,
     order_fault,
     reference_fault,
@@ -29,6 +29,7 @@ from steelyard.core.units import (
     ListKind,
     ListNumber,
     OrderKind,
+    OrderNumber,
     OrderState,
     TimeInForce,
 )
@@ -45,14 +46,15 @@ def place_order_list(
         return Reject.MALFORMED
     legs: list[Order] = []
     for place, leg in enumerate(command.legs, 1):
-        order = _check_leg(state, command, leg, request, key, place)
+        order = _check_leg(state, command, leg, request, key, legs)
         if isinstance(order, Reject):
             return _refused(request, order, place)
         legs.append(order)
     instrument = state.markets.instruments[command.instrument]
-    payer = larger_pledge(legs) if command.kind == _OCO else legs[0]
-    if lacks_funds(payer):
-        return _refused(request, Reject.INSUFFICIENT_FUNDS, legs.index(payer) + 1)
+    payer = payer_of(legs) if command.kind == _OCO else legs[0]
+    fault = contracting.funds_fault(state, instrument, payer)
+    if fault is not None:
+        return _refused(request, fault, legs.index(payer) + 1)
 
     # Nothing below can fail.
     state.last_number += 1
@@ -72,7 +74,7 @@ def place_order_list(
         accept_order(state, instrument, order, out, pledges=order is payer)
         order_list.legs.append(order.number)
     if command.kind == _OCO:
-        order_list.holder = payer.number
+        order_list.holder = holder_of(payer)
     replies: list[LegReply] = []
     for order in legs:
         if special_of(order).state == OrderState.WORKING:
@@ -102,10 +104,20 @@ def alternative_fault(state: State, instrument: Instrument, order: Order) -> Rej
     return book_fault(instrument, order)
 
 
-def larger_pledge(legs: list[Order]) -> Order:
-    """Return which of two alternatives pledges for both: who needs more, of equals the first."""
+def payer_of(legs: list[Order]) -> Order:
+    """Return which of two alternatives is asked for funds: who pledges more, of equals the first.
+
+    Of two about positions only one that works at once needs any, and only one of them can.
+    """
     first, second = legs
+    if first.position is not None:
+        return first if contracting.begins(first) else second
     return second if second.pledged_atoms > first.pledged_atoms else first
+
+
+def holder_of(payer: Order) -> OrderNumber:
+    """Return who of two alternatives holds what both pledge: orders about positions stand for themselves."""
+    return payer.number if payer.position is None else OrderNumber(0)
 
 
 def _is_malformed(command: PlaceOrderList) -> bool:
@@ -142,16 +154,23 @@ def _rests(leg: PlaceOrderOnTerms) -> bool:
 
 
 def _check_leg(
-    state: State, command: PlaceOrderList, leg: PlaceOrderOnTerms, request: Request, key: ApiKey, place: int
+    state: State,
+    command: PlaceOrderList,
+    leg: PlaceOrderOnTerms,
+    request: Request,
+    key: ApiKey,
+    before: list[Order],
 ) -> Order | Reject:
-    """Return the order that a leg describes, or its fault, as if the legs before it were living orders."""
-    order = draft_order(state, leg, key, request.not_after_ns, beside=place - 1)
+    """Return the order that a leg describes, or its fault, as if those ``before`` it were living orders."""
+    order = draft_order(state, leg, key, request.not_after_ns, before)
     if isinstance(order, Reject):
         return order
     instrument = state.markets.instruments[order.instrument]
     if command.kind == _OCO:
+        contracting.cut(order)
         fault = alternative_fault(state, instrument, order)
-    elif place == 1:
+    elif not before:
+        contracting.cut(order)
         fault = order_fault(state, instrument, order)
     else:
         special_of(order).state = OrderState.PENDING

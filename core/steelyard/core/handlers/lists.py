@@ -3,7 +3,7 @@
 from typing import Final
 
 from steelyard.core.events import AnyEvent
-from steelyard.core.handlers import ending
+from steelyard.core.handlers import ending, pledging
 from steelyard.core.lists import OrderList
 from steelyard.core.matching import Order, Special
 from steelyard.core.rejects import Reject
@@ -26,9 +26,7 @@ def claim(state: State, order: Order, out: list[AnyEvent]) -> None:
     if order_list.kind == ListKind.OCO:
         dissolve(state, order_list)
         (other,) = (leg for leg in _legs(state, order_list) if leg is not order)
-        if order_list.holder == other.number:
-            other.pledge.release(other.pledged_atoms - order.pledged_atoms)
-        other.lot_pledge_atoms = 0
+        pledging.take_over(order, other, holds=order_list.holder == other.number)
         ending.end_order(state, other, _OTHER_LEG, out)
     elif order.number != order_list.legs[0]:
         dissolve(state, order_list)

@@ -1,7 +1,5 @@
 """What can be traded, and when."""
 
-from typing import Final
-
 from steelyard.core.accounts import ApiKey
 from steelyard.core.commands import (
     ListAsset,
@@ -9,7 +7,6 @@ from steelyard.core.commands import (
     ScheduleState,
     SetInstrumentRules,
     SetInstrumentState,
-    SetMark,
     StartAuction,
 )
 from steelyard.core.entry import Accepted, AnyReply, Request
@@ -18,11 +15,9 @@ from steelyard.core.events import (
     AssetListed,
     InstrumentListed,
     InstrumentRulesSet,
-    MarkSet,
 )
 from steelyard.core.handlers import auctions, moves
-from steelyard.core.handlers.checks import is_too_late, may, may_operate
-from steelyard.core.handlers.conditional import price_moved
+from steelyard.core.handlers.checks import is_too_late, may_operate
 from steelyard.core.instruments import (
     Instrument,
     is_malformed,
@@ -41,9 +36,7 @@ from steelyard.core.limits import (
 )
 from steelyard.core.rejects import Reject
 from steelyard.core.state import State
-from steelyard.core.units import InstrumentId, InstrumentState, Permission, PriceSource
-
-_FEED: Final = int(Permission.FEED)
+from steelyard.core.units import InstrumentId, InstrumentState
 
 
 def list_asset(
@@ -145,31 +138,6 @@ def set_instrument_rules(
             if order.instrument == command.instrument:
                 instrument.counts[order.account] = instrument.counts.get(order.account, 0) + 1
     out.append(InstrumentRulesSet(rules=command))
-    return Accepted(request=request.request, fingerprint=request.fingerprint)
-
-
-def set_mark(
-    state: State, command: SetMark, request: Request, key: ApiKey, out: list[AnyEvent]
-) -> AnyReply | Reject:
-    """Set an instrument's mark price, and wake the orders that it meets."""
-    if command.mark_ticks < 1:
-        return Reject.MALFORMED
-    if is_too_late(state, request):
-        return Reject.TOO_LATE
-    if not may(state.accounts[key.account], key, _FEED):
-        return Reject.NOT_PERMITTED
-    instrument = state.markets.instruments.get(command.instrument)
-    if instrument is None:
-        return Reject.UNKNOWN_INSTRUMENT
-    if instrument.state == InstrumentState.CLOSED:
-        return Reject.INSTRUMENT_STATE
-    if command.mark_ticks > instrument.price_max_ticks:
-        return Reject.PRICE_OUT_OF_RANGE
-
-    # Nothing below can fail.
-    instrument.mark_ticks = command.mark_ticks
-    out.append(MarkSet(instrument=command.instrument, mark_ticks=command.mark_ticks))
-    price_moved(state, instrument, PriceSource.MARK, out)
     return Accepted(request=request.request, fingerprint=request.fingerprint)
 
 

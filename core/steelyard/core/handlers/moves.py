@@ -44,9 +44,14 @@ def move(state: State, instrument: Instrument, to: InstrumentState, out: list[An
         reason = Reject.INSTRUMENT_CLOSED if state.version >= versions.SPOT_COMPLETE else None
         id_ = instrument.instrument
         end_orders(state, [order for order in state.orders.values() if order.instrument == id_], reason, out)
+        if instrument.contract is not None:
+            state.markets.begin_settling(instrument)
     elif to == InstrumentState.OPEN:
         price_moved(state, instrument, PriceSource.LAST, out)
         price_moved(state, instrument, PriceSource.MARK, out)
+        price_moved(state, instrument, PriceSource.INDEX, out)
+        if instrument.contract is not None:
+            price_moved(state, instrument, PriceSource.INDEX, out)
 
 
 def end_orders(state: State, orders: list[Order], reason: Reject | None, out: list[AnyEvent]) -> None:

@@ -9,6 +9,7 @@ from typing import Final
 from steelyard.core import versions
 from steelyard.core.accounts import Account, ApiKey
 from steelyard.core.commands import CancelOrder, PlaceOrder
+from steelyard.core.contracts.scales import flow_atoms
 from steelyard.core.entry import AnyReply, Cancelled, Placed, Request, Waiting
 from steelyard.core.events import (
     AnyEvent,
@@ -19,11 +20,12 @@ from steelyard.core.events import (
     OrderRested,
     Traded,
 )
+from steelyard.core.handlers import contract_orders, contracting
 from steelyard.core.handlers.checks import may, named_order
 from steelyard.core.handlers.conditional import begin_waiting
 from steelyard.core.handlers.ending import end_order
-from steelyard.core.handlers.placing import accept_order, check_order, lacks_funds, special_of
-from steelyard.core.handlers.taking import place_taken
+from steelyard.core.handlers.placing import accept_order, check_order, special_of
+from steelyard.core.handlers.taking import place_taken, work_order
 from steelyard.core.handlers.trading import refer
 from steelyard.core.instruments import Instrument
 from steelyard.core.instruments.bands import protection_ticks
@@ -35,12 +37,14 @@ from steelyard.core.limits import (
     ORDERS_PER_ACCOUNT_MAX,
     is_printable_ascii,
 )
-from steelyard.core.matching import Order, can_fill, match
+from steelyard.core.matching import NO_BALANCE, Order, Position, Special, can_fill, match
 from steelyard.core.rejects import Reject
 from steelyard.core.state import State, remember_closed
 from steelyard.core.units import (
     FIRST_CUSTOMER,
     InstrumentState,
+    LiquidationId,
+    OrderId,
     OrderKind,
     OrderNumber,
     OrderState,
@@ -98,7 +102,18 @@ def place_order(
         or instrument.specials
         or instrument.rules is not None
         or instrument.state is not _OPEN
+        or instrument.contract is not None
+        or state.kill_switches
     ):
+        if instrument is not None and instrument.contract is not None:
+            contract = instrument.contract
+            position = contract_orders.common_position(state, instrument, contract, account)
+            if position is not None and (
+                is_limit or not contract_orders.only_reduces(position, side, size_lots)
+            ):
+                return contract_orders.place(
+                    state, command, request, instrument, contract, account, position, out
+                )
         return place_generally(state, command, request, key, out)
     if client_id in account.orders or client_id in account.recent:
         return Reject.DUPLICATE_ORDER
@@ -196,16 +211,61 @@ def place_generally(
     order = check_order(state, command, key, request.not_after_ns)
     if isinstance(order, Reject):
         return order
-    if lacks_funds(order):
-        return Reject.INSUFFICIENT_FUNDS
+    instrument = state.markets.instruments[order.instrument]
+    fault = contracting.funds_fault(state, instrument, order)
+    if fault is not None:
+        return fault
 
     # Nothing below can fail.
-    instrument = state.markets.instruments[order.instrument]
     accept_order(state, instrument, order, out)
     if special_of(order).state == _WAITING:
         begin_waiting(state, instrument, order, out)
         return Waiting(request=request.request, fingerprint=request.fingerprint, number=order.number)
     return place_taken(state, instrument, order, request, out)
+
+
+def liquidate(
+    state: State,
+    instrument: Instrument,
+    position: Position,
+    side: Side,
+    lots: int,
+    limit_ticks: int,
+    liquidation: LiquidationId,
+    out: list[AnyEvent],
+) -> tuple[int, int, int]:
+    """Let the liquidation engine close lots of a position as a taker, as far as they trade within the limit.
+
+    The order has no id of its own, takes no fee from the position, and gives makers no rebate.  Returns
+    (traded lots, the cash that they brought in atoms, below zero if they cost it, notional in atoms).
+    """
+    contract = instrument.contract
+    assert contract is not None, instrument.instrument
+    order = Order(
+        position.account,
+        instrument.instrument,
+        OrderId(0),
+        OrderNumber(0),
+        "",
+        side,
+        limit_ticks,
+        lots,
+        lots,
+        0,
+        NO_BALANCE,
+        NO_BALANCE,
+    )
+    order.position = position
+    # Without a cap there is no fee.
+    special = order.special = Special(time_in_force=TimeInForce.IOC)
+    special.leg = position.leg
+    special.reduce_only = True
+    special.liquidation = liquidation
+    accept_order(state, instrument, order, out)
+    taken = work_order(state, instrument, order, out)
+    signed_lots = taken.executed_lots if side is _BUY else -taken.executed_lots
+    cash_atoms = flow_atoms(contract, signed_lots, taken.executed_atoms) if signed_lots else 0
+    return taken.executed_lots, cash_atoms, taken.executed_atoms
 
 
 def cancel_order(
@@ -239,11 +299,15 @@ def cancel_order(
         return Reject.INSTRUMENT_STATE
 
     # Nothing below can fail.
-    if order.special is not None:
+    position = order.position
+    if order.special is not None or (position is not None and position.is_isolated):
         end_order(state, order, None, out)
     else:
         instrument.book.remove(order)
-        order.pledge.release(order.open_lots * order.lot_pledge_atoms)
+        if position is None:
+            order.pledge.release(order.open_lots * order.lot_pledge_atoms)
+        else:
+            position.end(order)
         state.drop_order(order)
         out.append(
             OrderCancelled(

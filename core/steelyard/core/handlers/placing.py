@@ -1,11 +1,12 @@
 """Taking an order on: its checks in their order, its pledge, and what is said of it."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from steelyard.core.accounts import Account, ApiKey
 from steelyard.core.commands import NO_TERMS, OrderTerms, PlaceOrder, PlaceOrderOnTerms
-from steelyard.core.events import AnyEvent, OrderAccepted, OrderTermsSet
-from steelyard.core.handlers import lists
+from steelyard.core.events import AnyEvent, OrderAccepted, OrderContractSet, OrderTermsSet
+from steelyard.core.handlers import contracting, lists, pledging
 from steelyard.core.handlers.checks import may, stopped
 from steelyard.core.handlers.conditional import source_ticks
 from steelyard.core.instruments import Instrument
@@ -20,7 +21,7 @@ from steelyard.core.limits import (
     WAITING_PER_INSTRUMENT_MAX,
     is_printable_ascii,
 )
-from steelyard.core.matching import Order, Special, crosses, is_met, trailing_ticks
+from steelyard.core.matching import NO_BALANCE, Order, Special, crosses, is_met, trailing_ticks
 from steelyard.core.rejects import Reject
 from steelyard.core.rounding import mul_div_down, mul_div_up
 from steelyard.core.state import State
@@ -28,6 +29,7 @@ from steelyard.core.units import (
     FIRST_CUSTOMER,
     PPM,
     InstrumentState,
+    Leg,
     OrderKind,
     OrderNumber,
     OrderState,
@@ -49,23 +51,24 @@ def check_order(state: State, command: PlaceOrder, key: ApiKey, not_after_ns: in
     """Run every check of an order but the last, that of its funds, and return the order as it would be.
 
     Nobody knows that order yet: it has no number and has pledged nothing.  ``accept_order`` takes it on, once
-    ``lacks_funds`` has been asked.
+    ``contracting.funds_fault`` has been asked.
     """
     order = draft_order(state, command, key, not_after_ns)
     if isinstance(order, Reject):
         return order
+    contracting.cut(order)
     return order_fault(state, state.markets.instruments[order.instrument], order) or order
 
 
 def draft_order(
-    state: State, command: PlaceOrder, key: ApiKey, not_after_ns: int, beside: int = 0
+    state: State, command: PlaceOrder, key: ApiKey, not_after_ns: int, before: Sequence[Order] = ()
 ) -> Order | Reject:
     """Run the checks of shape, owner, instrument's state, names and counts; return the order as it is.
 
-    ``beside`` new orders of the account count as living ones.
+    ``before`` are drafts of the account in the same instrument that count as living orders.
     """
     terms = terms_of(command)
-    if is_malformed(command, terms):
+    if is_malformed(command, terms) or contracting.is_malformed(command, terms):
         return Reject.MALFORMED
     fault = who_fault(state, command.account, key, not_after_ns)
     if fault is not None:
@@ -73,13 +76,28 @@ def draft_order(
     instrument = state.markets.instruments.get(command.instrument)
     if instrument is None:
         return Reject.UNKNOWN_INSTRUMENT
+    if contracting.is_other_kind(instrument, command, terms):
+        return Reject.NOT_THIS_KIND
+    if contracting.is_off_in(state, command.instrument):
+        return Reject.KILL_SWITCH
     if not takes(instrument, command, terms):
         return Reject.INSTRUMENT_STATE
     account = state.accounts[command.account]
-    fault = _names_fault(state, instrument, account, command, beside)
+    leg = contracting.leg_of(command)
+    if not contracting.has_leg(instrument, account, leg):
+        return Reject.UNKNOWN_POSITION
+    fault = _names_fault(state, instrument, account, command, len(before))
     if fault is not None:
         return fault
-    return _draft(state, instrument, account, command, terms)
+    position = contracting.position_of(instrument, account, leg)
+    if position is None:
+        return _draft(state, instrument, account, command, terms)
+    fault = contracting.crowd_fault(position, before)
+    if fault is not None:
+        return fault
+    order = _draft(state, instrument, account, command, terms)
+    contracting.describe(order, command, position)
+    return order
 
 
 def terms_of(command: PlaceOrder) -> OrderTerms:
@@ -131,7 +149,9 @@ def who_fault(state: State, account: int, key: ApiKey, not_after_ns: int) -> Rej
     owner = state.accounts.get(key.account)
     if account != key.account or owner is None or not may(owner, key, _TRADE):
         return Reject.NOT_PERMITTED
-    return Reject.UNKNOWN_ACCOUNT if account < FIRST_CUSTOMER else stopped(owner)
+    if account < FIRST_CUSTOMER:
+        return Reject.UNKNOWN_ACCOUNT
+    return stopped(owner) or (Reject.KILL_SWITCH if contracting.is_off(state, owner.account) else None)
 
 
 def takes(instrument: Instrument, command: PlaceOrder, terms: OrderTerms) -> bool:
@@ -191,6 +211,9 @@ def numbers_fault(state: State, instrument: Instrument, order: Order) -> Reject 
 
 def reference_fault(instrument: Instrument, order: Order) -> Reject | None:
     """Return why an order cannot stand beside the reference prices, or None."""
+    fault = contracting.reference_fault(instrument, order)
+    if fault is not None:
+        return fault
     special = special_of(order)
     terms = special.terms
     if needs_trigger(special):
@@ -214,9 +237,10 @@ def trigger_fault(instrument: Instrument, order: Order) -> Reject | None:
 
 
 def book_fault(instrument: Instrument, order: Order) -> Reject | None:
-    """Return ``POST_ONLY_WOULD_TRADE`` if that is so; else fix the price, slid if need be, and the pledge.
+    """Return what keeps an order out of the book, or None; fix its price, slid if need be, and its pledge.
 
-    An order that needs its trigger first is judged when it is admitted.
+    ``POST_ONLY_WOULD_TRADE``, and for reduce-only orders ``REDUCE_ONLY_NOTHING``.  An order that needs its
+    trigger first is judged when it is admitted.
     """
     special = special_of(order)
     if (
@@ -230,12 +254,14 @@ def book_fault(instrument: Instrument, order: Order) -> Reject | None:
             return Reject.POST_ONLY_WOULD_TRADE
         order.price_ticks = slid_ticks
     fix_pledge(instrument, order)
-    return None
+    return contracting.room_fault(order)
 
 
 def fix_pledge(instrument: Instrument, order: Order) -> None:
     """Work out what an order pledges per lot at its price and its cap."""
-    if order.side == _SELL:
+    if order.position is not None:
+        contracting.fix_pledge(instrument, order)
+    elif order.side == _SELL:
         order.lot_pledge_atoms = instrument.lot_atoms
     else:
         order.lot_pledge_atoms = lot_pledge_atoms(
@@ -243,28 +269,23 @@ def fix_pledge(instrument: Instrument, order: Order) -> None:
         )
 
 
-def lacks_funds(order: Order) -> bool:
-    """Return whether the account cannot pledge for an order that has passed all other checks."""
-    if special_of(order).terms.budget_atoms and order.side == _SELL and order.open_lots == 0:
-        return True
-    return order.pledge.free_atoms < order.pledged_atoms
-
-
 def accept_order(
     state: State, instrument: Instrument, order: Order, out: list[AnyEvent], *, pledges: bool = True
 ) -> None:
     """Take a checked order on: number, pledge, names, and the events that say so.
 
-    ``pledges`` is false for the leg of an OCO whose alternative pledges for both.
+    ``pledges`` is false for the leg of an OCO whose alternative pledges for both; orders about positions
+    stand for themselves.
     """
     special = special_of(order)
+    contracting.adopt(state, instrument, order)
     number = OrderNumber(state.last_number + 1)
     state.last_number = number
     order.number = number
     if special.state != OrderState.WORKING:
         use_balances(state, instrument, order)
-    if pledges:
-        order.pledge.hold(order.pledged_atoms)
+    if pledges or order.position is not None:
+        pledging.pledge(state, order)
     state.add_order(order)
     terms = special.terms
     if terms.expires_ns:
@@ -295,10 +316,25 @@ def accept_order(
                 terms=terms,
             )
         )
+    if special.leg != Leg.NET or special.reduce_only:
+        out.append(
+            OrderContractSet(
+                account=order.account,
+                instrument=order.instrument,
+                order=order.order,
+                number=number,
+                leg=special.leg,
+                reduce_only=special.reduce_only,
+                close_position=special.close_position,
+                liquidation=special.liquidation,
+            )
+        )
 
 
 def use_balances(state: State, instrument: Instrument, order: Order) -> None:
-    """Open the two balances of an order that stays or trades, if its account did not have them yet."""
+    """Open the two balances of a spot order that stays or trades, if its account did not have them yet."""
+    if order.position is not None:
+        return
     account = state.accounts[order.account]
     base, quote = account.balance(instrument.base), account.balance(instrument.quote)
     order.pledge, order.proceeds = (quote, base) if order.side == _BUY else (base, quote)
@@ -357,8 +393,11 @@ def _draft(
     state: State, instrument: Instrument, account: Account, command: PlaceOrder, terms: OrderTerms
 ) -> Order:
     """Return the order that a command describes, on the account's balances, or on empty ones it lacks."""
-    base = account.balances.get(instrument.base) or Balance()
-    quote = account.balances.get(instrument.quote) or Balance()
+    if instrument.contract is None:
+        base = account.balances.get(instrument.base) or Balance()
+        quote = account.balances.get(instrument.quote) or Balance()
+    else:
+        base = quote = NO_BALANCE
     buying = command.side == _BUY
     open_lots = command.size_lots
     if terms.budget_atoms and not buying:
@@ -403,11 +442,15 @@ def _market_ticks(instrument: Instrument, order: Order) -> int:
 
 
 def _size_fault(state: State, instrument: Instrument, order: Order) -> Reject | None:
+    special = special_of(order)
     size_lots = order.size_lots
-    display_lots = special_of(order).terms.display_lots
+    display_lots = special.terms.display_lots
+    if special.close_position:
+        return None
     if not 0 < size_lots <= instrument.size_max_lots:
         return Reject.SIZE_OUT_OF_RANGE
-    rules = instrument.rules
+    # What is left of a position may be smaller than any new order.
+    rules = None if special.reduce_only else instrument.rules
     if rules is not None and size_lots < rules.size_min_lots:
         return Reject.SIZE_OUT_OF_RANGE
     size_max_lots, _ = _order_limit(state, instrument, order)
@@ -421,8 +464,11 @@ def _size_fault(state: State, instrument: Instrument, order: Order) -> Reject | 
 def _notional_fits(state: State, instrument: Instrument, order: Order) -> bool:
     special = special_of(order)
     budget_atoms = special.terms.budget_atoms
-    notional_atoms = budget_atoms or order.price_ticks * order.size_lots * instrument.tick_lot_atoms
-    if (special.kind == _LIMIT or budget_atoms) and notional_atoms < instrument.notional_min_atoms:
+    notional_atoms = budget_atoms or contracting.notional_atoms(
+        instrument, order.price_ticks, order.size_lots
+    )
+    is_bounded = special.kind == _LIMIT or budget_atoms > 0
+    if is_bounded and not special.reduce_only and notional_atoms < instrument.notional_min_atoms:
         return False
     _, notional_max_atoms = _order_limit(state, instrument, order)
     if 0 < notional_max_atoms < notional_atoms:

@@ -11,7 +11,7 @@ from steelyard.core.handlers.moves import end_orders
 from steelyard.core.limits import COUNTDOWN_NS_MAX
 from steelyard.core.rejects import Reject
 from steelyard.core.state import State
-from steelyard.core.timers import COUNTDOWN, INSTRUMENT
+from steelyard.core.timing import urgent_timers
 from steelyard.core.units import AccountId, InstrumentId, Permission
 
 _TRADE: Final = int(Permission.TRADE)
@@ -106,9 +106,10 @@ def _fault(
 def _forget_old_timers(state: State) -> None:
     """Keep whoever arms again and again from filling memory: a timer is a hint, and old ones are useless."""
     timers = state.timers
-    instruments = state.markets.instruments
-    if len(timers.urgent) > 2 * (len(state.countdowns) + len(instruments)) + _FORGOTTEN_MAX:
-        timers.keep_urgent(
-            [(each.next_ns, INSTRUMENT, each.instrument, 0) for each in instruments.values() if each.next_ns]
-            + [(due_ns, COUNTDOWN, account, id_) for (account, id_), due_ns in state.countdowns.items()]
-        )
+    markets = state.markets
+    # A contract has a sample and funding to come, beside its next state; an asset may have a gate.
+    standing_max = (
+        len(state.countdowns) + 3 * len(markets.instruments) + len(markets.indices) + len(markets.assets)
+    )
+    if len(timers.urgent) > 2 * standing_max + _FORGOTTEN_MAX:
+        timers.keep_urgent(urgent_timers(state))

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from steelyard.core.commands import NO_TERMS
 from steelyard.core.entry import Placed, Request
 from steelyard.core.events import AnyEvent, OrderReplaced, OrderRested
-from steelyard.core.handlers import auctions, conditional
+from steelyard.core.handlers import auctions, conditional, contracting
 from steelyard.core.handlers.ending import end_order, fill_order
 from steelyard.core.handlers.placing import renumber, special_of, use_balances
 from steelyard.core.handlers.trading import (
@@ -18,14 +18,15 @@ from steelyard.core.handlers.trading import (
     prevention,
     trade,
 )
+from steelyard.core.handlers.trimming import Shadow
 from steelyard.core.instruments import Instrument
 from steelyard.core.instruments.bands import execution_bounds, halt_bounds, halt_window
 from steelyard.core.ledger import fee_atoms
-from steelyard.core.matching import Level, Order, crosses
+from steelyard.core.matching import Level, Order, Position, crosses
 from steelyard.core.rejects import Reject
 from steelyard.core.rounding import mul_div_down
 from steelyard.core.state import State
-from steelyard.core.units import InstrumentState, PriceSource, Side, TimeInForce
+from steelyard.core.units import InstrumentState, Leg, PriceSource, Side, TimeInForce
 
 _BUY: Final = Side.BUY
 _OPEN: Final = InstrumentState.OPEN
@@ -71,12 +72,16 @@ class Plan:
 
     ``open_lots`` are those that rest in the end.  ``reason`` says why the order expires, None if it is filled
     or rests.  ``halt_ticks`` is the price that halts trading, zero if none does.
+
+    What trades in a contract moves positions, and their reduce-only orders may be next in the book: positions
+    that have such orders are followed in shadows.
     """
 
     __slots__ = (
         "_by_budget",
         "_instrument",
         "_left_atoms",
+        "_shadows",
         "_state",
         "_taker",
         "_taker_ppm",
@@ -94,6 +99,7 @@ class Plan:
         self._state = state
         self._instrument = instrument
         self._taker = taker
+        self._shadows: dict[Position, Shadow] = {}
         self._left_atoms = special.terms.budget_atoms
         self._by_budget = self._left_atoms > 0
         _, taker_ppm = state.rates(state.accounts[taker.account], instrument)
@@ -143,10 +149,11 @@ class Plan:
         """Meet the makers of one price in their turn; return whether that ended the phase."""
         time_ns = self._state.time_ns
         again: deque[tuple[Order, int, int]] = deque()
-        for maker, open_lots, shown_lots in _queue(level, again):
+        for maker, open_lots, shown_lots in self._queue(level, again):
             special = maker.special
             if special is not None and 0 < special.terms.expires_ns <= time_ns:
                 self.steps.append(Lapse(maker))
+                self._lose(maker, open_lots)
                 continue
             wanted_lots = self._wanted_lots(price_ticks)
             if wanted_lots == 0:
@@ -184,17 +191,54 @@ class Plan:
         return min(self.open_lots, mul_div_down(self._left_atoms, 1, lot_atoms))
 
     def _fill(self, maker: Order, lots: int, price_ticks: int) -> None:
-        notional_atoms = price_ticks * lots * self._instrument.tick_lot_atoms
+        notional_atoms = contracting.notional_atoms(self._instrument, price_ticks, lots)
         _, taker_fee_atoms = fees(self._state, self._instrument, maker, self._taker, notional_atoms)
         self.steps.append(Fill(maker, lots, price_ticks))
         self.executed_lots += lots
         self.executed_atoms += notional_atoms
         self.fee_atoms += taker_fee_atoms
         self._spend(lots, notional_atoms, taker_fee_atoms)
+        if self._taker.position is not None:
+            moved = [
+                (shadow, order)
+                for order in (maker, self._taker)
+                if (shadow := self._shadow(order)) is not None
+            ]
+            for shadow, order in moved:
+                shadow.trade(order, lots)
+            for shadow, _ in moved:
+                shadow.trim()
 
     def _clash(self, maker: Order, price_ticks: int, what: Prevention) -> None:
         self.steps.append(Clash(maker, price_ticks, what))
+        self._lose(maker, what.maker_lots)
         self._spend(what.taker_lots, price_ticks * what.taker_lots * self._instrument.tick_lot_atoms, 0)
+
+    def _shadow(self, order: Order) -> Shadow | None:
+        """Return the shadow of an order's position; one without reduce-only orders needs none."""
+        position = order.position
+        if position is None or position.reducing_lots == 0:
+            return None
+        shadow = self._shadows.get(position)
+        if shadow is None:
+            shadow = self._shadows[position] = Shadow(position, self._state.last_number)
+        return shadow
+
+    def _lose(self, maker: Order, lots: int) -> None:
+        """Let a maker lose lots in the shadow of its position."""
+        shadow = self._shadow(maker)
+        if shadow is not None:
+            shadow.lose(maker, lots)
+
+    def _queue(self, level: Level, again: deque[tuple[Order, int, int]]) -> Iterator[tuple[Order, int, int]]:
+        """Yield the makers of one price as ``_queue`` does, reduce-only ones as they would be by then."""
+        for maker, open_lots, shown_lots in _queue(level, again):
+            position = maker.position
+            if position is None or position not in self._shadows or not maker.is_reduce_only:
+                yield maker, open_lots, shown_lots
+            elif maker in self._shadows[position].standing:
+                _, left_lots, left_shown_lots = self._shadows[position].standing[maker]
+                yield maker, left_lots, left_shown_lots
 
     def _spend(self, lots: int, notional_atoms: int, taker_fee_atoms: int) -> None:
         """Count what a step takes from the lots that are wanted, or from the budget."""
@@ -293,6 +337,8 @@ def become_common(instrument: Instrument, order: Order) -> None:
         and special.prevented_lots == 0
         and special.cap_ppm == instrument.cap_ppm
         and special.terms == NO_TERMS
+        and special.leg == Leg.NET
+        and not special.reduce_only
     ):
         order.special = None
         instrument.specials -= 1

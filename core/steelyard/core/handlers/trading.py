@@ -12,14 +12,16 @@ from steelyard.core.events import (
     Traded,
     TradePrevented,
 )
-from steelyard.core.handlers import ending, lists
+from steelyard.core.handlers import contracting, ending, lists, pledging
+from steelyard.core.handlers.filling import Move, move_position, say_traded
 from steelyard.core.handlers.placing import renumber, special_of
+from steelyard.core.handlers.trimming import trim
 from steelyard.core.instruments import Instrument
 from steelyard.core.ledger import fill_fees, referral_atoms
 from steelyard.core.matching import Order, Special
 from steelyard.core.rejects import Reject
 from steelyard.core.state import State
-from steelyard.core.units import SelfTrade, Side, TradeId
+from steelyard.core.units import AssetId, SelfTrade, Side, TradeId
 
 _BUY: Final = Side.BUY
 
@@ -35,7 +37,7 @@ class Prevention(NamedTuple):
 def fees(
     state: State, instrument: Instrument, maker: Order, taker: Order, notional_atoms: int
 ) -> tuple[int, int]:
-    """Return what (maker, taker) would pay for a fill, in quote atoms; below zero is a rebate."""
+    """Return what (maker, taker) would pay for a fill, in quote or settle atoms; below zero is a rebate."""
     maker_ppm, _ = state.rates(state.accounts[maker.account], instrument)
     _, taker_ppm = state.rates(state.accounts[taker.account], instrument)
     return fill_fees(
@@ -46,6 +48,11 @@ def fees(
 def cap_ppm(instrument: Instrument, order: Order) -> int:
     """Return the highest rate that a fill of the order may be charged."""
     return instrument.cap_ppm if order.special is None else order.special.cap_ppm
+
+
+def fee_asset(instrument: Instrument) -> AssetId:
+    """Return the asset in which fees are paid: the quote, of a contract the settle asset."""
+    return instrument.quote if instrument.contract is None else instrument.contract.settle
 
 
 def trade(
@@ -60,17 +67,25 @@ def trade(
     """Let two living orders trade; both have pledged, the maker is in the book, the taker may be.
 
     Says ``Traded``, who earned by it, and what became of the maker: see ``after_fill``, which the caller asks
-    for the taker.
+    for the taker.  In a contract ``PositionsTraded`` follows ``Traded``, and reduce-only orders of both
+    positions are trimmed at last.
     """
     claim(state, maker, out)
     claim(state, taker, out)
-    notional_atoms = price_ticks * lots * instrument.tick_lot_atoms
+    notional_atoms = contracting.notional_atoms(instrument, price_ticks, lots)
     maker_fee_atoms, taker_fee_atoms = fees(state, instrument, maker, taker, notional_atoms)
-    if taker.side == _BUY:
+    contract = instrument.contract
+    moves: tuple[Move, Move] | None = None
+    if contract is not None:
+        moves = (
+            move_position(state, contract, maker, lots, notional_atoms, maker_fee_atoms),
+            move_position(state, contract, taker, lots, notional_atoms, taker_fee_atoms),
+        )
+    elif taker.side == _BUY:
         _pay(instrument, taker, maker, lots, notional_atoms, taker_fee_atoms, maker_fee_atoms)
     else:
         _pay(instrument, maker, taker, lots, notional_atoms, maker_fee_atoms, taker_fee_atoms)
-    state.ledger.houses[instrument.quote].fees_atoms += maker_fee_atoms + taker_fee_atoms
+    state.ledger.houses[fee_asset(instrument)].fees_atoms += maker_fee_atoms + taker_fee_atoms
     _give(instrument, maker, lots)
     _give(instrument, taker, lots)
     state.last_trade += 1
@@ -95,6 +110,8 @@ def trade(
             _open_lots(taker),
         )
     )
+    if moves is not None:
+        say_traded(number, (maker, moves[0]), (taker, moves[1]), out)
     refer(
         state,
         instrument,
@@ -104,6 +121,9 @@ def trade(
         out,
     )
     after_fill(state, instrument, maker, out)
+    for order in (maker, taker):
+        if order.position is not None:
+            trim(state, order.position, out)
 
 
 def refer(
@@ -122,7 +142,7 @@ def refer(
         0 if maker_rules is None else maker_rules.share_ppm,
         0 if taker_rules is None else taker_rules.share_ppm,
     )
-    asset = instrument.quote
+    asset = fee_asset(instrument)
     for account, atoms in ((taker[0], taker_atoms), (maker[0], maker_atoms)):
         if atoms == 0 or account.rules is None:
             continue
@@ -182,7 +202,10 @@ def prevention(
         case SelfTrade.EXPIRE_BOTH:
             return Prevention(SelfTrade.EXPIRE_BOTH, maker_lots, taker_lots)
         case SelfTrade.TRANSFER if (
-            maker.account != taker.account and self_trade_mode(state, instrument, maker) == SelfTrade.TRANSFER
+            # Positions do not change hands.
+            instrument.contract is None
+            and maker.account != taker.account
+            and self_trade_mode(state, instrument, maker) == SelfTrade.TRANSFER
         ):
             return Prevention(SelfTrade.TRANSFER, lots, lots)
         case _:
@@ -191,7 +214,10 @@ def prevention(
 
 def self_trade_mode(state: State, instrument: Instrument, order: Order) -> SelfTrade:
     """Return what an order does to one of its own house: its own word, its account's, its instrument's."""
-    own = None if order.special is None else order.special.terms.self_trade
+    special = order.special
+    if special is not None and special.liquidation:
+        return SelfTrade.NONE
+    own = None if special is None else special.terms.self_trade
     if own is None:
         rules = state.accounts[order.account].rules
         own = None if rules is None else rules.self_trade
@@ -222,8 +248,9 @@ def prevent(
         buyer, seller = (taker, maker) if taker.side == _BUY else (maker, taker)
         _pay(instrument, buyer, seller, what.maker_lots, notional_atoms, 0, 0)
     else:
-        _release(maker, what.maker_lots, notional_atoms)
-        _release(taker, what.taker_lots, price_ticks * what.taker_lots * instrument.tick_lot_atoms)
+        pledging.unpledge_lots(state, maker, what.maker_lots, notional_atoms)
+        taker_atoms = price_ticks * what.taker_lots * instrument.tick_lot_atoms
+        pledging.unpledge_lots(state, taker, what.taker_lots, taker_atoms)
     _lose(instrument, maker, what.maker_lots)
     _lose(instrument, taker, what.taker_lots)
     out.append(
@@ -295,15 +322,6 @@ def _pay(
     buyer.proceeds.free_atoms += base_atoms
     seller.pledge.spend_held(base_atoms, base_atoms)
     seller.proceeds.free_atoms += notional_atoms - seller_fee_atoms
-
-
-def _release(order: Order, lots: int, notional_atoms: int) -> None:
-    """Give back what an order holds for lots that it will not trade."""
-    if _by_budget(order) and order.side == _BUY:
-        special_of(order).budget_atoms -= notional_atoms
-        order.pledge.release(notional_atoms)
-    else:
-        order.pledge.release(lots * order.lot_pledge_atoms)
 
 
 def _give(instrument: Instrument, order: Order, lots: int) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from steelyard.core.accounts import Account
 from steelyard.core.events import AnyEvent
+from steelyard.core.handlers import pledging
 from steelyard.core.handlers.ending import displace
 from steelyard.core.instruments import Instrument
 from steelyard.core.ledger import Balance
@@ -52,12 +53,13 @@ class Undo:
     Before each step, say with ``keep`` which order it changes, or with ``adding`` which order it will add.
     """
 
-    __slots__ = ("_account", "_events", "_last_number", "_out", "_recent", "_state", "_steps")
+    __slots__ = ("_account", "_events", "_last_number", "_out", "_recent", "_state", "_steps", "_touched")
 
     def __init__(self, state: State, account: AccountId, out: list[AnyEvent]) -> None:
         self._state = state
         self._account: Account = state.accounts[account]
         self._recent = dict(self._account.recent)
+        self._touched = dict(state.touched)
         self._out = out
         self._events = len(out)
         self._last_number = state.last_number
@@ -90,6 +92,7 @@ class Undo:
             self._undo(step)
         self._steps.clear()
         self._account.recent = self._recent
+        self._state.touched = self._touched
         self._state.last_number = self._last_number
         del self._out[self._events :]
 
@@ -113,6 +116,7 @@ class Undo:
             balance.free_atoms, balance.held_atoms = free_atoms, held_atoms
 
     def _take_away(self, order: Order) -> None:
+        pledging.uncount(order)
         displace(self._state, self._instrument(order), order)
         self._state.drop_order(order)
 
@@ -137,6 +141,12 @@ class Undo:
             for name, value in zip(_SPECIAL_FIELDS, kept.special_fields, strict=True):
                 setattr(special, name, value)
         self._state.add_order(order)
+        position = order.position
+        if position is not None:
+            # It may have been forgotten meanwhile.
+            position.margin.positions[position.instrument, position.leg] = position
+            self._account.margins[position.margin.asset] = position.margin
+            pledging.count(order)
         if special is not None and special.terms.expires_ns:
             # Timers of orders that were not there may have been cleared meanwhile.
             self._state.expire_in_time(order)

@@ -9,6 +9,16 @@ from steelyard.core.instruments.bands import (
     halt_window,
     reference_ticks,
 )
+from steelyard.core.instruments.perpetual import (
+    bounds_are_too_wide,
+    contract_fault,
+    contract_is_malformed,
+    contract_rules_are_malformed,
+    has_tick_of,
+    index_is_malformed,
+    is_schedule,
+    settle_asset,
+)
 from steelyard.core.instruments.registry import Markets
 from steelyard.core.instruments.spec import MOVES, Asset, Instrument
 from steelyard.core.instruments.spot import (
@@ -27,13 +37,21 @@ __all__ = [
     "Instrument",
     "Markets",
     "Scales",
+    "bounds_are_too_wide",
     "collar",
+    "contract_fault",
+    "contract_is_malformed",
+    "contract_rules_are_malformed",
     "execution_bounds",
     "halt_bounds",
     "halt_window",
+    "has_tick_of",
+    "index_is_malformed",
     "is_malformed",
+    "is_schedule",
     "listing_fault",
     "reference_ticks",
     "rules_are_malformed",
+    "settle_asset",
     "spot_scales",
 ]

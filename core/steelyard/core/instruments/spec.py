@@ -3,6 +3,7 @@
 from typing import Final
 
 from steelyard.core.commands import ListInstrument, SetInstrumentRules
+from steelyard.core.contracts.contract import Contract
 from steelyard.core.ledger import fee_cap_ppm
 from steelyard.core.matching import Book, Triggers
 from steelyard.core.units import AccountId, AssetId, InstrumentState
@@ -55,10 +56,11 @@ class Asset:
 
 
 class Instrument:
-    """A listed spot instrument: its terms, its state and its book.
+    """A listed instrument: its terms, its state and its book.
 
     ``lot_atoms`` is base atoms per lot and ``tick_lot_atoms`` quote atoms per tick and lot, so that a
-    notional is exactly ``price_ticks * size_lots * tick_lot_atoms``.
+    notional is exactly ``price_ticks * size_lots * tick_lot_atoms``.  Of a contract ``lot_atoms`` is zero and
+    ``tick_lot_atoms`` is ``k``, or zero if it is inverse; what else it has is in ``contract``.
 
     ``last_ticks`` and ``mark_ticks`` are the last trade's price and the last mark, zero before the first.  An
     instrument moves to ``next_state`` at ``next_ns``.
@@ -70,6 +72,7 @@ class Instrument:
         "base",
         "book",
         "cap_ppm",
+        "contract",
         "counts",
         "instrument",
         "last_ticks",
@@ -128,3 +131,10 @@ class Instrument:
         self.triggers = Triggers()
         #: living orders by account while the rules bound them, else None; recomputed on load
         self.counts: dict[AccountId, int] | None = None
+        #: of a perpetual contract; spot instruments have none
+        self.contract: Contract | None = None
+
+    @property
+    def settle(self) -> AssetId | None:
+        """The asset in which a contract is settled; None for spot."""
+        return None if self.contract is None else self.contract.settle

@@ -69,10 +69,13 @@ def listing_fault(listing: ListInstrument, scales: Scales | None) -> Reject | No
         or listing.size_max_lots * scales.lot_atoms > NOTIONAL_ATOMS_MAX
     ):
         return Reject.BOUNDS_TOO_WIDE
+    return None if fees_are_allowed(listing) else Reject.FEE_OUT_OF_RANGE
+
+
+def fees_are_allowed(listing: ListInstrument) -> bool:
+    """Return whether a listing's rates are in range, and no rebate is above the taker's fee."""
     # A rebate above the lowest taker rate would let FEES pay for trades.
-    if not (0 <= listing.taker_ppm <= FEE_PPM_MAX and -listing.taker_ppm <= listing.maker_ppm <= FEE_PPM_MAX):
-        return Reject.FEE_OUT_OF_RANGE
-    return None
+    return 0 <= listing.taker_ppm <= FEE_PPM_MAX and -listing.taker_ppm <= listing.maker_ppm <= FEE_PPM_MAX
 
 
 def rules_are_malformed(rules: SetInstrumentRules) -> bool:

@@ -1,10 +1,15 @@
 """A resting order, linked to its level and its neighbours in the queue."""
 
+from typing import Final
+
 from steelyard.core.commands.terms import NO_TERMS, OrderTerms
 from steelyard.core.ledger import Balance
+from steelyard.core.matching.position import Position
 from steelyard.core.units import (
     AccountId,
     InstrumentId,
+    Leg,
+    LiquidationId,
     ListNumber,
     OrderId,
     OrderKind,
@@ -71,9 +76,13 @@ class Special:
     __slots__ = (
         "budget_atoms",
         "cap_ppm",
+        "close_position",
         "kind",
+        "leg",
+        "liquidation",
         "list_number",
         "prevented_lots",
+        "reduce_only",
         "shown_lots",
         "state",
         "terms",
@@ -99,6 +108,12 @@ class Special:
         self.prevented_lots = 0
         self.budget_atoms = terms.budget_atoms
         self.trail: Trail | None = None
+        #: of an order in a contract
+        self.leg = Leg.NET
+        self.reduce_only = False
+        self.close_position = False
+        #: whose order of the engine it is, or zero
+        self.liquidation = LiquidationId(0)
 
     @property
     def extreme_ticks(self) -> int:
@@ -111,11 +126,17 @@ class Special:
         self.trail = Trail(extreme_ticks) if extreme_ticks else None
 
 
+#: Stands for the balances of an order about a position: nothing is ever moved there.
+NO_BALANCE: Final = Balance()
+
+
 class Order:
     """An order waiting in the book.
 
     ``pledge`` is the balance that pays for it and holds ``open_lots * lot_pledge_atoms`` for it;
-    ``proceeds`` is the balance that its trades credit.  The three links are None outside a book, so
+    ``proceeds`` is the balance that its trades credit.  An order about a position has neither, but its
+    ``position``, which counts the lots of those that work: there ``lot_pledge_atoms`` is what a lot may cost
+    in fees (cross), or what is held for it (isolated).  The three links are None outside a book, so
     that an order that has left leaves no cycle behind.
     """
 
@@ -131,6 +152,7 @@ class Order:
         "open_lots",
         "order",
         "pledge",
+        "position",
         "post_only",
         "price_ticks",
         "proceeds",
@@ -167,6 +189,8 @@ class Order:
         self.pledge = pledge
         self.proceeds = proceeds
         self.post_only = False
+        #: of an order in a contract: the position that it is about
+        self.position: Position | None = None
         self.special: Special | None = None
         self.level: Level | None = None
         self.before: Order | None = None
@@ -177,6 +201,12 @@ class Order:
         """How many of the open lots can be seen: all, unless it is an iceberg that stands in the book."""
         special = self.special
         return self.open_lots if special is None else special.shown_lots or self.open_lots
+
+    @property
+    def is_reduce_only(self) -> bool:
+        """Whether the order may only make its position smaller."""
+        special = self.special
+        return special is not None and special.reduce_only
 
     @property
     def pledged_atoms(self) -> int:

@@ -1,7 +1,7 @@
 """What can be asked of the state without changing it; every answer is stamped with the index it saw."""
 
 from steelyard.core.accounts import ApiKey
-from steelyard.core.queries import accounts, markets, trial
+from steelyard.core.queries import accounts, contracts, markets, trial
 from steelyard.core.queries.answers import (
     AccountInfo,
     AnyAnswer,
@@ -10,11 +10,17 @@ from steelyard.core.queries.answers import (
     BalanceInfo,
     Balances,
     Book,
+    ContractInfo,
+    Contracts,
+    ContractStanding,
     Fees,
+    FundInfo,
     HoldInfo,
+    IndexInfo,
     InstrumentInfo,
     InstrumentStanding,
     KeyInfo,
+    MarginInfo,
     Markets,
     OpenOrders,
     OrderDetail,
@@ -23,6 +29,7 @@ from steelyard.core.queries.answers import (
     OrderLists,
     Orders,
     Picture,
+    PositionInfo,
     SessionInfo,
     TierInfo,
     Tiers,
@@ -34,6 +41,7 @@ from steelyard.core.queries.questions import (
     GetAccount,
     GetBalances,
     GetBook,
+    GetContracts,
     GetFees,
     GetInstrument,
     GetKey,
@@ -61,10 +69,15 @@ __all__ = [
     "BalanceInfo",
     "Balances",
     "Book",
+    "ContractInfo",
+    "ContractStanding",
+    "Contracts",
     "Fees",
+    "FundInfo",
     "GetAccount",
     "GetBalances",
     "GetBook",
+    "GetContracts",
     "GetFees",
     "GetInstrument",
     "GetKey",
@@ -77,9 +90,11 @@ __all__ = [
     "GetTiers",
     "GetTotals",
     "HoldInfo",
+    "IndexInfo",
     "InstrumentInfo",
     "InstrumentStanding",
     "KeyInfo",
+    "MarginInfo",
     "Markets",
     "OpenOrders",
     "OrderDetail",
@@ -88,6 +103,7 @@ __all__ = [
     "OrderLists",
     "Orders",
     "Picture",
+    "PositionInfo",
     "Query",
     "SessionInfo",
     "TierInfo",
@@ -119,6 +135,8 @@ def answer(state: State, key: KeyId, query: AnyQuery) -> AnyAnswer | Reject:
             return markets.book(state, query)
         case GetMarkets():
             return markets.markets(state)
+        case GetContracts():
+            return contracts.contracts(state)
         case GetInstrument():
             return markets.standing(state, query)
         case GetPicture():

@@ -4,6 +4,7 @@ from itertools import islice
 
 from steelyard.core.accounts import Account, Rules
 from steelyard.core.matching import Order, Special
+from steelyard.core.queries import positions
 from steelyard.core.queries.answers import (
     AccountInfo,
     BalanceInfo,
@@ -100,6 +101,8 @@ def info(state: State, account: Account) -> AccountInfo:
             (number, *state.rates(account, instrument))
             for number, instrument in sorted(state.markets.instruments.items())
         ],
+        margins=positions.margins(state, account),
+        positions=positions.positions(state, account),
     )
 
 
@@ -162,4 +165,7 @@ def _detail(state: State, order: Order) -> OrderDetail:
         cap_ppm=special.cap_ppm,
         extreme_ticks=special.extreme_ticks,
         terms=special.terms,
+        leg=special.leg,
+        reduce_only=special.reduce_only,
+        close_position=special.close_position,
     )

@@ -2,22 +2,28 @@
 
 import msgspec
 
-from steelyard.core.commands import OrderTerms, SetInstrumentRules
+from steelyard.core.commands import ContractRules, IndexQuote, OrderTerms, SetInstrumentRules
 from steelyard.core.entry import AnyReply
 from steelyard.core.rejects import Reject
 from steelyard.core.units import (
     AccountId,
     AssetId,
+    ContractKind,
     HoldId,
+    IndexId,
     InstrumentId,
     InstrumentState,
     KeyId,
+    Leg,
+    LiquidationId,
     ListKind,
     ListNumber,
+    MarginMode,
     OrderId,
     OrderKind,
     OrderNumber,
     OrderState,
+    RiskLevel,
     SelfTrade,
     SessionId,
     Side,
@@ -93,6 +99,15 @@ class AssetInfo(msgspec.Struct, frozen=True, array_like=True, gc=False):
     decimals: int
 
 
+class ContractInfo(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What of a perpetual contract never changes; ``scale`` is ``k`` or ``S``."""
+
+    kind: ContractKind
+    index: IndexId
+    settle: AssetId
+    scale: int
+
+
 class InstrumentInfo(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A listed instrument: scales, bounds, fees and state, as in ``ListInstrument``, and where it stands."""
 
@@ -114,6 +129,7 @@ class InstrumentInfo(msgspec.Struct, frozen=True, array_like=True, gc=False):
     market_protection_ppm: int
     state: InstrumentState
     standing: "InstrumentStanding | None" = None
+    contract: ContractInfo | None = None
 
 
 class Markets(msgspec.Struct, frozen=True, array_like=True, tag=6, gc=False):
@@ -133,6 +149,10 @@ class AssetTotal(msgspec.Struct, frozen=True, array_like=True, gc=False):
     rounding_atoms: int
     sum_atoms: int
     referral_atoms: int = 0
+    clearing_atoms: int = 0
+    funding_atoms: int = 0
+    insurance_atoms: int = 0
+    debt_atoms: int = 0
 
 
 class Totals(msgspec.Struct, frozen=True, array_like=True, tag=7, gc=False):
@@ -150,12 +170,67 @@ class HoldInfo(msgspec.Struct, frozen=True, array_like=True, gc=False):
     legal: bool
 
 
+class MarginInfo(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A margin wallet with its cross positions; in atoms of its asset.
+
+    ``available_atoms`` is equity less what positions and orders use, ``withdrawable_atoms`` what may leave.
+    ``ratio_ppm`` is maintenance margin by equity, ``liquidation`` zero unless the engine has it.
+    """
+
+    asset: AssetId
+    wallet_atoms: int
+    equity_atoms: int
+    maintenance_atoms: int
+    used_atoms: int
+    available_atoms: int
+    withdrawable_atoms: int
+    level: RiskLevel
+    ratio_ppm: int
+    liquidation: LiquidationId
+
+
+class PositionInfo(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A position; in ticks and lots of its contract, and atoms of the settle asset.
+
+    The mean price of its lots is exactly ``entry_numerator / entry_denominator`` ticks, and rounded to one
+    ``entry_ticks``; zero without lots.  ``pnl_atoms`` is what they would realise at the mark,
+    ``unsettled_atoms`` the funding that is owed, ``initial_atoms`` the margin of the most lots that it may
+    come to by its orders.  At ``liquidation_ticks`` its scope is safe and beyond it is not, zero: nowhere.
+    ``level``, ``ratio_ppm`` and ``liquidation`` are those of its scope: the position, or the margin wallet.
+    """
+
+    instrument: InstrumentId
+    leg: Leg
+    margin: MarginMode
+    hedge: bool
+    leverage: int
+    qty_lots: int
+    cash_flow_atoms: int
+    entry_numerator: int
+    entry_denominator: int
+    entry_ticks: int
+    mark_ticks: int
+    pnl_atoms: int
+    unsettled_atoms: int
+    maintenance_atoms: int
+    initial_atoms: int
+    bucket_atoms: int
+    held_atoms: int
+    liquidation_ticks: int
+    open_buy_lots: int
+    open_sell_lots: int
+    level: RiskLevel
+    ratio_ppm: int
+    liquidation: LiquidationId
+
+
 class AccountInfo(msgspec.Struct, frozen=True, array_like=True, tag=8, gc=False):
     """What applies to an account; ids, bounds and rates of zero mean none, as in the commands that set them.
 
     ``order_limits`` are (instrument, size_max_lots, notional_max_atoms), ``owed`` (asset, atoms),
     ``countdowns`` (instrument or zero, due_ns) and ``rates`` (instrument, maker_ppm, taker_ppm); each by id.
-    ``sub_accounts`` are in the order of opening.
+    ``sub_accounts`` are in the order of opening.  ``margins`` are by asset, ``positions`` (those with lots,
+    orders or terms of their own) by contract and leg.
     """
 
     account: AccountId
@@ -176,6 +251,8 @@ class AccountInfo(msgspec.Struct, frozen=True, array_like=True, tag=8, gc=False)
     owed: list[tuple[AssetId, int]]
     countdowns: list[tuple[InstrumentId, int]]
     rates: list[tuple[InstrumentId, int, int]] = []
+    margins: list[MarginInfo] = []
+    positions: list[PositionInfo] = []
 
 
 class Fees(msgspec.Struct, frozen=True, array_like=True, tag=9, gc=False):
@@ -210,6 +287,9 @@ class OrderDetail(msgspec.Struct, frozen=True, array_like=True, gc=False):
     cap_ppm: int
     extreme_ticks: int
     terms: OrderTerms
+    leg: Leg = Leg.NET
+    reduce_only: bool = False
+    close_position: bool = False
 
 
 class Orders(msgspec.Struct, frozen=True, array_like=True, tag=10, gc=False):
@@ -272,8 +352,12 @@ class Trial(msgspec.Struct, frozen=True, array_like=True, tag=14, gc=False):
 
     ``refused`` says why it would be refused; then nothing else is said.  ``limit_ticks`` is the price that it
     would have, also if it slides or is a market order.  ``waits``: for its trigger.  Otherwise it would trade
-    at once what is said here, in lots and quote atoms, and ``open_lots`` would rest; ``expired`` says why
-    what is left would not, None if nothing is left or it rests.
+    at once what is said here, in lots and quote atoms (of a contract: settle atoms), and ``open_lots`` would
+    rest; ``expired`` says why what is left would not, None if nothing is left or it rests.
+
+    Of a contract: ``margin_atoms`` is what the order takes of what is available while it stands in the book
+    whole (isolated: its pledge); ``available_atoms`` of the margin wallet and ``liquidation_ticks`` of the
+    position (zero: nowhere) are those afterwards, at the mark of now.
     """
 
     refused: Reject | None
@@ -284,18 +368,84 @@ class Trial(msgspec.Struct, frozen=True, array_like=True, tag=14, gc=False):
     fee_atoms: int
     open_lots: int
     expired: Reject | None
+    margin_atoms: int = 0
+    available_atoms: int = 0
+    liquidation_ticks: int = 0
+
+
+class ContractStanding(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Where a contract stands; prices and times of zero are none.
+
+    ``rate_ppb`` is the last interval's funding rate, ``predicted_ppb`` what the running one, which ends at
+    ``funding_ns``, would end with now.  ``positions`` are those with lots, ``settle_ticks`` is the final
+    price of a closed contract.  ``kill_switch``: new orders in it are off.
+    """
+
+    instrument: InstrumentId
+    index: IndexId
+    rules: ContractRules
+    mark_ticks: int
+    index_ticks: int
+    index_stale: bool
+    rate_ppb: int
+    predicted_ppb: int
+    funding_ns: int
+    cumulative_nanoatoms: int
+    open_interest_lots: int
+    positions: int
+    settle_ticks: int
+    kill_switch: bool
+
+
+class IndexInfo(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """An index as it was listed, and what its sources said last."""
+
+    index: IndexId
+    symbol: str
+    tick_mantissa: int
+    tick_decimals: int
+    stale_ns: int
+    outlier_ppm: int
+    price_ticks: int
+    stale: bool
+    quotes: list[IndexQuote]
+
+
+class FundInfo(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """INSURANCE and BAD_DEBT of an asset, the fund's peak, and whether margin wallets are closed."""
+
+    asset: AssetId
+    insurance_atoms: int
+    debt_atoms: int
+    peak_atoms: int
+    gate: bool
+
+
+class Contracts(msgspec.Struct, frozen=True, array_like=True, tag=16, gc=False):
+    """Where everything about contracts stands, by id; ``kill_switch``: all new orders are off.
+
+    ``funds`` are those of the assets that contracts settle in, and those that have something.
+    """
+
+    time_ns: int
+    contracts: list[ContractStanding]
+    indices: list[IndexInfo]
+    funds: list[FundInfo]
+    kill_switch: bool
 
 
 class Picture(msgspec.Struct, frozen=True, array_like=True, tag=15, gc=False):
     """What is public about an instrument after the last entry, which had this log time.
 
     Orders are (number, price_ticks, lots), best price first, then oldest; of an iceberg the slice that shows.
+    ``contract`` is None for spot.
     """
 
     standing: InstrumentStanding
     time_ns: int
     bids: list[tuple[OrderNumber, int, int]]
     asks: list[tuple[OrderNumber, int, int]]
+    contract: ContractStanding | None = None
 
 
 AnyAnswer = (
@@ -314,4 +464,5 @@ AnyAnswer = (
     | Tiers
     | Trial
     | Picture
+    | Contracts
 )

@@ -7,6 +7,7 @@ from steelyard.core.instruments import Instrument
 from steelyard.core.invariants import customers_atoms
 from steelyard.core.limits import BOOK_DEPTH_MAX
 from steelyard.core.matching import BookSide, Order
+from steelyard.core.queries import contracts
 from steelyard.core.queries.answers import (
     AssetInfo,
     AssetTotal,
@@ -61,6 +62,7 @@ def markets(state: State) -> Markets:
             market_protection_ppm=instrument.market_protection_ppm,
             state=instrument.state,
             standing=_standing(instrument),
+            contract=contracts.info(instrument),
         )
         for _, instrument in sorted(state.markets.instruments.items())
     ]
@@ -97,13 +99,15 @@ def picture(state: State, query: GetPicture) -> Picture | Reject:
     where = standing(state, GetInstrument(instrument=query.instrument))
     if isinstance(where, Reject):
         return where
-    book = state.markets.instruments[query.instrument].book
+    instrument = state.markets.instruments[query.instrument]
+    book = instrument.book
     count = query.orders_max or None
     return Picture(
         where,
         state.time_ns,
         list(islice(_shown(book.bids), count)),
         list(islice(_shown(book.asks), count)),
+        contracts.standing(state, instrument),
     )
 
 
@@ -123,6 +127,13 @@ def totals(state: State) -> Totals:
     of_customers = customers_atoms(state)
     for asset, house in sorted(state.ledger.houses.items()):
         customers = of_customers[asset]
+        settling = [
+            instrument.contract
+            for instrument in state.markets.instruments.values()
+            if instrument.contract is not None and instrument.contract.settle == asset
+        ]
+        clearing_atoms = sum(contract.clearing_atoms for contract in settling)
+        funding_atoms = sum(contract.funding_atoms for contract in settling)
         totals.append(
             AssetTotal(
                 asset=asset,
@@ -130,8 +141,12 @@ def totals(state: State) -> Totals:
                 omnibus_atoms=house.omnibus_atoms,
                 fees_atoms=house.fees_atoms,
                 rounding_atoms=house.rounding_atoms,
-                sum_atoms=customers + house.sum_atoms,
+                sum_atoms=customers + house.sum_atoms + clearing_atoms + funding_atoms,
                 referral_atoms=house.referral_atoms,
+                clearing_atoms=clearing_atoms,
+                funding_atoms=funding_atoms,
+                insurance_atoms=house.insurance_atoms,
+                debt_atoms=house.debt_atoms,
             )
         )
     return Totals(totals)

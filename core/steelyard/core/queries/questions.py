@@ -2,7 +2,7 @@
 
 import msgspec
 
-from steelyard.core.commands import PlaceOrder, PlaceOrderOnTerms
+from steelyard.core.commands import PlaceContractOrder, PlaceOrder, PlaceOrderOnTerms
 from steelyard.core.units import AccountId, InstrumentId, KeyId
 
 
@@ -94,7 +94,7 @@ class GetTiers(Query, frozen=True, kw_only=True, tag=13):
 class TryOrder(Query, frozen=True, kw_only=True, tag=14):
     """What would come of an order now; asked with a key that could place it."""
 
-    command: PlaceOrder | PlaceOrderOnTerms
+    command: PlaceOrder | PlaceOrderOnTerms | PlaceContractOrder
 
 
 class GetPicture(Query, frozen=True, kw_only=True, tag=15):
@@ -105,6 +105,10 @@ class GetPicture(Query, frozen=True, kw_only=True, tag=15):
 
     instrument: InstrumentId
     orders_max: int = 0
+
+
+class GetContracts(Query, frozen=True, kw_only=True, tag=16):
+    """Where every contract, index and insurance fund stands.  Public: any key may ask."""
 
 
 AnyQuery = (
@@ -123,4 +127,5 @@ AnyQuery = (
     | GetTiers
     | TryOrder
     | GetPicture
+    | GetContracts
 )

@@ -2,9 +2,11 @@
 
 from steelyard.core.accounts import ApiKey
 from steelyard.core.commands import PlaceOrder
-from steelyard.core.handlers.placing import check_order, lacks_funds, needs_trigger, special_of
+from steelyard.core.handlers import contracting
+from steelyard.core.handlers.placing import check_order, needs_trigger, special_of
 from steelyard.core.handlers.taking import Plan
 from steelyard.core.queries.answers import Trial
+from steelyard.core.queries.rehearsal import NOTHING, standing_after
 from steelyard.core.readable import is_readable
 from steelyard.core.rejects import Reject
 from steelyard.core.state import State
@@ -17,11 +19,14 @@ def try_order(state: State, key: ApiKey, command: PlaceOrder) -> Trial:
     order = check_order(state, command, key, not_after_ns=0)
     if isinstance(order, Reject):
         return _refused(order)
-    if lacks_funds(order):
-        return _refused(Reject.INSUFFICIENT_FUNDS)
-    if needs_trigger(special_of(order)):
-        return Trial(None, order.price_ticks, True, 0, 0, 0, 0, None)
-    plan = Plan(state, state.markets.instruments[order.instrument], order)
+    instrument = state.markets.instruments[order.instrument]
+    fault = contracting.funds_fault(state, instrument, order)
+    if fault is not None:
+        return _refused(fault)
+    plan = None if needs_trigger(special_of(order)) else Plan(state, instrument, order)
+    standing = NOTHING if instrument.contract is None else standing_after(state, instrument, order, plan)
+    if plan is None:
+        return Trial(None, order.price_ticks, True, 0, 0, 0, 0, None, *standing)
     return Trial(
         None,
         order.price_ticks,
@@ -31,6 +36,7 @@ def try_order(state: State, key: ApiKey, command: PlaceOrder) -> Trial:
         plan.fee_atoms,
         plan.open_lots,
         plan.reason,
+        *standing,
     )
 
 

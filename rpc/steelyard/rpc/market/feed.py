@@ -171,9 +171,9 @@ class MarketFeed:
         if applied.index <= self.index:
             return
         self.index = applied.index
-        events = by_instrument(applied)
+        events = by_instrument(applied, self._watched)
         for watched in list(self._watched.values()):
-            self._follow(watched, applied, events.get(watched.instrument, []))
+            self._follow(watched, applied, events[watched.instrument])
 
     def _follow(self, watched: _Watched, applied: Applied, events: list[AnyEvent]) -> None:
         try:

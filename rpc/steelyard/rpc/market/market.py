@@ -1,12 +1,14 @@
 """One instrument as everybody may see it, kept up with the log: its book, its state, its trades."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from steelyard.core.entry import Applied
 from steelyard.core.events import (
     AnyEvent,
     AuctionEnded,
+    IndexSet,
+    IndexStale,
     InstrumentStateChanged,
     MarkSet,
     StateScheduled,
@@ -16,6 +18,7 @@ from steelyard.core.queries import Picture
 from steelyard.core.units import InstrumentId, InstrumentState, Side
 from steelyard.replication.candles import Trade
 from steelyard.rpc.market.book import Best, Level, MarketBook, Shown
+from steelyard.rpc.market.contract import ContractChange, MarketContract
 
 
 class Status(NamedTuple):
@@ -39,6 +42,7 @@ class Change(NamedTuple):
     trades: list[Traded]
     statuses: list[Status]
     best_changed: bool
+    contract: ContractChange | None
 
 
 class Market:
@@ -57,6 +61,7 @@ class Market:
             for order in orders
         )
         self.best: Best = self.book.best()
+        self.contract = None if picture.contract is None else MarketContract(picture.contract)
 
     def apply(self, index: int, time_ns: int, events: Iterable[AnyEvent]) -> Change:
         """Follow one entry; return what it changed.
@@ -72,6 +77,8 @@ class Market:
             self.status = self.status._replace(next_state=None, next_ns=0)
         for event in events:
             self.book.apply(event)
+            if self.contract is not None:
+                self.contract.follow(index, time_ns, event)
             if isinstance(event, Traded):
                 trades.append(event)
             else:
@@ -79,7 +86,11 @@ class Market:
         levels, orders = self.book.take_touched()
         best = self.book.best() if levels else self.best
         changed, self.best = best != self.best, best
-        return Change(index, time_ns, levels, orders, trades, statuses, changed)
+        contract = None
+        if self.contract is not None:
+            self.contract.end_entry(time_ns)
+            contract = self.contract.take_changes()
+        return Change(index, time_ns, levels, orders, trades, statuses, changed, contract)
 
     def _follow(self, event: AnyEvent, statuses: list[Status]) -> None:
         match event:
@@ -106,9 +117,15 @@ def trade_of(event: Traded, time_ns: int) -> Trade:
     )
 
 
-def by_instrument(applied: Applied) -> dict[InstrumentId, list[AnyEvent]]:
-    """Return the events of an entry, in order, by the instrument they name; zero: those that name none."""
-    found: dict[InstrumentId, list[AnyEvent]] = {}
+def by_instrument(
+    applied: Applied, instruments: Collection[InstrumentId]
+) -> dict[InstrumentId, list[AnyEvent]]:
+    """Return the events of an entry, in order, for each of some instruments: its own, and all of indices."""
+    found: dict[InstrumentId, list[AnyEvent]] = {instrument: [] for instrument in instruments}
     for event in applied.events():
-        found.setdefault(getattr(event, "instrument", InstrumentId(0)), []).append(event)
+        if isinstance(event, IndexSet | IndexStale):
+            for events in found.values():
+                events.append(event)
+        elif (instrument := getattr(event, "instrument", None)) in found:
+            found[instrument].append(event)
     return found

@@ -1,16 +1,18 @@
 """Changes and pictures of a market as ``WatchResponse``, for one wish that many watchers may share."""
 
 from collections.abc import Iterable, Iterator
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from steelyard.core.events import Traded
 from steelyard.core.queries import Picture
 from steelyard.core.units import InstrumentState, Side
 from steelyard.replication.archive_file import Gap
-from steelyard.replication.archive_read import Printed
+from steelyard.replication.archive_read import FundingSettled, Printed
 from steelyard.replication.candles import Candle
 from steelyard.replication.intervals import SECOND_NS, Interval
+from steelyard.replication.liquidations import Stepped
 from steelyard.rpc.market.book import Best, Level, MarketBook, Shown
+from steelyard.rpc.market.contract import ContractChange, Funding, MarketContract, Prices
 from steelyard.rpc.market.market import Change, Market, Status
 from steelyard.rpc.market.tape import Tape, Ticker24h
 from steelyard.v1 import common_pb2
@@ -61,6 +63,8 @@ class View:
             message.best.CopyFrom(_best(market.best))
         if pb.CHANNEL_STATUS in channels:
             message.status.append(_status(market.status))
+        if market.contract is not None:
+            self._tell_standing(message, market.contract)
         if tape is not None:
             if pb.CHANNEL_TICKER in channels:
                 message.ticker.CopyFrom(_ticker(market, tape))
@@ -90,6 +94,8 @@ class View:
         if pb.CHANNEL_STATUS in channels and change.statuses:
             message.status.extend(_status(status) for status in change.statuses)
             said = True
+        if change.contract is not None:
+            said |= self._tell_of_contract(message, change.contract)
         if tape is not None:
             said |= self._tell_of_trades(message, market, change, tape)
         levels = self._new_levels(market.book, change) if pb.CHANNEL_LEVELS in channels else []
@@ -98,11 +104,40 @@ class View:
             return []
         return list(self._parts(message, market.book, levels, orders))
 
+    def _tell_standing(self, message: pb.WatchResponse, contract: MarketContract) -> None:
+        """Add how a contract stands; liquidations are no standing."""
+        channels = self.wish.channels
+        if pb.CHANNEL_PRICES in channels:
+            message.prices.append(_prices(contract.prices))
+        if pb.CHANNEL_FUNDING in channels:
+            message.funding.append(_funding(contract.funding))
+        if pb.CHANNEL_OPEN_INTEREST in channels:
+            message.open_interest_lots = contract.open_interest_lots
+
+    def _tell_of_contract(self, message: pb.WatchResponse, change: ContractChange) -> bool:
+        """Add everything that has changed of a contract; return whether something wanted has."""
+        channels = self.wish.channels
+        if pb.CHANNEL_PRICES in channels:
+            message.prices.extend(map(_prices, change.prices))
+        if pb.CHANNEL_FUNDING in channels:
+            message.funding.extend(map(_funding, change.fundings))
+        if pb.CHANNEL_OPEN_INTEREST in channels and change.open_interest_lots is not None:
+            message.open_interest_lots = change.open_interest_lots
+        if pb.CHANNEL_LIQUIDATIONS in channels:
+            message.liquidations.extend(map(liquidation_message, change.liquidations))
+        return bool(
+            message.prices
+            or message.funding
+            or message.liquidations
+            or message.HasField("open_interest_lots")
+        )
+
     def _tell_of_trades(self, message: pb.WatchResponse, market: Market, change: Change, tape: Tape) -> bool:
         """Add ticker and candle if they are due; return whether one was."""
         said = False
         if pb.CHANNEL_TICKER in self.wish.channels:
             self._ticker_owed |= bool(change.trades or change.statuses or change.best_changed)
+            self._ticker_owed |= change.contract is not None and change.contract.moves_ticker
             second = change.time_ns // SECOND_NS
             if self._ticker_owed and second > self._ticker_second:
                 self._ticker_owed, self._ticker_second = False, second
@@ -182,6 +217,30 @@ def trades(index: int, found: Iterable[Printed], gaps: Iterable[Gap]) -> bytes:
     return response.SerializeToString()
 
 
+def fundings(index: int, found: Iterable[FundingSettled], gaps: Iterable[Gap]) -> bytes:
+    """Return settlements of funding as the protocol has them."""
+    response = pb.ListFundingResponse(log_index=index, gaps=map(gap_message, gaps))
+    response.rows.extend(
+        pb.FundingRow(
+            log_index=row.log_index,
+            log_time_ns=row.time_ns,
+            rate_ppb=row.rate_ppb,
+            mark_ticks=row.mark_ticks,
+            delta_nanoatoms=row.delta_nanoatoms,
+            cumulative_nanoatoms=row.cumulative_nanoatoms,
+        )
+        for row in found
+    )
+    return response.SerializeToString()
+
+
+def liquidations(index: int, found: Iterable[Stepped], gaps: Iterable[Gap]) -> bytes:
+    """Return steps of liquidations as the protocol has them."""
+    return pb.ListLiquidationsResponse(
+        log_index=index, rows=map(liquidation_message, found), gaps=map(gap_message, gaps)
+    ).SerializeToString()
+
+
 def gap_message(gap: Gap) -> common_pb2.Gap:
     """Return a gap as the protocol has it."""
     return common_pb2.Gap(after_index=gap.after_index, to_index=gap.to_index)
@@ -202,12 +261,37 @@ def candle_message(candle: Candle) -> pb.Candle:
     )
 
 
+def liquidation_message(stepped: Stepped) -> pb.LiquidationUpdate:
+    """Return a step of a liquidation as the protocol has it."""
+    return pb.LiquidationUpdate(
+        log_index=stepped.log_index,
+        log_time_ns=stepped.time_ns,
+        instrument=stepped.instrument,
+        liquidation=stepped.liquidation,
+        step=cast("common_pb2.LiquidationStep.ValueType", stepped.step),
+        side=cast("common_pb2.Side.ValueType", stepped.side),
+        lots=stepped.lots,
+        mark_ticks=stepped.mark_ticks,
+        limit_ticks=stepped.limit_ticks,
+        received_atoms=stepped.received_atoms,
+        bankruptcy_atoms=stepped.bankruptcy_atoms,
+        insurance_atoms=stepped.insurance_atoms,
+        debt_atoms=stepped.debt_atoms,
+        others=stepped.others,
+    )
+
+
 def ticker_message(
-    instrument: int, ticker: Ticker24h, best: Best, mark_ticks: int, time_ns: int
+    instrument: int,
+    ticker: Ticker24h,
+    best: Best,
+    mark_ticks: int,
+    time_ns: int,
+    contract: MarketContract | None,
 ) -> pb.Ticker:
-    """Return a ticker as the protocol has it."""
+    """Return a ticker as the protocol has it; ``contract`` is None for spot."""
     day = ticker.day(time_ns)
-    return pb.Ticker(
+    message = pb.Ticker(
         instrument=instrument,
         last_ticks=ticker.last_ticks,
         last_lots=ticker.last_lots,
@@ -224,11 +308,41 @@ def ticker_message(
         mark_ticks=mark_ticks,
         log_time_ns=time_ns,
     )
+    if contract is not None:
+        message.index_ticks = contract.prices.index_ticks
+        message.open_interest_lots = contract.open_interest_lots
+        message.predicted_ppb = contract.predicted_ppb
+        message.funding_ns = contract.funding_ns
+    return message
 
 
 def _ticker(market: Market, tape: Tape) -> pb.Ticker:
     return ticker_message(
-        market.instrument, tape.ticker, market.best, market.status.mark_ticks, market.time_ns
+        market.instrument,
+        tape.ticker,
+        market.best,
+        market.status.mark_ticks,
+        market.time_ns,
+        market.contract,
+    )
+
+
+def _prices(prices: Prices) -> pb.PriceUpdate:
+    return pb.PriceUpdate(
+        mark_ticks=prices.mark_ticks, index_ticks=prices.index_ticks, index_stale=prices.index_stale
+    )
+
+
+def _funding(funding: Funding) -> pb.FundingUpdate:
+    return pb.FundingUpdate(
+        settled=funding.settled,
+        premium_ppb=funding.premium_ppb,
+        predicted_ppb=funding.predicted_ppb,
+        rate_ppb=funding.rate_ppb,
+        mark_ticks=funding.mark_ticks,
+        delta_nanoatoms=funding.delta_nanoatoms,
+        cumulative_nanoatoms=funding.cumulative_nanoatoms,
+        next_ns=funding.next_ns,
     )
 
 

@@ -7,7 +7,9 @@ from typing import Final
 from steelyard.core.limits import BOOK_DEPTH_MAX, INTEGER_MAX
 from steelyard.core.queries import (
     Book,
+    Contracts,
     GetBook,
+    GetContracts,
     GetInstrument,
     GetMarkets,
     GetPicture,
@@ -20,13 +22,14 @@ from steelyard.replication.archive_file import Gap
 from steelyard.replication.archive_read import ArchiveReader
 from steelyard.replication.front import ReadMode
 from steelyard.replication.intervals import SECOND_NS, Interval, end_s
-from steelyard.rpc import encode, translate
+from steelyard.rpc import encode, encode_contracts, translate
 from steelyard.rpc.auth import Caller
 from steelyard.rpc.door import Door
 from steelyard.rpc.errors import DoorError, Reason
 from steelyard.rpc.interceptors import Calls, Handler
 from steelyard.rpc.market import messages
 from steelyard.rpc.market.book import Best
+from steelyard.rpc.market.contract import MarketContract
 from steelyard.rpc.market.history import ticker_of
 from steelyard.rpc.market.tape import Ticker24h, first_minute_s
 from steelyard.v1 import market_data_pb2
@@ -50,11 +53,14 @@ class MarketDataService:
         """Return the service's methods by name."""
         unary = {
             "ListInstruments": self.list_instruments,
+            "ListContracts": self.list_contracts,
             "GetBook": self.get_book,
             "GetOrders": self.get_orders,
             "GetTicker": self.get_ticker,
             "ListTrades": self.list_trades,
             "ListCandles": self.list_candles,
+            "ListFunding": self.list_funding,
+            "ListLiquidations": self.list_liquidations,
         }
         handlers = {name: self._calls.signed(f"/{NAME}/{name}", handle) for name, handle in unary.items()}
         handlers["Watch"] = self._calls.signed_stream(f"/{NAME}/Watch", self.watch)
@@ -65,6 +71,14 @@ class MarketDataService:
         request = translate.parse(market_data_pb2.ListInstrumentsRequest, body)
         mode, min_index = translate.read_at(request.at)
         return encode.markets(*await self._door.read(Markets, caller.key, GetMarkets(), mode, min_index))
+
+    async def list_contracts(self, body: bytes, caller: Caller) -> bytes:
+        """Return where contracts, indices and insurance funds stand."""
+        request = translate.parse(market_data_pb2.ListContractsRequest, body)
+        mode, min_index = translate.read_at(request.at)
+        return encode_contracts.contracts(
+            *await self._door.read(Contracts, caller.key, GetContracts(), mode, min_index)
+        )
 
     async def get_book(self, body: bytes, caller: Caller) -> bytes:
         """Return the best levels of a book."""
@@ -115,7 +129,10 @@ class MarketDataService:
         )
         (bid_ticks, bid_lots, _), (ask_ticks, ask_lots, _) = (*book.bids, _NONE)[0], (*book.asks, _NONE)[0]
         best = Best(bid_ticks, bid_lots, ask_ticks, ask_lots)
-        return messages.ticker_message(instrument, ticker, best, picture.standing.mark_ticks, picture.time_ns)
+        contract = None if picture.contract is None else MarketContract(picture.contract)
+        return messages.ticker_message(
+            instrument, ticker, best, picture.standing.mark_ticks, picture.time_ns, contract
+        )
 
     async def list_trades(self, body: bytes, caller: Caller) -> bytes:
         """Return trades by number."""
@@ -160,6 +177,36 @@ class MarketDataService:
 
         return await self._door.history.read(look)
 
+    async def list_funding(self, body: bytes, caller: Caller) -> bytes:
+        """Return settlements of a contract's funding, oldest first."""
+        request = translate.parse(market_data_pb2.ListFundingRequest, body)
+        count = _bounded(request.rows_max, "rows_max")
+        instrument = await self._listed(caller, request.instrument)
+        after_index = _index(request.after_index)
+
+        def look(reader: ArchiveReader) -> bytes:
+            found = reader.fundings(instrument, after_index, count)
+            between = _between(reader, after_index, [row.log_index for row in found], count)
+            return messages.fundings(reader.last_index, found, reader.gaps(*between))
+
+        return await self._door.history.read(look)
+
+    async def list_liquidations(self, body: bytes, caller: Caller) -> bytes:
+        """Return what liquidations did in public, in one contract or in all, oldest first."""
+        request = translate.parse(market_data_pb2.ListLiquidationsRequest, body)
+        count = _bounded(request.rows_max, "rows_max")
+        instrument = InstrumentId(0)
+        if request.instrument:
+            instrument = await self._listed(caller, request.instrument)
+        after_index = _index(request.after_index)
+
+        def look(reader: ArchiveReader) -> bytes:
+            found = reader.liquidations(instrument, after_index, count)
+            between = _between(reader, after_index, [row.log_index for row in found], count)
+            return messages.liquidations(reader.last_index, found, reader.gaps(*between))
+
+        return await self._door.history.read(look)
+
     async def _listed(self, caller: Caller, instrument: int) -> InstrumentId:
         """Return an instrument that is listed, and that the caller may ask about."""
         query = GetInstrument(instrument=InstrumentId(instrument))
@@ -185,6 +232,20 @@ def _bounded(count: int, name: str) -> int:
     if not 0 < count <= ROWS_MAX:
         raise DoorError(Reason.MALFORMED, f"{name} goes from 1 to {ROWS_MAX}")
     return count
+
+
+def _index(after_index: int) -> int:
+    if after_index > INTEGER_MAX:
+        raise DoorError(Reason.MALFORMED, "after_index is out of range")
+    return after_index
+
+
+def _between(reader: ArchiveReader, after_index: int, indexes: list[int], count: int) -> tuple[int, int]:
+    """Return between which indexes an answer tells everything: the newest rows, or those after an index."""
+    whole = len(indexes) >= count
+    if after_index:
+        return after_index, indexes[-1] if whole else reader.last_index
+    return indexes[0] - 1 if whole else 0, reader.last_index
 
 
 def wish_of(request: market_data_pb2.WatchRequest) -> messages.Wish:

@@ -1,0 +1,175 @@
+"""The crash itself: a market is opened, a crowd comes, the price falls, and the engine does its work."""
+
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from steelyard.client import Permission
+from steelyard.ops.crash import crowd, makers, market, path
+from steelyard.ops.crash.stage import FEEDER, Stage, Wish
+from steelyard.ops.terminal import Terminal
+
+#: Between two steps of the path.
+STEP_NS: Final = 250_000_000
+#: The fall is this far on when the leader is taken away.
+STRIKE_AT: Final = 0.12
+#: Steps at the last price, with nothing to do for the engine, before it is over; and at most so many at all.
+QUIET_STEPS: Final = 24
+REST_STEPS_MAX: Final = 4_000
+#: What the operator pays into each fund: this part of the crowd's money.
+FUND: Final = 0.01
+
+
+class Plan(NamedTuple):
+    """What is to be played."""
+
+    accounts: int
+    #: How far the first market falls, 0 to 1.
+    drop: float
+    seed: int
+    steps: int
+    strikes: bool
+
+
+class Played(NamedTuple):
+    """What was asked for."""
+
+    accounts: int
+    positions: int
+    steps: int
+    strikes: int
+    #: When the fall began and when the leader was taken away (zero: never), by the clock of the feed.
+    fall_ns: int
+    strike_ns: int
+    #: Refusals until then, and how long all that took.
+    refused_at_first: int
+    opening_s: float
+
+
+async def play(terminal: Terminal, stage: Stage, plan: Plan) -> Played:
+    """Play a crash to its end."""
+    began_s = time.monotonic()
+    traders = crowd.crowd(seed=plan.seed, accounts=plan.accounts, starts=market.STARTS)
+    await _open(terminal, stage, traders, plan)
+    await _enter(terminal, stage, traders, plan)
+    opening_s = time.monotonic() - began_s
+    refused_at_first = sum(stage.refused.values())
+    fall_ns = stage.now_ns()
+    strike_ns = await _fall(terminal, stage, traders, plan)
+    return Played(
+        len(traders),
+        sum(len(trader.bets) for trader in traders),
+        plan.steps,
+        int(strike_ns > 0),
+        fall_ns,
+        strike_ns,
+        refused_at_first,
+        opening_s,
+    )
+
+
+async def _open(terminal: Terminal, stage: Stage, traders: Sequence[crowd.Trader], plan: Plan) -> None:
+    """List everything; open, fund and give keys to the feed, the makers, the masters and their families."""
+    operator = stage.operator
+    families: dict[int, list[crowd.Trader]] = defaultdict(list)
+    funds: dict[int, int] = dict.fromkeys((market.USDT, market.BTC), 0)
+    for trader in traders:
+        families[trader.master].append(trader)
+        funds[trader.asset] += trader.funds_atoms
+    with terminal.busy("listing the market"):
+        await market.open_market(operator, [(asset, int(atoms * FUND) + 1) for asset, atoms in funds.items()])
+        await operator.open_account(FEEDER)
+        await stage.give_keys([FEEDER], Permission.FEED, _nobody)
+        for account in makers.MAKERS:
+            await operator.open_account(account)
+            for asset, atoms in makers.endowment(traders, market.STARTS):
+                await operator.deposit(account, asset, atoms)
+        await stage.give_keys(makers.MAKERS, crowd.TRADER_PERMISSIONS, _nobody)
+        for master, family in families.items():
+            await operator.open_account(master)
+            for asset in (market.USDT, market.BTC):
+                atoms = sum(trader.funds_atoms for trader in family if trader.asset == asset)
+                if atoms:
+                    await operator.deposit(master, asset, atoms)
+        await stage.give_keys(list(families), crowd.TRADER_PERMISSIONS, _nobody)
+    with terminal.progress("opening families of accounts", len(families)) as advance:
+        await stage.play(
+            [Wish(master, list(crowd.family(master, family))) for master, family in families.items()], advance
+        )
+    with terminal.progress("giving keys", len(traders)) as advance:
+        await stage.give_keys([trader.account for trader in traders], crowd.TRADER_PERMISSIONS, advance)
+
+
+async def _enter(terminal: Terminal, stage: Stage, traders: Sequence[crowd.Trader], plan: Plan) -> None:
+    """Let the makers quote at the starting prices, and the crowd take its positions."""
+    await stage.keep(makers.MAKERS)
+    funds = makers.endowment(traders, market.STARTS)
+    await _feed(stage, path.calm(seed=plan.seed, starts=market.STARTS))
+    await stage.ask(
+        [Wish(maker.account, makers.welcome(maker, market.STARTS, funds)) for maker in makers.makers(traders)]
+    )
+    await stage.settle()
+    with terminal.progress("taking positions", len(traders)) as advance:
+        for begin in range(0, len(traders), _AT_ONCE):
+            await _feed(stage, path.calm(seed=plan.seed, starts=market.STARTS))
+            some = traders[begin : begin + _AT_ONCE]
+            await stage.play(
+                [Wish(trader.account, crowd.opening(trader, market.STARTS)) for trader in some], _nobody
+            )
+            advance(begin + len(some))
+
+
+async def _fall(terminal: Terminal, stage: Stage, traders: Sequence[crowd.Trader], plan: Plan) -> int:
+    """Let the price fall step by step; return when the leader was taken away, zero if it was not."""
+    steps = path.fall(seed=plan.seed, steps=plan.steps, drop=plan.drop, starts=market.STARTS)
+    strike_ns = 0
+    before: Sequence[float] = market.STARTS
+    players = makers.makers(traders)
+    with terminal.progress("the market falls", len(steps)) as advance:
+        for number, step in enumerate(steps):
+            if plan.strikes and not strike_ns and step.fallen >= STRIKE_AT and await stage.strike():
+                strike_ns = stage.now_ns()
+            await _move(stage, players, number / plan.steps, before, step)
+            before = step.prices
+            advance(number + 1)
+    with terminal.busy("the dust settles"):
+        await _rest(stage, players, steps[-1], plan.seed)
+    await stage.settle()
+    return strike_ns
+
+
+async def _rest(stage: Stage, players: Sequence[makers.Maker], last: path.Step, seed: int) -> None:
+    """Let the price stand still until the engine has done its work, and for a while in any case."""
+    quiet = 0
+    for number in range(REST_STEPS_MAX):
+        await _move(stage, players, 1.0, last.prices, path.at_rest(last, seed=seed + number))
+        quiet = 0 if await stage.is_busy() else quiet + 1
+        if quiet >= QUIET_STEPS:
+            return
+
+
+async def _move(
+    stage: Stage, players: Sequence[makers.Maker], part: float, before: Sequence[float], step: path.Step
+) -> None:
+    """Let the feed and the makers say what they say at a step, and time pass until the next."""
+    await _feed(stage, step)
+    await stage.ask(
+        [Wish(maker.account, makers.requote(maker, part, before, step.prices)) for maker in players]
+    )
+    await stage.pause(STEP_NS)
+
+
+async def _feed(stage: Stage, step: path.Step) -> None:
+    for index, said in zip(market.INDICES, step.said, strict=True):
+        if said:
+            quotes = path.quotes(said, float(index.tick), stage.now_ns())
+            await stage.feeder.set_index_sources(index.number, quotes)
+
+
+#: Members of the crowd who take their positions between two words of the feed.
+_AT_ONCE: Final = 100
+
+
+def _nobody(_: int) -> None:
+    """Nobody watches how far it is."""

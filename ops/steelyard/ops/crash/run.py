@@ -1,0 +1,65 @@
+"""A crash from beginning to end, on a group or in this process: played, watched, judged, drawn."""
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+from steelyard.ops.crash import plots
+from steelyard.ops.crash.group import play_on_group
+from steelyard.ops.crash.local import LocalStage
+from steelyard.ops.crash.play import Plan, play
+from steelyard.ops.crash.report import Outcome, report
+from steelyard.ops.crash.watch import Watch
+from steelyard.ops.terminal import Terminal
+
+
+async def crash_in_process(terminal: Terminal, plan: Plan, pictures: Path | None = None) -> dict[str, Any]:
+    """Play a crash on one exchange in this process, with every invariant after each entry.
+
+    Raises:
+        AssertionError: An invariant does not hold.
+
+    """
+    began_s = time.monotonic()
+    watch = Watch()
+    stage = LocalStage(watch.apply)
+    played = await play(terminal, stage, plan)
+    outcome = Outcome(
+        plan,
+        played,
+        watch,
+        exchanges={1: stage.exchange},
+        digests={1: stage.exchange.digest},
+        verdict=None,
+        # A restored exchange goes on at once.
+        recoveries_ms=[0] * played.strikes,
+        refused=stage.refused,
+        seconds=time.monotonic() - began_s,
+    )
+    return await _concluded(terminal, outcome, pictures, strike_ns=0)
+
+
+async def crash_on_group(
+    terminal: Terminal, plan: Plan, pictures: Path | None = None, directory: Path | None = None
+) -> dict[str, Any]:
+    """Play a crash on a group of three processes of its own, and judge it by the logs of all replicas.
+
+    Raises:
+        GroupError: The group cannot be used.
+
+    """
+    outcome = await play_on_group(terminal, plan, directory)
+    return await _concluded(terminal, outcome, pictures, strike_ns=outcome.played.strike_ns)
+
+
+async def _concluded(
+    terminal: Terminal, outcome: Outcome, pictures: Path | None, *, strike_ns: int
+) -> dict[str, Any]:
+    outcome.watch.fall_ns = outcome.played.fall_ns
+    result = report(outcome)
+    if pictures is not None:
+        with terminal.busy("drawing"):
+            drawn = await asyncio.to_thread(plots.draw, outcome.watch, pictures, strike_ns)
+        result["plots"] = [str(path) for path in drawn]
+    return result
