@@ -43,7 +43,7 @@ SHRUNK = {
     "WORK_PER_ENTRY_MAX": 2,
 }
 
-#: What a fund and opposite positions leave over: ``tests/unit/core/test_contract_liquidation.py`` has examples.
+#: Ends that are shown by examples, in ``tests/unit/core/test_contract_liquidation.py``.
 RARE = ("DebtTaken was never said", "LossShared was never said")
 
 
