@@ -8,6 +8,7 @@ from tests.helpers.contract_wishes import ContractWishes
 from tests.helpers.contract_world import (
     CENTRE_TICKS,
     CONTRACTS,
+    HEAVY,
     INDICES,
     TIERED,
     contract_listings,
@@ -68,6 +69,7 @@ class ContractTraffic(ContractWishes, SpotTraffic):
         """Let contracts come first; one spot market stays."""
         super().__post_init__()
         self.stormy, self.poor = self.seed % 4 in (1, 2), self.seed % 4 == 1
+        self.tight = self.seed % 4 == 3
         first = self.random.randrange(len(CONTRACTS))
         turned = (*CONTRACTS[first:], *CONTRACTS[:first])
         self.markets = [(listing.instrument, listing) for listing in (*turned, MARKETS[0])]
@@ -80,6 +82,13 @@ class ContractTraffic(ContractWishes, SpotTraffic):
         if self.version < 3:
             yield from self.as_operator([ActivateVersion(version=3)])
         yield from self.as_operator([*contract_listings(), *([] if self.poor else insurance())])
+        if self.tight:
+            yield from self.as_operator(
+                [
+                    SetContractRules(instrument=row.instrument, rules=replace(row.rules, margin=HEAVY))
+                    for row in CONTRACTS
+                ]
+            )
         for index in INDICES:
             yield from self.fed(self.said(index.index, CENTRE_TICKS))
         for listing in CONTRACTS:
@@ -88,7 +97,7 @@ class ContractTraffic(ContractWishes, SpotTraffic):
         for account in CUSTOMERS:
             moves = [
                 MoveMargin(account=account, asset=asset, amount_atoms=amount)
-                for asset, amount in ((QUOTE, 9_000), (BASE, 120))
+                for asset, amount in ((QUOTE, 1_500 if self.tight else 9_000), (BASE, 120))
             ]
             yield from self.asked(account, moves)
 

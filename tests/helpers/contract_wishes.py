@@ -9,6 +9,7 @@ from tests.helpers.contract_world import (
     AT_ENTRY,
     CENTRE_TICKS,
     CONTRACTS,
+    HEAVY,
     INDICES,
     INVERSE,
     MINUTE_NS,
@@ -72,7 +73,7 @@ class ContractWishes(SpotWishes):
     """A source of customers' and operators' commands of version 3.
 
     ``held`` is what positions were last said to have, ``hedged`` who has two of them, ``prices`` the indices;
-    ``stormy``: these jump often; ``poor``: nobody insures.
+    ``stormy``: these jump often; ``poor``: nobody insures; ``tight``: little margin, which is used up.
     """
 
     held: dict[tuple[AccountId, InstrumentId, Leg], int] = field(default_factory=dict)
@@ -80,6 +81,7 @@ class ContractWishes(SpotWishes):
     prices: dict[IndexId, int] = field(default_factory=dict)
     stormy: bool = False
     poor: bool = False
+    tight: bool = False
 
     # ---- nonsense
 
@@ -283,7 +285,7 @@ class ContractWishes(SpotWishes):
                 amount = self.random.choice((1, 5, 60, 200))
                 asset = BASE
             else:
-                amount = self.random.choice((1, 100, 900, 4_000, 12_000))
+                amount = self.random.choice((1, 60, 150, 400) if self.tight else (1, 100, 900, 4_000, 12_000))
                 asset = self.random.choice((QUOTE, QUOTE, QUOTE, QUOTE, AssetId(3)))
             sign = 1 if self.random.random() < 0.55 else -1
             return MoveMargin(account=account, asset=asset, amount_atoms=sign * amount)
@@ -347,6 +349,8 @@ class ContractWishes(SpotWishes):
     def contract_rules(self) -> SetContractRules:
         """Set a contract's rules: one of the known, with a turn here and there."""
         rules = self.random.choice((TIERED, TIERED, SLOPED, AT_ENTRY, INVERSE))
+        if self.tight and self.random.random() < 0.8:
+            rules = replace(rules, margin=HEAVY)
         some = self.random.choice
         funding = replace(
             rules.funding,

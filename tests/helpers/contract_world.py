@@ -45,6 +45,9 @@ TIERS: Final = [
     MarginTier(floor_atoms=40_000, maintenance_ppm=50_000, initial_ppm=100_000),
 ]
 
+#: From an order's margin to the end of a position it is some ticks here.
+HEAVY: Final = MarginTerms(tiers=[MarginTier(floor_atoms=0, maintenance_ppm=60_000, initial_ppm=100_000)])
+
 TIERED: Final = ContractRules(
     margin=MarginTerms(tiers=TIERS),
     position_max_lots=60,
