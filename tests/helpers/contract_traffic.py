@@ -111,7 +111,7 @@ class ContractTraffic(ContractWishes, SpotTraffic):
             self.feed_key = self.newest_keys[OPERATOR]
         held = [market for market, row in self.markets if row.symbol in ("BTC-PERP", "ETH-PERP")]
         trades = all(self.states.get(market) == InstrumentState.OPEN for market in held)
-        if self.poor and trades and self.random.random() < 0.012:
+        if self.poor and trades and self.random.random() < 0.03:
             yield from self.ruin(held)
 
     def ruin(self, held: list[InstrumentId]) -> Generator[Entry, Applied, None]:
@@ -159,7 +159,7 @@ class ContractTraffic(ContractWishes, SpotTraffic):
             yield from self.fed(SetMark(instrument=market, mark_ticks=CENTRE_TICKS * 96 // 100))
         fall = self.said(INDICES[0].index, CENTRE_TICKS // self.random.choice((2, 4)))
         requests = [replace(self.numbered(self.lines[OPERATOR], fall), key=self.feed_key)]
-        if self.random.random() < 0.4:
+        if self.random.random() < 0.6:
             # What is settled has nobody on the other side who could give it up.
             fallen = [market for market, row in self.markets if row.symbol == "BTC-PERP"]
             closing = SetInstrumentState(instrument=fallen[0], state=InstrumentState.CLOSED)
