@@ -259,6 +259,19 @@ class ContractWishes(SpotWishes):
             close_position=True,
         )
 
+    def fleeing(self, account: AccountId) -> PlaceContractOrder:
+        """Close a whole position at market, whatever that brings."""
+        order = self.protecting(account)
+        lots = abs(self.held.get((account, order.instrument, order.leg), 0))
+        return replace(
+            order,
+            terms=OrderTerms(),
+            size_lots=max(1, lots),
+            time_in_force=TimeInForce.IOC,
+            reduce_only=self.random.random() < 0.7,
+            close_position=False,
+        )
+
     # ---- positions and margin
 
     def a_contract(self) -> InstrumentId:
@@ -304,6 +317,8 @@ class ContractWishes(SpotWishes):
             return self.protecting(line.account)
         if pick < 0.42:
             return self.about_position(line.account)
+        if pick < 0.45:
+            return self.fleeing(line.account)
         return super().customer_command(line)
 
     # ---- what operators and feeds do

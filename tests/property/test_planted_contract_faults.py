@@ -14,7 +14,8 @@ from steelyard.core.handlers import contracting, liquidating, prices, settling, 
 from steelyard.core.handlers import funding as rounds
 from steelyard.core.units import RiskLevel
 
-SEEDS = range(1, 10)
+#: Who loses more than he has, who stands on the ladder, then all kinds.
+SEEDS = (13, 3, 1, 2, 4, 5, 6, 7, 10, 11)
 COMMANDS = 4_000
 
 
@@ -34,11 +35,12 @@ def at_once(right: Callable[..., RiskLevel], before: RiskLevel, ratio_ppm: int, 
     return ladder.level_at(ratio_ppm, at)
 
 
-def without_memory(right: Callable[[bytes], Exchange], body: bytes) -> Exchange:
-    """Restore a snapshot as if the engine had begun nothing yet."""
+def without_samples(right: Callable[[bytes], Exchange], body: bytes) -> Exchange:
+    """Restore a snapshot as if it did not hold how far books were from their index."""
     exchange = right(body)
-    for liquidation in exchange.state.liquidations.values():
-        liquidation.has_begun = False
+    for instrument in exchange.state.markets.instruments.values():
+        if instrument.contract is not None:
+            instrument.contract.bases_ticks.clear()
     return exchange
 
 
@@ -71,10 +73,12 @@ FAULTS: dict[str, Plant] = {
     "reduce-only orders have room for one more": around(
         contracting, "room_lots", lambda right, *args: right(*args) and right(*args) + 1
     ),
-    "orders may lose a tick more": around(equity, "affordable_ticks", one_less_unless_nothing),
+    "market orders may lose what is not there": around(
+        equity, "affordable_ticks", lambda right, *args: right(*args[:-1], 10**9)
+    ),
     "a final value is an atom high": around(settling, "value_atoms", one_more),
     "nobody shares a loss": instead(liquidating, "share_loss", lambda loss, gains: [0 for _ in gains]),
-    "what was closed is forgotten in a snapshot": around(snapshot, "load", without_memory),
+    "samples are forgotten in a snapshot": around(snapshot, "load", without_samples),
 }
 
 
