@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.helpers.contract_traffic import ContractTraffic
 from tests.helpers.duel import Desk, make_log
 from tests.helpers.spot_strategies import spot_asks
 from tests.helpers.spot_traffic import SpotTraffic
@@ -29,9 +30,18 @@ def run(bodies: list[bytes], exchange: Exchange) -> list[tuple[bytes, bytes]]:
     return seen
 
 
-@pytest.fixture(scope="module", params=[(Traffic, 11), (SpotTraffic, 11), (SpotTraffic, 10)])
+@pytest.fixture(
+    scope="module",
+    params=[
+        (Traffic, 11),
+        (SpotTraffic, 11),
+        (SpotTraffic, 10),
+        (ContractTraffic, 13),
+        (ContractTraffic, 15),
+    ],
+)
 def bodies(request: pytest.FixtureRequest) -> list[bytes]:
-    """Return a log of about three thousand commands, encoded: of version 1, of 2, and from 1 to 2."""
+    """Return a log of about three thousand commands, encoded: of versions 1, 2 and 3, and from 1 on."""
     kind, seed = request.param
     return [wire.encode_entry(entry) for entry in make_log(seed, 3_000, kind)]
 

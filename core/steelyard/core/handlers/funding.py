@@ -23,12 +23,14 @@ _NOT_SAMPLED: Final = (InstrumentState.PRE_OPEN, InstrumentState.AUCTION, Instru
 def sample_due(state: State, instrument_id: InstrumentId, due_ns: int, out: list[AnyEvent]) -> None:
     """Sample a contract: its mark, then its basis and premium; by DEAD_BAND funding accrues with it.
 
-    A timer that is out of date, or whose index is stale, does nothing.
+    A timer that is out of date, or whose index is stale, does nothing; nor does one of a closed contract,
+    which a member that was restored does not have.
     """
     instrument = state.markets.instruments[instrument_id]
     contract = instrument.contract
     assert contract is not None, instrument_id
-    if contract.sample_ns != due_ns or contract.index.is_stale:
+    is_closed = instrument.state == InstrumentState.CLOSED
+    if contract.sample_ns != due_ns or contract.index.is_stale or is_closed:
         watch_contract(state, instrument, contract)
         return
     contract.sample_ns = next_multiple(SAMPLE_NS, state.time_ns)
