@@ -227,7 +227,7 @@ class ContractTraffic(ContractWishes, SpotTraffic):
                 self.held[event.taker, event.instrument, event.taker_leg] = event.taker_qty_lots
             case AdlSettled():
                 self.held.pop((event.account, event.instrument, event.leg), None)
-                for row in event.ranking:
+                for row in event.givers:
                     left = row.qty_lots + (row.lots if row.qty_lots < 0 else -row.lots)
                     self.held[row.account, event.instrument, row.leg] = left
             case PositionSettled():

@@ -172,9 +172,12 @@ def check_fund(venue: Doubled, settle: AssetId) -> None:
                 assert event.debt_atoms == sum(atoms for _, _, atoms in event.shares) <= debt
                 debt -= event.debt_atoms
             case AdlSettled():
-                assert sum(row.lots for row in event.ranking) == event.lots
-                assert sum(row.cash_atoms for row in event.ranking) == -event.cash_atoms
-                assert all(row.lots or not (row.realised_atoms or row.funding_atoms) for row in event.ranking)
+                assert sum(row.lots for row in event.givers) == event.lots
+                assert sum(row.cash_atoms for row in event.givers) == -event.cash_atoms
+                places = [row.place for row in event.givers]
+                assert places == sorted(set(places))
+                assert 1 <= places[0] <= places[-1] <= event.ranked
+                assert all(row.lots > 0 for row in event.givers)
             case _:
                 pass
     assert fund == house.insurance_atoms

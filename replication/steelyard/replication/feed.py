@@ -23,7 +23,7 @@ _CONCERNED: Final = {
 }
 #: Those that name accounts in rows, too.
 _IN_ROWS: Final[dict[type, Callable[[Any], Iterable[AccountId]]]] = {
-    AdlSettled: lambda event: (row.account for row in event.ranking if row.lots),
+    AdlSettled: lambda event: (row.account for row in event.givers),
     LossShared: lambda event: (account for account, _, _ in event.shares),
 }
 

@@ -76,7 +76,7 @@ def stepped_of(log_index: int, time_ns: int, event: AnyEvent) -> Stepped | None:
                 lots=event.lots,
                 mark_ticks=event.mark_ticks,
                 received_atoms=event.cash_atoms,
-                others=sum(row.lots > 0 for row in event.ranking),
+                others=len(event.givers),
             )
         case DebtTaken():
             return Stepped(

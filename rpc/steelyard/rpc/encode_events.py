@@ -103,7 +103,7 @@ def accounts_of(event: events.AnyEvent) -> tuple[AccountId, ...]:
         case events.ReferralEarned():
             return (event.referrer,)
         case events.AdlSettled():
-            others = {row.account: None for row in event.ranking if row.lots}
+            others = {row.account: None for row in event.givers}
             return tuple({event.account: None} | others)
         case events.LossShared():
             return tuple({account: None for account, _, _ in event.shares})

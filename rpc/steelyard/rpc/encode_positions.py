@@ -86,8 +86,8 @@ def _deleveraged(event: events.AdlSettled, account: AccountId) -> Iterator[Told]
             amount_atoms=event.cash_atoms,
             liquidation=event.liquidation,
         )
-    for row in event.ranking:
-        if row.account == account and row.lots:
+    for row in event.givers:
+        if row.account == account:
             yield trading_pb2.PositionEvent(
                 step=trading_pb2.POSITION_STEP_DELEVERAGED,
                 instrument=event.instrument,

@@ -342,10 +342,10 @@ def test_what_nobody_takes_is_closed_against_the_best_ranked() -> None:
             mark_ticks=80,
             lots=10,
             cash_atoms=900,
-            ranking=[
-                AdlRow(CAROL, NET, -8, 492_307, 8, -720, 80, 0),
-                AdlRow(BOB, NET, -6, 410_255, 2, -180, 60, 0),
-                AdlRow(DAVE, NET, -4, 313_722, 0, 0, 0, 0),
+            ranked=3,
+            givers=[
+                AdlRow(1, CAROL, NET, -8, 492_307, 8, -720, 80, 0),
+                AdlRow(2, BOB, NET, -6, 410_255, 2, -180, 60, 0),
             ],
             realised_atoms=-100,
             funding_atoms=0,

@@ -85,10 +85,8 @@ ADL = AdlSettled(
     mark_ticks=80,
     lots=10,
     cash_atoms=900,
-    ranking=[
-        AdlRow(BOB, NET, -8, 492_307, 8, -720, 80, 3),
-        AdlRow(CAROL, NET, -4, 313_722, 0, 0, 0, 0),
-    ],
+    ranked=2,
+    givers=[AdlRow(1, BOB, NET, -8, 492_307, 8, -720, 80, 3)],
     realised_atoms=-100,
     funding_atoms=-2,
 )

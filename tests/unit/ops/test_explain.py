@@ -153,7 +153,7 @@ def test_a_lie_in_an_event_is_noticed_whatever_it_is_about() -> None:
         (liquidations, events.LiquidationEnded, "equity_atoms"),
         *(
             (adls, events.AdlSettled, field)
-            for field in ("lots", "cash_atoms", "realised_atoms", "funding_atoms", "mark_ticks")
+            for field in ("lots", "cash_atoms", "realised_atoms", "funding_atoms", "mark_ticks", "ranked")
         ),
         *(
             (orders, events.Traded, field)
@@ -199,7 +199,7 @@ def _swap(event: AnyEvent) -> AnyEvent:
     """Turn a ranking round."""
     if not isinstance(event, events.AdlSettled):
         return event
-    return msgspec.structs.replace(event, ranking=event.ranking[::-1])
+    return msgspec.structs.replace(event, givers=event.givers[::-1])
 
 
 # --- from a member's disk ----------------------------------------------------------------------------------

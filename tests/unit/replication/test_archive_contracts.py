@@ -43,10 +43,6 @@ def test_an_archive_of_the_schema_before_becomes_one_of_this_with_all_it_had(tmp
     file.close()
 
 
-def row(account: AccountId, lots: int) -> AdlRow:
-    return AdlRow(account, Leg.NET, -5, 7, lots, 1, 2, 3)
-
-
 ADL = AdlSettled(
     liquidation=LiquidationId(8),
     instrument=InstrumentId(3),
@@ -55,7 +51,8 @@ ADL = AdlSettled(
     mark_ticks=9,
     lots=5,
     cash_atoms=-6,
-    ranking=[row(GAVE, 5), row(SPARED, 0)],
+    ranked=2,
+    givers=[AdlRow(1, GAVE, Leg.NET, -5, 7, 5, 1, 2, 3)],
     realised_atoms=0,
     funding_atoms=0,
 )

@@ -251,12 +251,13 @@ class LiquidationPaid(Event, frozen=True, kw_only=True, tag=88):
 
 
 class AdlRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One opposite position of a ranking, and what it gave.
+    """One opposite position that gave lots, its place in the ranking (1 is first), and what it was and gave.
 
     ``cash_atoms`` is what the account received for its ``lots`` (below zero: paid), at the bankruptcy price;
     ``realised_atoms`` and ``funding_atoms`` are as in ``PositionsTraded``.
     """
 
+    place: int
     account: AccountId
     leg: Leg
     qty_lots: int
@@ -270,7 +271,8 @@ class AdlRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class AdlSettled(Event, frozen=True, kw_only=True, tag=89):
     """A bankrupt position was closed against the best ranked opposite ones, without a fee and off the tape.
 
-    ``ranking`` is whole, best first, with those that gave nothing.  The last two are the bankrupt's own.
+    ``ranked`` opposite positions were asked in their turn; ``givers`` are those that gave, in the order of
+    their places.  The last two are the bankrupt's own.
     """
 
     liquidation: LiquidationId
@@ -280,7 +282,8 @@ class AdlSettled(Event, frozen=True, kw_only=True, tag=89):
     mark_ticks: int
     lots: int
     cash_atoms: int
-    ranking: list[AdlRow]
+    ranked: int
+    givers: list[AdlRow]
     realised_atoms: int
     funding_atoms: int
 

@@ -57,25 +57,23 @@ def _close(
     lots = sum(gift.lots for gift in gifts)
     if lots == 0:
         return
-    givers = [
-        contract.positions[candidate.account, candidate.leg]
-        for candidate, gift in zip(ranking, gifts, strict=True)
+    giving = [
+        (place, candidate, gift, contract.positions[candidate.account, candidate.leg])
+        for place, (candidate, gift) in enumerate(zip(ranking, gifts, strict=True), 1)
         if gift.lots
     ]
-    _end_orders(state, instrument, givers, out)
-    rows: list[AdlRow] = []
-    for candidate, gift in zip(ranking, gifts, strict=True):
-        realised_atoms = funding_atoms = 0
-        if gift.lots:
-            giver = contract.positions[candidate.account, candidate.leg]
-            funding_atoms = settle(contract, giver)
-            signed_lots = gift.lots if qty_lots > 0 else -gift.lots
-            realised_atoms = fill(contract, giver, signed_lots, -gift.cash_atoms, 0, 0)
-            state.touched[giver.scope] = None
-            state.touched[giver.margin] = None
-            state.accounts[giver.account].forget_silent(giver)
-        rows.append(
+    _end_orders(state, instrument, [giver for _, _, _, giver in giving], out)
+    givers: list[AdlRow] = []
+    for place, candidate, gift, giver in giving:
+        funding_atoms = settle(contract, giver)
+        signed_lots = gift.lots if qty_lots > 0 else -gift.lots
+        realised_atoms = fill(contract, giver, signed_lots, -gift.cash_atoms, 0, 0)
+        state.touched[giver.scope] = None
+        state.touched[giver.margin] = None
+        state.accounts[giver.account].forget_silent(giver)
+        givers.append(
             AdlRow(
+                place=place,
                 account=candidate.account,
                 leg=candidate.leg,
                 qty_lots=candidate.qty_lots,
@@ -100,7 +98,8 @@ def _close(
             mark_ticks=mark_ticks,
             lots=lots,
             cash_atoms=closed_atoms,
-            ranking=rows,
+            ranked=len(ranking),
+            givers=givers,
             realised_atoms=realised_atoms,
             funding_atoms=funding_atoms,
         )

@@ -243,7 +243,7 @@ def _of_contract(event: _OfContract, settle: AssetId) -> list[Posting]:
             return _moved(event.account, INSURANCE, settle, event.insurance_atoms, cause)
         case AdlSettled():
             moved: list[Posting] = []
-            sides = [(row.account, row.funding_atoms, row.realised_atoms) for row in event.ranking]
+            sides = [(row.account, row.funding_atoms, row.realised_atoms) for row in event.givers]
             sides.append((event.account, event.funding_atoms, event.realised_atoms))
             for account, funding_atoms, realised_atoms in sides:
                 moved += _moved(account, FUNDING, settle, funding_atoms, Cause.FUNDING)

@@ -145,7 +145,7 @@ class Watch:
             case events.AdlSettled():
                 self._close(exchange, time_ns, event.instrument, event.mark_ticks, event.lots, adl=True)
                 self.adls += 1
-                self.adl_givers += sum(row.lots > 0 for row in event.ranking)
+                self.adl_givers += len(event.givers)
             case events.DebtTaken():
                 self.debts_atoms[event.asset] = self.debts_atoms.get(event.asset, 0) + event.debt_atoms
                 self._fund_moves(event.asset, -event.insurance_atoms, time_ns)

@@ -136,7 +136,7 @@ class AdlExplainer:
             f"ranking of {name}, {'at the bankruptcy price' if ranked.passes_over else 'at the mark'}",
             [
                 {
-                    "place": place,
+                    "place": row.place,
                     "account": row.account,
                     "leg": row.leg.name,
                     "qty_lots": row.qty_lots,
@@ -148,8 +148,8 @@ class AdlExplainer:
                     "realised_atoms": row.realised_atoms,
                     "funding_atoms": row.funding_atoms,
                 }
-                for place, (candidate, row) in enumerate(zip(ranked.candidates, expected, strict=True), 1)
-                if place <= SHOWN_MAX or row.lots
+                for candidate, row in zip(ranked.candidates, expected, strict=True)
+                if row.place <= SHOWN_MAX or row.lots
             ],
         )
         told.check(f"{name}: mark, ticks", event.mark_ticks, instrument.mark_ticks)
@@ -159,10 +159,12 @@ class AdlExplainer:
         )
         told.check(f"{name}: realised by the bankrupt, atoms", event.realised_atoms, realised_atoms)
         told.check(f"{name}: funding paid by the bankrupt, atoms", event.funding_atoms, funding_atoms)
-        told.check(f"{name}: ranked", len(event.ranking), len(expected))
-        for place, (said, row) in enumerate(zip(event.ranking, expected, strict=False), 1):
+        told.check(f"{name}: ranked", event.ranked, len(expected))
+        giving = [row for row in expected if row.lots]
+        told.check(f"{name}: gave", len(event.givers), len(giving))
+        for said, row in zip(event.givers, giving, strict=False):
             if said != row:
-                told.check(f"{name}: place {place}", str(said), str(row))
+                told.check(f"{name}: place {row.place}", str(said), str(row))
 
 
 def _held(position: Position) -> _Held:
@@ -195,13 +197,14 @@ def _rows(contract: Contract, mark_ticks: int, ranked: _Ranked) -> list[AdlRow]:
         contract, mark_ticks, ranked.candidates, lots, ranked.cash_atoms, passes_over=ranked.passes_over
     )
     rows = []
-    for candidate, gift in zip(ranked.candidates, gifts, strict=True):
+    for place, (candidate, gift) in enumerate(zip(ranked.candidates, gifts, strict=True), 1):
         realised_atoms = funding_atoms = 0
         if gift.lots:
             held = ranked.held[candidate.account, candidate.leg]
             realised_atoms, funding_atoms = _filled(contract, held, gift.lots, -gift.cash_atoms)
         rows.append(
             AdlRow(
+                place=place,
                 account=candidate.account,
                 leg=candidate.leg,
                 qty_lots=candidate.qty_lots,

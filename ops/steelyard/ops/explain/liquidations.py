@@ -273,7 +273,6 @@ class LiquidationExplainer:
         told.check(f"{name}: to the fund (below zero: from it), atoms", event.insurance_atoms, insured_atoms)
 
     def _adl(self, exchange: Exchange, event: events.AdlSettled) -> None:
-        givers = [row for row in event.ranking if row.lots]
         self.explanation.table(
             "auto-deleveraging (see 'explain adl')",
             [
@@ -281,12 +280,14 @@ class LiquidationExplainer:
                     "index": exchange.applied_index,
                     "lots": event.lots,
                     "cash_atoms": event.cash_atoms,
-                    "ranked": len(event.ranking),
-                    "gave": len(givers),
+                    "ranked": event.ranked,
+                    "gave": len(event.givers),
                 }
             ],
         )
-        self.explanation.check("lots given and lots closed", event.lots, sum(row.lots for row in givers))
+        self.explanation.check(
+            "lots given and lots closed", event.lots, sum(row.lots for row in event.givers)
+        )
 
     def _take_debt(self, event: events.DebtTaken) -> None:
         lack_atoms = -self._cash_atoms
