@@ -145,6 +145,7 @@ EVENTS = {
     "InsuranceFunded": 95,
     "PositionSettled": 96,
     "ContractSettled": 97,
+    "DebtRepaid": 98,
 }
 REPLIES = {
     "Refused": 1,

@@ -292,6 +292,7 @@ def _check_fund(state: State) -> None:
         assert house.peak_atoms >= house.insurance_atoms, (asset, house.peak_atoms, house.insurance_atoms)
         assert house.peak_ns <= state.time_ns, (asset, house.peak_ns)
         assert house.gate_on or house.debt_atoms == 0, (asset, house.debt_atoms)
+        assert house.insurance_atoms == 0 or house.debt_atoms == 0, (asset, house.insurance_atoms)
         assert house.gate_on or house.gate_ns == 0, (asset, house.gate_ns)
 
 

@@ -279,12 +279,29 @@ def test_the_fund_pays_down_to_the_limit_and_takes_nothing_for_it() -> None:
 
     # Equity is -2000: everything is sold, and the price of 992 at which nobody lost is out of reach.
     (stepped,) = of(LiquidationStepped, events)
-    assert (stepped.lots, stepped.bankruptcy_atoms, stepped.limit_ticks) == (1000, 992_000, 892)
+    assert (stepped.lots, stepped.bankruptcy_atoms, stepped.limit_ticks) == (1000, 992_000, 943)
     (paid,) = of(LiquidationPaid, events)
     assert paid.insurance_atoms == 950_000 - 992_000
     assert [event.how for event in of(LiquidationEnded, events)] == [LiquidationEnd.FUND]
     assert venue.margin(ALICE).wallet_atoms == 0
     assert venue.exchange.state.ledger.houses[USD].insurance_atoms == 58_000
+
+
+def test_the_fund_does_not_pay_for_sweeping_a_thin_book() -> None:
+    venue = short_of_margin()
+    venue.accepted(FundInsurance(asset=USD, amount_atoms=10**8))
+    for number, (lots, price) in enumerate([(100, 980), (100, 943), (100, 942), (2000, 1)], start=9):
+        bid(venue, CAROL, number, lots, price)
+    venue.mark(990)
+
+    events = venue.tick()
+
+    # 5 % of what a step closes: a full fund would pay for any price.
+    assert [(each.price_ticks, each.size_lots) for each in of(Traded, events)] == [(980, 100), (943, 100)]
+    (paid,) = of(LiquidationPaid, events)
+    assert paid.insurance_atoms == 98_000 + 94_300 - 2 * 99_200
+    # What the book does not take at a fair price is closed against who has the gain.
+    assert [event.lots for event in of(AdlSettled, events)] == [800]
 
 
 def test_a_fund_that_is_too_far_below_its_peak_spends_nothing_on_steps() -> None:

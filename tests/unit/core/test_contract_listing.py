@@ -287,6 +287,8 @@ MALFORMED_RULES: list[dict[str, Any]] = [
     {"open_interest_max_lots": INTEGER_MAX + 1},
     {"mark_band_ppm": -1},
     {"mark_band_ppm": PPM_ABOVE},
+    {"margin": tiers()},
+    {"margin": tiers(*((floor, 1, 2) for floor in range(TIERS_MAX + 1)))},
     {"margin": tiers((0, 1, PPM_ABOVE))},
     {"margin": tiers((0, PPM_ABOVE, 1))},
     {"margin": tiers((0, -1, 1))},
@@ -323,6 +325,8 @@ MALFORMED_RULES: list[dict[str, Any]] = [
     {"liquidation": LiquidationTerms(adl_share_ppm=PPM_ABOVE)},
     {"liquidation": LiquidationTerms(fund_drawdown_ppm=-1)},
     {"liquidation": LiquidationTerms(fund_drawdown_ppm=PPM_ABOVE)},
+    {"liquidation": LiquidationTerms(fund_step_ppm=-1)},
+    {"liquidation": LiquidationTerms(fund_step_ppm=PPM_ABOVE)},
     {"liquidation": LiquidationTerms(hysteresis_ppm=-1)},
     {"liquidation": LiquidationTerms(hysteresis_ppm=600_000)},
     {"liquidation": LiquidationTerms(warning_ppm=750_000)},
@@ -330,7 +334,6 @@ MALFORMED_RULES: list[dict[str, Any]] = [
     {"liquidation": LiquidationTerms(critical_ppm=PPM_ABOVE)},
 ]
 NO_SCHEDULE: list[MarginTerms] = [
-    tiers(),
     tiers((1, 1, 2)),
     tiers((0, 0, 2)),
     tiers((0, 2, 2)),
@@ -342,7 +345,6 @@ NO_SCHEDULE: list[MarginTerms] = [
     tiers((0, 1, 2), (10, 1, 2), slope_ppb=1),
     tiers((0, 1, 2), open_interest_low_atoms=5),
     tiers((0, 1, 2), open_interest_low_atoms=5, open_interest_high_atoms=5),
-    tiers(*((floor, 1, 2) for floor in range(TIERS_MAX + 1))),
 ]
 ALLOWED_RULES: list[dict[str, Any]] = [
     {"mark_band_ppm": 0},
@@ -358,11 +360,11 @@ ALLOWED_RULES: list[dict[str, Any]] = [
 
 
 def changed(change: dict[str, Any]) -> ContractRules:
-    """Return rules that differ from accepted ones as told."""
-    return contract_rules(**change)
+    """Return rules that differ from accepted ones as told; rates of tiers may be small."""
+    return contract_rules(**{"liquidation": LiquidationTerms(penalty_ppm=0), **change})
 
 
-@pytest.mark.parametrize("change", MALFORMED_RULES, ids=str)
+@pytest.mark.parametrize("change", MALFORMED_RULES, ids=range(len(MALFORMED_RULES)))
 def test_rules_that_contradict_themselves_are_malformed(change: dict[str, Any]) -> None:
     venue = venue_with_assets(decimals=0)
     refuses(venue, perpetual(rules=changed(change)), Reject.MALFORMED)
@@ -373,9 +375,21 @@ def test_rules_that_contradict_themselves_are_malformed(change: dict[str, Any]) 
 @pytest.mark.parametrize("margin", NO_SCHEDULE, ids=range(len(NO_SCHEDULE)))
 def test_tiers_that_make_no_schedule_are_refused(margin: MarginTerms) -> None:
     venue = venue_with_assets(decimals=0)
-    rules = contract_rules(margin=margin)
+    rules = changed({"margin": margin})
     refuses(venue, perpetual(rules=rules), Reject.MARGIN_OUT_OF_RANGE)
     venue.accepted(perpetual())
+    refuses(venue, SetContractRules(instrument=PERP, rules=rules), Reject.MARGIN_OUT_OF_RANGE)
+
+
+def test_the_penalty_is_less_than_the_margin_that_a_lot_sets_free() -> None:
+    venue = venue_with_assets(decimals=0)
+    margin = tiers((0, 5_000, 10_000), (10**6, 9_000, 10_000))
+    for penalty_ppm in (5_000, 8_000):
+        rules = changed({"margin": margin, "liquidation": LiquidationTerms(penalty_ppm=penalty_ppm)})
+        refuses(venue, perpetual(rules=rules), Reject.MARGIN_OUT_OF_RANGE)
+    rules = changed({"margin": margin, "liquidation": LiquidationTerms(penalty_ppm=4_999)})
+    venue.accepted(perpetual(rules=rules))
+    rules = changed({"margin": margin, "liquidation": LiquidationTerms(penalty_ppm=5_000)})
     refuses(venue, SetContractRules(instrument=PERP, rules=rules), Reject.MARGIN_OUT_OF_RANGE)
 
 

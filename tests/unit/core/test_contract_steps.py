@@ -209,9 +209,28 @@ def test_the_limit_is_the_last_tick_that_brings_enough(
 
 
 def test_the_fund_spends_nothing_once_it_is_too_far_below_its_peak() -> None:
-    assert steps.budget_atoms(501, 1000, 500_000) == 501
-    assert steps.budget_atoms(500, 1000, 500_000) == 0
-    assert steps.budget_atoms(0, 0, 500_000) == 0
+    closing = steps.Closing(contract_with(fund_drawdown_ppm=500_000), 1000, 0, 1000, 0, 0)
+
+    assert steps.budget_atoms(closing, 1000, 501, 1000) == 501
+    assert steps.budget_atoms(closing, 1000, 500, 1000) == 0
+    assert steps.budget_atoms(closing, 1000, 0, 0) == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "scale", "budget_atoms"),
+    [
+        # 3 lots at 1001 are 3003, of which 5 % are 150.15.
+        (LINEAR, 1, 151),
+        # 3 * 10**6 / 1001 is 2997.003: 2998, of which 5 % are 149.9.
+        (INVERSE, 10**6, 150),
+    ],
+)
+def test_the_fund_spends_at_most_its_share_of_what_a_step_closes(
+    kind: ContractKind, scale: int, budget_atoms: int
+) -> None:
+    closing = steps.Closing(contract_with(kind, scale, fund_step_ppm=50_000), -10, 0, 1001, 0, 0)
+
+    assert steps.budget_atoms(closing, 3, 10**9, 10**9) == budget_atoms
 
 
 def test_the_fund_takes_at_most_the_penalty_and_gives_at_most_what_it_has() -> None:

@@ -79,6 +79,7 @@ class LiquidationTerms(_Part, frozen=True, kw_only=True):
     * ``step_ppm``: a step closes at least this share of the position; zero: no more than the buffer asks for.
     * ``adl_share_ppm``: in one round an opposite position gives at most this share of itself.
     * ``fund_drawdown_ppm``: the fund pays for a step only while it is less than this below its peak of 8 h.
+    * ``fund_step_ppm``: and at most this share of the notional of the step's lots at the mark.
     * Risk levels by ``maintenance * 10**6 / equity``; a level is left ``hysteresis_ppm`` under its threshold.
     """
 
@@ -87,6 +88,7 @@ class LiquidationTerms(_Part, frozen=True, kw_only=True):
     step_ppm: int = 0
     adl_share_ppm: int = 1_000_000
     fund_drawdown_ppm: int = 500_000
+    fund_step_ppm: int = 50_000
     warning_ppm: int = 600_000
     danger_ppm: int = 750_000
     critical_ppm: int = 900_000

@@ -189,11 +189,20 @@ def limit_ticks(
     return min(max(ticks, 1), price_max_ticks)
 
 
-def budget_atoms(insurance_atoms: int, peak_atoms: int, drawdown_ppm: int) -> int:
-    """Return what the fund may spend on a step: all it has, nothing if it is too far below its peak."""
-    if (peak_atoms - insurance_atoms) * PPM >= peak_atoms * drawdown_ppm:
+def budget_atoms(closing: Closing, lots: int, insurance_atoms: int, peak_atoms: int) -> int:
+    """Return what the fund may spend on a step of ``lots`` lots; nothing if it is too far below its peak.
+
+    ::
+
+        min(insurance, ceil(N(l) * fund_step / 10**6))
+
+    Without the second bound a few lots would sweep a thin book to its last order, at the fund's cost.
+    """
+    terms = closing.contract.rules.liquidation
+    if (peak_atoms - insurance_atoms) * PPM >= peak_atoms * terms.fund_drawdown_ppm:
         return 0
-    return insurance_atoms
+    notional_atoms = mark_notional_atoms(closing.contract, lots, closing.mark_ticks)
+    return min(insurance_atoms, ppm_up(notional_atoms, terms.fund_step_ppm))
 
 
 def insured_atoms(

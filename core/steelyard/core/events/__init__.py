@@ -29,6 +29,7 @@ from steelyard.core.events.contracts import (
     ContractModesSet,
     ContractRulesSet,
     ContractSettled,
+    DebtRepaid,
     DebtTaken,
     FundingPaid,
     FundingSet,
@@ -165,6 +166,7 @@ AnyEvent = (
     | LiquidationPaid
     | AdlSettled
     | DebtTaken
+    | DebtRepaid
     | LossShared
     | LiquidationEnded
     | WithdrawalGateSet
@@ -193,6 +195,7 @@ __all__ = [
     "ContractSettled",
     "CountdownArmed",
     "CountdownFired",
+    "DebtRepaid",
     "DebtTaken",
     "Deposited",
     "Event",

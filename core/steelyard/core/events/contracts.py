@@ -345,6 +345,13 @@ class InsuranceFunded(Event, frozen=True, kw_only=True, tag=95):
     insurance_atoms: int
 
 
+class DebtRepaid(Event, frozen=True, kw_only=True, tag=98):
+    """INSURANCE gave ``atoms`` to BAD_DEBT: all of the debt, or all that it had."""
+
+    asset: AssetId
+    atoms: int
+
+
 class PositionSettled(Event, frozen=True, kw_only=True, tag=96):
     """A position of a closed contract ended at its final price: funding, then CLEARING, as in a trade."""
 

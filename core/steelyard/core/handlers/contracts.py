@@ -20,6 +20,7 @@ from steelyard.core.events import (
 )
 from steelyard.core.handlers import funding
 from steelyard.core.handlers.checks import customer, is_too_late, may_operate
+from steelyard.core.handlers.gates import look_at_gate, repay_debt
 from steelyard.core.instruments import (
     bounds_are_too_wide,
     contract_fault,
@@ -27,7 +28,7 @@ from steelyard.core.instruments import (
     contract_rules_are_malformed,
     has_tick_of,
     index_is_malformed,
-    is_schedule,
+    margin_is_allowed,
     settle_asset,
 )
 from steelyard.core.limits import INDICES_MAX, INSTRUMENTS_MAX, INTEGER_MAX
@@ -132,7 +133,7 @@ def set_contract_rules(
     assert isinstance(listing, ListContract), command.instrument
     if bounds_are_too_wide(listing, command.rules, contract.scale):
         return Reject.BOUNDS_TOO_WIDE
-    if not is_schedule(command.rules.margin):
+    if not margin_is_allowed(command.rules):
         return Reject.MARGIN_OUT_OF_RANGE
 
     # Nothing below can fail.
@@ -172,7 +173,10 @@ def set_kill_switch(
 def fund_insurance(
     state: State, command: FundInsurance, request: Request, key: ApiKey, out: list[AnyEvent]
 ) -> AnyReply | Reject:
-    """Let the outside world pay into the insurance fund of an asset, or take out of it."""
+    """Let the outside world pay into the insurance fund of an asset, or take out of it.
+
+    A bad debt of the asset is repaid with it at once.
+    """
     amount_atoms = command.amount_atoms
     if amount_atoms == 0:
         return Reject.MALFORMED
@@ -195,6 +199,9 @@ def fund_insurance(
     out.append(
         InsuranceFunded(asset=command.asset, amount_atoms=amount_atoms, insurance_atoms=house.insurance_atoms)
     )
+    if house.debt_atoms:
+        repay_debt(state, command.asset, out)
+        look_at_gate(state, command.asset, out, had_loss=False)
     return Accepted(request=request.request, fingerprint=request.fingerprint)
 
 

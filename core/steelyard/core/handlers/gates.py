@@ -1,10 +1,24 @@
-"""The withdrawal gate of an asset: closed while a loss is open, and for a while after."""
+"""The withdrawal gate of an asset: closed while a loss is open, and for a while after; who repays a loss."""
 
-from steelyard.core.events import AnyEvent, WithdrawalGateSet
+from steelyard.core.events import AnyEvent, DebtRepaid, WithdrawalGateSet
 from steelyard.core.limits import GATE_NS
 from steelyard.core.state import State
 from steelyard.core.timers import GATE
 from steelyard.core.units import AssetId
+
+
+def repay_debt(state: State, asset: AssetId, out: list[AnyEvent]) -> None:
+    """Let INSURANCE pay what it can of the BAD_DEBT of an asset, if there is one.
+
+    Asked wherever INSURANCE may have come to something: when it is funded, and after a step of the engine.
+    So there are never both when the gates are looked at.
+    """
+    house = state.ledger.houses[asset]
+    atoms = min(house.insurance_atoms, -house.debt_atoms)
+    if atoms:
+        house.insure(-atoms, state.time_ns)
+        house.debt_atoms += atoms
+        out.append(DebtRepaid(asset=asset, atoms=atoms))
 
 
 def look_at_gate(state: State, asset: AssetId, out: list[AnyEvent], *, had_loss: bool) -> None:

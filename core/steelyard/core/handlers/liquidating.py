@@ -150,7 +150,7 @@ def _step(
     lots = steps.step_lots(closing)
     bankruptcy_atoms = steps.bankruptcy_atoms(closing, lots)
     house.renew_peak(state.time_ns)
-    budget_atoms = steps.budget_atoms(house.insurance_atoms, house.peak_atoms, terms.fund_drawdown_ppm)
+    budget_atoms = steps.budget_atoms(closing, lots, house.insurance_atoms, house.peak_atoms)
     limit_ticks = steps.limit_ticks(
         contract, qty_lots > 0, lots, bankruptcy_atoms - budget_atoms, instrument.price_max_ticks
     )

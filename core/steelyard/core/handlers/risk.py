@@ -10,7 +10,7 @@ from steelyard.core.contracts.contract import Contract
 from steelyard.core.contracts.liquidation import Liquidation
 from steelyard.core.contracts.scales import mark_notional_atoms
 from steelyard.core.events import AnyEvent, LiquidationStarted, RiskLevelChanged
-from steelyard.core.handlers.gates import look_at_gate
+from steelyard.core.handlers.gates import look_at_gate, repay_debt
 from steelyard.core.instruments import Instrument
 from steelyard.core.matching import Margin, Position, Scope
 from steelyard.core.state import State
@@ -65,7 +65,7 @@ def judge_touched(state: State, out: list[AnyEvent], looked_at: tuple[AssetId, b
     """Judge the scopes that a request, a timer or a unit of work has touched, and forget that it did.
 
     Then look at the gates of the assets in which the engine has scopes among them, and of whom it has just
-    ``looked_at``: an asset, and whether there was a loss.
+    ``looked_at``: an asset, and whether there was a loss.  A bad debt of that asset is repaid before.
     """
     touched = state.touched
     scopes = list(touched)
@@ -88,6 +88,7 @@ def _look_at_gates(
 ) -> None:
     losses: dict[AssetId, bool] = {}
     if looked_at is not None:
+        repay_debt(state, looked_at[0], out)
         losses[looked_at[0]] = looked_at[1]
     for scope in taken:
         liquidation = state.liquidations[scope.liquidation]

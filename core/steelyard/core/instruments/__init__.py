@@ -16,7 +16,7 @@ from steelyard.core.instruments.perpetual import (
     contract_rules_are_malformed,
     has_tick_of,
     index_is_malformed,
-    is_schedule,
+    margin_is_allowed,
     settle_asset,
 )
 from steelyard.core.instruments.registry import Markets
@@ -48,8 +48,8 @@ __all__ = [
     "has_tick_of",
     "index_is_malformed",
     "is_malformed",
-    "is_schedule",
     "listing_fault",
+    "margin_is_allowed",
     "reference_ticks",
     "rules_are_malformed",
     "settle_asset",

@@ -51,7 +51,11 @@ def index_is_malformed(listing: ListIndex) -> bool:
 
 def contract_is_malformed(listing: ListContract) -> bool:
     """Return whether a contract makes no sense whatever is listed already."""
-    return is_malformed(listing) or contract_rules_are_malformed(listing.rules)
+    return (
+        is_malformed(listing)
+        or max(listing.tick_mantissa, listing.lot_mantissa, listing.price_max_ticks) > INTEGER_MAX
+        or contract_rules_are_malformed(listing.rules)
+    )
 
 
 def has_tick_of(listing: ListContract, index: ListIndex) -> bool:
@@ -69,7 +73,7 @@ def contract_fault(listing: ListContract, scale: int | None) -> Reject | None:
         return Reject.BOUNDS_TOO_WIDE
     if not fees_are_allowed(listing):
         return Reject.FEE_OUT_OF_RANGE
-    if not is_schedule(listing.rules.margin):
+    if not margin_is_allowed(listing.rules):
         return Reject.MARGIN_OUT_OF_RANGE
     return None
 
@@ -91,13 +95,21 @@ def bounds_are_too_wide(listing: ListContract, rules: ContractRules, scale: int)
     )
 
 
-def is_schedule(terms: MarginTerms) -> bool:
-    """Return whether margin terms make a schedule: what a position needs never falls as it grows."""
+def margin_is_allowed(rules: ContractRules) -> bool:
+    """Return whether the margin terms make a schedule, and a step can leave anything of a position.
+
+    If the penalty of a lot were not less than the margin that it sets free, every step would close all.
+    """
+    margin = rules.margin
+    return _is_schedule(margin) and rules.liquidation.penalty_ppm < margin.tiers[0].maintenance_ppm
+
+
+def _is_schedule(terms: MarginTerms) -> bool:
+    """Return whether what a position needs never falls as it grows."""
     tiers = terms.tiers
     low_atoms, high_atoms = terms.open_interest_low_atoms, terms.open_interest_high_atoms
     return (
-        0 < len(tiers) <= TIERS_MAX
-        and tiers[0].floor_atoms == 0
+        tiers[0].floor_atoms == 0
         and all(0 < tier.maintenance_ppm < tier.initial_ppm for tier in tiers)
         and all(
             low.floor_atoms < high.floor_atoms
@@ -123,7 +135,8 @@ def contract_rules_are_malformed(rules: ContractRules) -> bool:
 
 def _margin_is_in_range(terms: MarginTerms) -> bool:
     return (
-        all(
+        0 < len(terms.tiers) <= TIERS_MAX
+        and all(
             0 <= tier.floor_atoms <= INTEGER_MAX
             and 0 <= tier.maintenance_ppm <= PPM
             and 0 <= tier.initial_ppm <= PPM
@@ -147,7 +160,13 @@ def _funding_makes_sense(terms: FundingTerms) -> bool:
 
 
 def _liquidation_makes_sense(terms: LiquidationTerms) -> bool:
-    rates = (terms.penalty_ppm, terms.buffer_ppm, terms.step_ppm, terms.fund_drawdown_ppm)
+    rates = (
+        terms.penalty_ppm,
+        terms.buffer_ppm,
+        terms.step_ppm,
+        terms.fund_drawdown_ppm,
+        terms.fund_step_ppm,
+    )
     return (
         all(0 <= rate_ppm <= PPM for rate_ppm in rates)
         # A share of nothing would let the rounds go on for ever.

@@ -11,6 +11,7 @@ from steelyard.core.events import (
     AdlSettled,
     AnyEvent,
     ContractSettled,
+    DebtRepaid,
     DebtTaken,
     Deposited,
     FundingPaid,
@@ -84,6 +85,8 @@ class Cause(IntEnum):
     """Taken by BAD_DEBT from who has a gain."""
     ROUNDING = 20
     """What roundings left in FUNDING or CLEARING."""
+    REPAYMENT = 21
+    """Paid by INSURANCE for what BAD_DEBT had taken over."""
 
 
 class Posting(NamedTuple):
@@ -165,6 +168,8 @@ def postings(event: AnyEvent, pairs: Pairs) -> list[Posting]:
                 *_moved(INSURANCE, event.account, event.asset, event.insurance_atoms, Cause.INSURANCE),
                 *_moved(BAD_DEBT, event.account, event.asset, event.debt_atoms, Cause.DEBT),
             ]
+        case DebtRepaid():
+            return [_posting(INSURANCE, BAD_DEBT, event.asset, event.atoms, Cause.REPAYMENT)]
         case LossShared():
             return [
                 _posting(account, BAD_DEBT, event.asset, atoms, Cause.SHARED_LOSS)

@@ -147,9 +147,6 @@ class LiquidationExplainer:
         instrument = state.markets.instruments[line.instrument]
         contract = contract_of(instrument)
         house = state.ledger.houses[contract.settle]
-        budget_atoms = steps.budget_atoms(
-            house.insurance_atoms, house.peak_atoms, contract.rules.liquidation.fund_drawdown_ppm
-        )
         closing = steps.Closing(
             contract,
             line.qty_lots,
@@ -158,6 +155,7 @@ class LiquidationExplainer:
             now.equity_atoms,
             now.maintenance_atoms - line.maintenance_atoms,
         )
+        budget_atoms = steps.budget_atoms(closing, event.lots, house.insurance_atoms, house.peak_atoms)
         told = self.explanation
         at_once, fewer = _condition(closing, event.lots), _condition(closing, event.lots - 1)
         least_lots = max(1, ppm_up(abs(line.qty_lots), contract.rules.liquidation.step_ppm))
