@@ -242,8 +242,10 @@ def _about_position(event: PositionEvent, instruments: Instruments) -> str:
                 f"realised {settle.amount(event.realised_atoms):f}"
             )
         case PositionStep.DELEVERAGED:
+            turn = f" as number {event.place} of {event.ranked}" if event.place else ""
+            against = "a bankrupt position" if event.place else "opposite positions"
             return said + (
-                f"{instrument.size(event.lots)} closed against a bankrupt position, "
+                f"{instrument.size(event.lots)} closed against {against}{turn}, "
                 f"realised {settle.amount(event.realised_atoms):f}"
             )
         case PositionStep.LEVERAGE:

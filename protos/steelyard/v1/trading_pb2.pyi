@@ -1980,6 +1980,8 @@ class PositionEvent(_message.Message):
     MARGIN_FIELD_NUMBER: _builtins.int
     HEDGE_FIELD_NUMBER: _builtins.int
     LIQUIDATION_FIELD_NUMBER: _builtins.int
+    PLACE_FIELD_NUMBER: _builtins.int
+    RANKED_FIELD_NUMBER: _builtins.int
     step: Global___PositionStep.ValueType
     """What."""
     instrument: _builtins.int
@@ -2012,6 +2014,10 @@ class PositionEvent(_message.Message):
     """With MODES."""
     liquidation: _builtins.int
     """The liquidation that it is part of, or zero."""
+    place: _builtins.int
+    """With DELEVERAGED of who gave: its place among the opposite positions, 1 is first."""
+    ranked: _builtins.int
+    """With DELEVERAGED: how many of those there were."""
     def __init__(
         self,
         *,
@@ -2031,10 +2037,12 @@ class PositionEvent(_message.Message):
         margin: _common_pb2.MarginMode.ValueType = ...,
         hedge: _builtins.bool = ...,
         liquidation: _builtins.int = ...,
+        place: _builtins.int = ...,
+        ranked: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_atoms", b"amount_atoms", "bucket_atoms", b"bucket_atoms", "cash_flow_atoms", b"cash_flow_atoms", "funding_atoms", b"funding_atoms", "hedge", b"hedge", "instrument", b"instrument", "leg", b"leg", "leverage", b"leverage", "liquidation", b"liquidation", "lots", b"lots", "margin", b"margin", "price_ticks", b"price_ticks", "qty_lots", b"qty_lots", "realised_atoms", b"realised_atoms", "step", b"step", "trade", b"trade"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_atoms", b"amount_atoms", "bucket_atoms", b"bucket_atoms", "cash_flow_atoms", b"cash_flow_atoms", "funding_atoms", b"funding_atoms", "hedge", b"hedge", "instrument", b"instrument", "leg", b"leg", "leverage", b"leverage", "liquidation", b"liquidation", "lots", b"lots", "margin", b"margin", "place", b"place", "price_ticks", b"price_ticks", "qty_lots", b"qty_lots", "ranked", b"ranked", "realised_atoms", b"realised_atoms", "step", b"step", "trade", b"trade"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

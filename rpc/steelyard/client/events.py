@@ -133,7 +133,8 @@ class PositionEvent(NamedTuple):
     * FUNDED: ``funding_atoms``, below zero: received.
     * SETTLED: the lots that ended at ``price_ticks``, realised and funding.
     * DELEVERAGED: ``liquidation``, the ``lots`` closed at the mark ``price_ticks``, ``amount_atoms`` is their
-      cash, realised and funding.
+      cash, realised and funding; who gave them was at ``place`` (1 is first, zero: it was the bankrupt
+      itself) of the ``ranked`` opposite positions.
     * LEVERAGE: ``leverage``, and what came from the margin wallet for it (``amount_atoms``).
     * BUCKET: what came from the wallet, below zero went, and ``bucket_atoms`` afterwards.
     * MODES: ``margin`` (a ``MarginMode``) and ``hedge``.
@@ -159,6 +160,8 @@ class PositionEvent(NamedTuple):
     margin: int = 0
     hedge: bool = False
     liquidation: int = 0
+    place: int = 0
+    ranked: int = 0
 
 
 class MarginEvent(NamedTuple):

@@ -132,6 +132,8 @@ def _event_of_position(wire: trading_pb2.Event, at: tuple[int, int, int]) -> Eve
                 margin=position.margin,
                 hedge=position.hedge,
                 liquidation=position.liquidation,
+                place=position.place,
+                ranked=position.ranked,
             )
         case "margin":
             margin = wire.margin

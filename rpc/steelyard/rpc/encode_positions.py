@@ -85,6 +85,7 @@ def _deleveraged(event: events.AdlSettled, account: AccountId) -> Iterator[Told]
             price_ticks=event.mark_ticks,
             amount_atoms=event.cash_atoms,
             liquidation=event.liquidation,
+            ranked=event.ranked,
         )
     for row in event.givers:
         if row.account == account:
@@ -98,6 +99,8 @@ def _deleveraged(event: events.AdlSettled, account: AccountId) -> Iterator[Told]
                 price_ticks=event.mark_ticks,
                 amount_atoms=row.cash_atoms,
                 liquidation=event.liquidation,
+                place=row.place,
+                ranked=event.ranked,
             )
 
 

@@ -132,7 +132,14 @@ def liquidation(step: LiquidationStep, **more: Any) -> LiquidationEvent:  # noqa
         (position(PositionStep.FUNDED, funding_atoms=-5), "received 0.000005 of funding"),
         (position(PositionStep.FUNDED, funding_atoms=5), "paid 0.000005 of funding"),
         (position(PositionStep.SETTLED, qty_lots=100, price_ticks=9), "1.00 settled at 4.5"),
-        (position(PositionStep.DELEVERAGED, lots=100), "1.00 closed against a bankrupt position"),
+        (
+            position(PositionStep.DELEVERAGED, lots=100, ranked=9),
+            "1.00 closed against opposite positions, rea",
+        ),
+        (
+            position(PositionStep.DELEVERAGED, lots=100, place=2, ranked=9),
+            "1.00 closed against a bankrupt position as number 2 of 9, realised",
+        ),
         (position(PositionStep.LEVERAGE), "leverage none"),
         (position(PositionStep.BUCKET, bucket_atoms=7), "0.000007 in its bucket"),
         (position(PositionStep.MODES, margin=1), "cross margin"),

@@ -25,6 +25,8 @@ from steelyard.core.units import (
     AssetId,
     InstrumentId,
     InstrumentState,
+    Leg,
+    LiquidationId,
     OrderId,
     OrderKind,
     OrderNumber,
@@ -229,6 +231,39 @@ def test_money_out_is_below_zero() -> None:
     assert (told.funds.asset, told.funds.amount_atoms, told.funds.free_atoms) == (2, -5, 6)
     got = events.Deposited(account=ALICE, asset=AssetId(2), amount_atoms=5, free_atoms=6)
     assert seen(got, ALICE)[0].funds.amount_atoms == 5
+
+
+def test_who_was_deleveraged_hears_its_place_and_the_bankrupt_only_how_many_there_were() -> None:
+    adl = events.AdlSettled(
+        liquidation=LiquidationId(3),
+        instrument=BTC_USD,
+        account=ALICE,
+        leg=Leg.NET,
+        mark_ticks=80,
+        lots=8,
+        cash_atoms=720,
+        ranked=5,
+        givers=[events.AdlRow(2, BOB, Leg.SHORT, -9, 492_307, 8, -720, 80, 3)],
+        realised_atoms=-80,
+        funding_atoms=0,
+    )
+    (told,) = seen(adl, BOB)
+    assert told.position == trading_pb2.PositionEvent(
+        step=trading_pb2.POSITION_STEP_DELEVERAGED,
+        instrument=1,
+        leg=common_pb2.POSITION_LEG_SHORT,
+        realised_atoms=80,
+        funding_atoms=3,
+        lots=8,
+        price_ticks=80,
+        amount_atoms=-720,
+        liquidation=3,
+        place=2,
+        ranked=5,
+    )
+    liquidated, closed = seen(adl, ALICE)
+    assert (liquidated.liquidation.lots, liquidated.liquidation.received_atoms) == (8, 720)
+    assert (closed.position.place, closed.position.ranked) == (0, 5)
 
 
 def test_what_concerns_no_account_is_told_to_nobody() -> None:
