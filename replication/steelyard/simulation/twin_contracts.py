@@ -14,7 +14,6 @@ from steelyard.core.commands import (
     IndexQuote,
     ListContract,
     ListIndex,
-    MarginTerms,
     MarginTier,
     MoveMargin,
     PlaceContractOrder,
@@ -254,6 +253,7 @@ def check_rules(rules: ContractRules) -> None:
                 continue
             top = {"ppm": MILLION, "ppb": BILLION}.get(name.rsplit("_", 1)[-1], TOO_BIG - 1)
             refuse_if(not 0 <= number <= top, Reject.MALFORMED)
+    refuse_if(not 1 <= len(rules.margin.tiers) <= limits.TIERS_MAX, Reject.MALFORMED)
     bounds = (1, rules.position_max_lots, rules.open_interest_max_lots)
     refuse_if(list(bounds) != sorted(bounds), Reject.MALFORMED)
     funding, engine = rules.funding, rules.liquidation
@@ -265,10 +265,9 @@ def check_rules(rules: ContractRules) -> None:
     refuse_if(engine.adl_share_ppm == 0, Reject.MALFORMED)
 
 
-def check_schedule(terms: MarginTerms) -> None:
-    """Refuse tiers that make no schedule."""
-    tiers = terms.tiers
-    refuse_if(not 1 <= len(tiers) <= limits.TIERS_MAX, Reject.MARGIN_OUT_OF_RANGE)
+def check_schedule(rules: ContractRules) -> None:
+    """Refuse tiers that make no schedule, and a penalty that they cannot bear."""
+    terms, tiers = rules.margin, rules.margin.tiers
     floors = [tier.floor_atoms for tier in tiers]
     refuse_if(floors[0] != 0 or floors != sorted(set(floors)), Reject.MARGIN_OUT_OF_RANGE)
     for rates in ([t.maintenance_ppm for t in tiers], [t.initial_ppm for t in tiers]):
@@ -277,6 +276,7 @@ def check_schedule(terms: MarginTerms) -> None:
     refuse_if(terms.slope_ppb > 0 and len(tiers) > 1, Reject.MARGIN_OUT_OF_RANGE)
     low, high = terms.open_interest_low_atoms, terms.open_interest_high_atoms
     refuse_if((low, high) != (0, 0) and low >= high, Reject.MARGIN_OUT_OF_RANGE)
+    refuse_if(rules.liquidation.penalty_ppm >= tiers[0].maintenance_ppm, Reject.MARGIN_OUT_OF_RANGE)
 
 
 def check_bounds(spec: ListContract, scale: int, rules: ContractRules) -> None:
@@ -284,7 +284,6 @@ def check_bounds(spec: ListContract, scale: int, rules: ContractRules) -> None:
     price = spec.price_max_ticks if spec.contract == ContractKind.LINEAR else 1
     most = price * rules.open_interest_max_lots * scale
     refuse_if(most > 10**18 or spec.size_max_lots > rules.open_interest_max_lots, Reject.BOUNDS_TOO_WIDE)
-    refuse_if(price * scale * rules.funding.cap_ppb > 2**61, Reject.BOUNDS_TOO_WIDE)
     refuse_if(price * scale * rules.funding.cap_ppb > 2**61, Reject.BOUNDS_TOO_WIDE)
 
 

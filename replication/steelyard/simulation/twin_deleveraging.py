@@ -134,12 +134,14 @@ class Deleveraging(Placing):
         sign = 1 if p.lots > 0 else -1
         realised, paid = self.fill_position(p, -sign * lots, sum(amounts))
         rows = []
-        for giver in givers:
-            other, before, own, amount = giver.position, giver.position.lots, (0, 0), 0
+        for place, giver in enumerate(givers, start=1):
             if giver.gives:
+                other, before = giver.position, giver.position.lots
                 amount = -amounts[giving.index(giver)]
                 own = self.fill_position(other, sign * giver.gives, amount)
-            rows.append(AdlRow(other.account, other.leg, before, giver.score, giver.gives, amount, *own))
+                rows.append(
+                    AdlRow(place, other.account, other.leg, before, giver.score, giver.gives, amount, *own)
+                )
         self.say(
             AdlSettled(
                 liquidation=LiquidationId(row.liquidation),
@@ -149,7 +151,8 @@ class Deleveraging(Placing):
                 mark_ticks=self.mark_of(p.instrument),
                 lots=lots,
                 cash_atoms=sum(amounts),
-                ranking=rows,
+                ranked=len(givers),
+                givers=rows,
                 realised_atoms=realised,
                 funding_atoms=paid,
             )

@@ -113,7 +113,10 @@ class Engine(Deleveraging):
         terms = contract.rules.liquidation
         lots = self.fewest_lots(row, p)
         bankruptcy = self.bankruptcy(row, p, lots)
-        budget = self.budget(contract.settle, terms.fund_drawdown_ppm)
+        budget = min(
+            self.budget(contract.settle, terms.fund_drawdown_ppm),
+            ceil_div(self.size_at_mark(p.instrument, lots) * terms.fund_step_ppm, MILLION),
+        )
         limit = self.limit_of(p, lots, bankruptcy - budget)
         side = Side.SELL if p.lots > 0 else Side.BUY
         row.last = p.instrument

@@ -65,6 +65,7 @@ class Positions(Accounts):
     def list_contract(self, request: Request, c: ListContract) -> None:
         """List a perpetual contract."""
         self.check_listing_shape(c)
+        refuse_if(max(c.tick_mantissa, c.lot_mantissa) >= TOO_BIG, Reject.MALFORMED)
         check_rules(c.rules)
         self.operator_only(request)
         self.check_new_listing(c)
@@ -85,7 +86,7 @@ class Positions(Accounts):
         scale = over // under
         check_bounds(c, scale, c.rules)
         self.check_listing_fees(c)
-        check_schedule(c.rules.margin)
+        check_schedule(c.rules)
         refuse_if(len(self.markets) >= limits.INSTRUMENTS_MAX, Reject.TOO_MANY_LISTINGS)
         self.markets[c.instrument] = Market(c, 0, scale if linear else 0, no_rules(c.instrument))
         self.contracts[c.instrument] = Contract(c, scale, settle, c.rules)
@@ -109,7 +110,7 @@ class Positions(Accounts):
         self.operator_only(request)
         contract = self.traded_contract(c.instrument)
         check_bounds(contract.spec, contract.scale, c.rules)
-        check_schedule(c.rules.margin)
+        check_schedule(c.rules)
         renewed = contract.rules.funding != c.rules.funding
         contract.rules = c.rules
         if renewed:

@@ -1,7 +1,7 @@
 """How the slow exchange judges every scope: levels, new liquidations, the fund's peak, withdrawal gates."""
 
 from steelyard.core import limits
-from steelyard.core.events import LiquidationStarted, RiskLevelChanged, WithdrawalGateSet
+from steelyard.core.events import DebtRepaid, LiquidationStarted, RiskLevelChanged, WithdrawalGateSet
 from steelyard.core.units import BAD_DEBT, INSURANCE, AssetId, LiquidationId, RiskLevel
 from steelyard.simulation.twin_contracts import BILLION, Liquidation, Scope
 from steelyard.simulation.twin_parts import MILLION
@@ -121,9 +121,10 @@ class Risk(Pledges):
         return self.backing(scope), positions
 
     def judge_changed(self) -> None:
-        """Judge all scopes that have changed since they were last judged; then mind the gates."""
+        """Judge all scopes that have changed since they were last judged; then mind debts and gates."""
         nothing: object = (0, [])
         self.judge([s for s in self.scopes() if self.figures(s) != self.judged.get(s, nothing)])
+        self.repay_debts()
         self.mind_gates()
 
     def judge_holders(self, instruments: list[int]) -> None:
@@ -142,7 +143,7 @@ class Risk(Pledges):
             self.pay(giver_scope, atoms)
 
     def budget(self, asset: int, drawdown_ppm: int) -> int:
-        """Return what INSURANCE may spend on a step."""
+        """Return what INSURANCE may spend at all; it keeps what it has when it has lost too much."""
         have, peak = self.owned.get((INSURANCE, asset), 0), self.peak(asset)
         return have if (peak - have) * MILLION < drawdown_ppm * peak else 0
 
@@ -153,6 +154,15 @@ class Risk(Pledges):
             peak, since_ns = self.owned.get((INSURANCE, asset), 0), self.time_ns
             self.peaks[asset] = (peak, since_ns)
         return peak
+
+    def repay_debts(self) -> None:
+        """Let INSURANCE pay what it can of debts that nobody could bear."""
+        for asset in sorted(self.assets):
+            atoms = min(-self.owned.get((BAD_DEBT, asset), 0), self.owned.get((INSURANCE, asset), 0))
+            if atoms > 0:
+                self.insure(asset, None, -atoms)
+                self.owned[BAD_DEBT, asset] += atoms
+                self.say(DebtRepaid(asset=AssetId(asset), atoms=atoms))
 
     def mind_gates(self) -> None:
         """Close margin wallets where a loss is open, and let others open after a while."""
