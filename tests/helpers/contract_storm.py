@@ -337,7 +337,7 @@ class Storm:
             return SetKillSwitch(on=True, account=account, instrument=instrument)
         if kind == 3:
             rules = self.venue.contract(instrument).rules
-            penalty_ppm = random.choice((0, 5_000, 50_000))
+            penalty_ppm = random.choice((0, 5_000, 9_999))
             engine = msgspec.structs.replace(rules.liquidation, penalty_ppm=penalty_ppm)
             return SetContractRules(
                 instrument=instrument, rules=msgspec.structs.replace(rules, liquidation=engine)

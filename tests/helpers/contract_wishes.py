@@ -379,11 +379,12 @@ class ContractWishes(SpotWishes):
         )
         liquidation = replace(
             rules.liquidation,
-            penalty_ppm=some((0, 5_000, 50_000)),
+            penalty_ppm=some((0, 5_000, 9_999, 50_000)),
             buffer_ppm=some((0, 100_000, 1_000_000)),
             step_ppm=some((0, 0, 100_000, 1_000_000)),
             adl_share_ppm=some((1, 250_000, 1_000_000)),
             fund_drawdown_ppm=some((0, 500_000, 1_000_000)),
+            fund_step_ppm=some((0, 5_000, 50_000, 1_000_000)),
             hysteresis_ppm=some((0, 50_000, 300_000)),
         )
         margin = replace(rules.margin, at_entry=some((False, False, True)))

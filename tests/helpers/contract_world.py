@@ -75,7 +75,7 @@ AT_ENTRY: Final = ContractRules(
     open_interest_max_lots=90,
     mark_rule=MarkRule.FED,
     funding=FundingTerms(rule=FundingRule.DEAD_BAND, interval_ns=2 * MINUTE_NS),
-    liquidation=LiquidationTerms(penalty_ppm=20_000, adl_share_ppm=500_000),
+    liquidation=LiquidationTerms(penalty_ppm=9_999, adl_share_ppm=500_000),
 )
 INVERSE: Final = ContractRules(
     margin=MarginTerms(

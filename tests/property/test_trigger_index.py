@@ -188,7 +188,9 @@ def test_after_every_step_nobody_is_overlooked(
     kind: ContractKind, schedule: str, warning_ppm: int, seed: int
 ) -> None:
     random = Random(f"{kind} {schedule} {warning_ppm} {seed}")
-    terms = LiquidationTerms(warning_ppm=warning_ppm, hysteresis_ppm=min(50_000, warning_ppm - 1))
+    terms = LiquidationTerms(
+        penalty_ppm=2_000, warning_ppm=warning_ppm, hysteresis_ppm=min(50_000, warning_ppm - 1)
+    )
     book = Book(market(kind, SCHEDULES[schedule], terms), random)
     steps = [
         book.trade,
@@ -257,7 +259,9 @@ def go_to_the_bound(
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_within_its_bounds_no_scope_changes_its_level(schedule: str, warning_ppm: int, count: int) -> None:
     random = Random(f"{schedule} {warning_ppm} {count}")
-    terms = LiquidationTerms(warning_ppm=warning_ppm, hysteresis_ppm=min(50_000, warning_ppm - 1))
+    terms = LiquidationTerms(
+        penalty_ppm=2_000, warning_ppm=warning_ppm, hysteresis_ppm=min(50_000, warning_ppm - 1)
+    )
     held_still = 0
     for _ in range(150):
         index, markets, margin = TriggerIndex(), {}, Margin(AccountId(1000), AssetId(1))

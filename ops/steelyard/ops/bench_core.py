@@ -20,6 +20,7 @@ from steelyard.core.commands import (
     Deposit,
     FoundGroupAt,
     IndexQuote,
+    LiquidationTerms,
     ListAsset,
     ListContract,
     ListIndex,
@@ -339,6 +340,7 @@ def _listing(mix: Mix) -> list[AnyCommand]:
         position_max_lots=10**6,
         open_interest_max_lots=10**6,
         mark_rule=MarkRule.FED,
+        liquidation=LiquidationTerms(penalty_ppm=2_000),
     )
     return [
         ListIndex(index=_INDEX, symbol="BTC-USDT", tick_mantissa=1, tick_decimals=1),

@@ -15,7 +15,14 @@ from tests.helpers.contracts import (
 )
 
 from steelyard.core import Reject
-from steelyard.core.commands import FundInsurance, MarginTerms, MarginTier, PlaceOrder, SetContractModes
+from steelyard.core.commands import (
+    FundInsurance,
+    LiquidationTerms,
+    MarginTerms,
+    MarginTier,
+    PlaceOrder,
+    SetContractModes,
+)
 from steelyard.core.contracts import equity
 from steelyard.core.entry import Placed
 from steelyard.core.events import OrderAccepted, OrderExpired, Traded
@@ -27,7 +34,8 @@ FUND_ATOMS: Final = 10_000
 
 def leveraged_market(*, isolated: bool) -> ContractVenue:
     """Return a market at 1,000 in which ALICE is long 10 lots with 50x; only BOB bids, at half the price."""
-    listed = perpetual(rules=contract_rules(margin=FIFTYFOLD))
+    rules = contract_rules(margin=FIFTYFOLD, liquidation=LiquidationTerms(penalty_ppm=2_000))
+    listed = perpetual(rules=rules)
     venue = contract_market(listed, price_ticks=1000, wallet_atoms=0)
     venue.pay_in(BOB, 1_000_000)
     venue.pay_in(CAROL, 1_000_000)

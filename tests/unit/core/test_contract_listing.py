@@ -14,6 +14,7 @@ from tests.helpers.builders import (
     kinds,
     listing,
     order,
+    refusal,
 )
 from tests.helpers.contract_faults import INDEX, faults_in_order, refuses, venue_with_assets
 from tests.helpers.contracts import (
@@ -179,6 +180,15 @@ def test_the_contracts_of_an_index_stand_by_id() -> None:
     for number in (9, 3, 5):
         venue.accepted(perpetual(instrument=InstrumentId(number), symbol=f"P{number}"))
     assert venue.exchange.state.markets.indices[BTC_INDEX].contracts == [3, 5, 9]
+
+
+@pytest.mark.parametrize("name", ["tick_mantissa", "lot_mantissa"])
+def test_a_tick_or_a_lot_beyond_every_integer_that_is_stored_is_malformed(name: str) -> None:
+    venue = venue_with_assets(decimals=0)
+    refuses(venue, perpetual(**some(**{name: INTEGER_MAX + 1})), Reject.MALFORMED)
+    refuses(venue, perpetual(**some(**{name: 0})), Reject.MALFORMED)
+    outcome = venue.operate(perpetual(**some(**{name: INTEGER_MAX})))
+    assert refusal(outcome) is not Reject.MALFORMED
 
 
 def test_faults_of_a_contract_come_in_their_order() -> None:

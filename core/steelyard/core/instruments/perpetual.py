@@ -53,7 +53,7 @@ def contract_is_malformed(listing: ListContract) -> bool:
     """Return whether a contract makes no sense whatever is listed already."""
     return (
         is_malformed(listing)
-        or max(listing.tick_mantissa, listing.lot_mantissa, listing.price_max_ticks) > INTEGER_MAX
+        or max(listing.tick_mantissa, listing.lot_mantissa) > INTEGER_MAX
         or contract_rules_are_malformed(listing.rules)
     )
 
