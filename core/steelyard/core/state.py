@@ -5,6 +5,7 @@ from typing import Final
 from steelyard.core import versions
 from steelyard.core.accounts import Account, ApiKey
 from steelyard.core.contracts.liquidation import Liquidation
+from steelyard.core.contracts.ranking import Rankings
 from steelyard.core.contracts.trigger_index import TriggerIndex
 from steelyard.core.instruments import Instrument, Markets
 from steelyard.core.ledger import Ledger, Rates, TierRates, tier_rates
@@ -72,6 +73,8 @@ class State:
         self.touched: dict[Scope, None] = {}
         #: whom a new mark may concern; no state, for nothing hangs on what it knows
         self.trigger_index = TriggerIndex()
+        #: who is deleveraged first; no state either
+        self.rankings = Rankings()
         #: where nobody in the queue of liquidations can go on: the contracts that they wait for, with state
         #: and staleness as they were; None: nobody knows.  No state either
         self.stalled: list[tuple[Instrument, InstrumentState, bool]] | None = None

@@ -1,5 +1,7 @@
 """Who gives up lots for a bankrupt position, in which order and for what; and how a loss is shared."""
 
+from collections.abc import Iterator
+
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,25 +32,32 @@ def short(account: int, lots: int, entry_ticks: int, bucket_atoms: int) -> adl.C
     return adl.Candidate(AccountId(account), Leg.NET, -lots, gain, equity, score)
 
 
+def asked(
+    ranking: list[adl.Candidate], lots: int, cash_atoms: int, share_ppm: int = 1_000_000, *, poor: bool = True
+) -> list[adl.Gift]:
+    """Return what a ranking gives; ``poor``: whoever would have less than nothing is passed over."""
+    gaining = sum(candidate.gain_atoms > 0 for candidate in ranking)
+    contract = contract_with(share_ppm)
+    return adl.gifts(contract, MARK, ranking, gaining, lots, cash_atoms, passes_over=poor)
+
+
 A, B, C = short(1001, 6, 120, 150), short(1002, 8, 100, 100), short(1003, 4, 85, 40)
 
 
 def test_scores_follow_gain_and_leverage() -> None:
     assert [A.score_ppm, B.score_ppm, C.score_ppm] == [410_255, 492_307, 313_722]
-    assert adl.ranked([A, B, C]) == [B, A, C]
+    assert sorted([A, C, B], key=adl.turn) == [B, A, C]
 
 
 def test_the_best_ranked_give_first_at_the_bankruptcy_price() -> None:
     # The long had 10 at 100 with a bucket of 100: it must bring 900.
-    gifts = adl.gifts(contract_with(), MARK, [B, A, C], 10, 900, passes_over=True)
-
-    assert gifts == [adl.Gift(8, 720), adl.Gift(2, 180), adl.Gift(0, 0)]
+    assert asked([B, A, C], 10, 900) == [adl.Gift(1, B, 8, 720), adl.Gift(2, A, 2, 180)]
 
 
 def test_of_equal_scores_the_lower_account_comes_first() -> None:
     first, second = short(1001, 5, 100, 10), short(1002, 5, 100, 10)
 
-    assert adl.ranked([second, first]) == [first, second]
+    assert sorted([second, first], key=adl.turn) == [first, second]
 
 
 def test_a_losing_position_ranks_behind_and_the_less_levered_one_last() -> None:
@@ -61,37 +70,42 @@ def test_a_losing_position_ranks_behind_and_the_less_levered_one_last() -> None:
 
 
 def test_in_one_round_a_position_gives_at_most_its_share_until_every_winner_has_given() -> None:
-    gifts = adl.gifts(contract_with(250_000), MARK, [B, A, C], 8, 720, passes_over=True)
+    gifts = asked([B, A, C], 8, 720, 250_000)
 
     # First round 2, 2, 1; second round 2 and the last one.
-    assert gifts == [adl.Gift(4, 360), adl.Gift(3, 270), adl.Gift(1, 90)]
+    assert gifts == [adl.Gift(1, B, 4, 360), adl.Gift(2, A, 3, 270), adl.Gift(3, C, 1, 90)]
 
 
 def test_losers_give_only_after_every_winner_was_asked() -> None:
     loser = short(1004, 10, 70, 500)
 
-    gifts = adl.gifts(contract_with(), MARK, [B, loser], 10, 900, passes_over=True)
-
-    assert gifts == [adl.Gift(8, 720), adl.Gift(2, 180)]
+    assert asked([loser, B, loser], 10, 900) == [adl.Gift(1, loser, 2, 180), adl.Gift(2, B, 8, 720)]
 
 
 def test_whoever_would_have_less_than_nothing_is_passed_over() -> None:
     # At 90 a lot costs 10 more than at the mark: 8 lots would cost 80 of an equity of 79.
     poor = B._replace(equity_atoms=79)
 
-    assert adl.gifts(contract_with(), MARK, [poor, A], 10, 900, passes_over=True) == [
-        adl.Gift(4, 360),
-        adl.Gift(6, 540),
-    ]
-    assert adl.gifts(contract_with(), MARK, [poor, A], 10, 900, passes_over=False) == [
-        adl.Gift(8, 720),
-        adl.Gift(2, 180),
-    ]
+    assert asked([poor, A], 10, 900) == [adl.Gift(1, poor, 4, 360), adl.Gift(2, A, 6, 540)]
+    assert asked([poor, A], 10, 900, poor=False) == [adl.Gift(1, poor, 8, 720), adl.Gift(2, A, 2, 180)]
 
 
 def test_what_nobody_gives_stays_open_and_is_not_paid_for() -> None:
-    assert adl.gifts(contract_with(), MARK, [C], 7, 630, passes_over=True) == [adl.Gift(4, 360)]
-    assert adl.gifts(contract_with(), MARK, [], 7, 630, passes_over=True) == []
+    assert asked([C], 7, 630) == [adl.Gift(1, C, 4, 360)]
+    assert asked([], 7, 630) == []
+
+
+def test_nobody_behind_the_last_who_gives_is_looked_at() -> None:
+    def endless() -> Iterator[adl.Candidate]:
+        yield from (B, A)
+        raise AssertionError("nobody else need be ranked")
+
+    class Lazy:
+        def __iter__(self) -> Iterator[adl.Candidate]:
+            return endless()
+
+    gifts = adl.gifts(contract_with(250_000), MARK, Lazy(), 2, 4, 360, passes_over=True)
+    assert [gift.lots for gift in gifts] == [2, 2]
 
 
 @given(
@@ -104,15 +118,16 @@ def test_what_nobody_gives_stays_open_and_is_not_paid_for() -> None:
 def test_gifts_sum_exactly_and_nobody_gives_more_than_it_has(
     sizes: list[tuple[int, int, int]], lots: int, cash_atoms: int, share_ppm: int, passes_over: bool
 ) -> None:
-    ranking = adl.ranked([short(1001 + place, *size) for place, size in enumerate(sizes)])
+    ranking = sorted([short(1001 + place, *size) for place, size in enumerate(sizes)], key=adl.turn)
 
-    gifts = adl.gifts(contract_with(share_ppm), MARK, ranking, lots, cash_atoms, passes_over=passes_over)
+    gifts = asked(ranking, lots, cash_atoms, share_ppm, poor=passes_over)
 
     closed = sum(gift.lots for gift in gifts)
     assert closed <= lots
-    for candidate, gift in zip(ranking, gifts, strict=True):
-        assert 0 <= gift.lots <= -candidate.qty_lots
-        assert gift.lots or not gift.cash_atoms
+    assert [gift.place for gift in gifts] == sorted({gift.place for gift in gifts})
+    for gift in gifts:
+        assert gift.candidate == ranking[gift.place - 1]
+        assert 0 < gift.lots <= -gift.candidate.qty_lots
     if closed == lots:
         assert sum(gift.cash_atoms for gift in gifts) == cash_atoms
     if not passes_over:

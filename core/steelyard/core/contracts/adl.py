@@ -1,5 +1,6 @@
 """Auto-deleveraging: in which order opposite positions give up lots to close a bankrupt one, and for what."""
 
+from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from steelyard.core.contracts.contract import Contract
@@ -25,9 +26,11 @@ class Candidate(NamedTuple):
 class Gift(NamedTuple):
     """What a candidate gives: lots, and the cash that the bankrupt position gets for them (below zero: pays).
 
-    The candidate gets the same with the other sign.
+    The candidate, which stands at that place of the ranking (1 is first), gets the same with the other sign.
     """
 
+    place: int
+    candidate: Candidate
     lots: int
     cash_atoms: int
 
@@ -52,58 +55,72 @@ def score_ppm(gain_atoms: int, cash_flow_atoms: int, notional_atoms: int, equity
     return max(mul_div_down(gain_ppm, PPM, leverage_ppm), -SCORE_MAX_PPM)
 
 
-def ranked(candidates: list[Candidate]) -> list[Candidate]:
-    """Return candidates by score, the highest first, then by account, then by leg."""
-    return sorted(candidates, key=lambda candidate: (-candidate.score_ppm, candidate.account, candidate.leg))
+def turn(candidate: Candidate) -> tuple[int, AccountId, Leg]:
+    """Return what candidates are ordered by: the score, the highest first, then the account, then the leg."""
+    return -candidate.score_ppm, candidate.account, candidate.leg
 
 
 def gifts(
     contract: Contract,
     mark_ticks: int,
-    ranking: list[Candidate],
+    ranking: Iterable[Candidate],
+    gaining: int,
     lots: int,
     cash_atoms: int,
     *,
     passes_over: bool,
 ) -> list[Gift]:
-    """Return what each of a ranking gives so that ``lots`` lots are closed for ``cash_atoms``.
+    """Return who of a ranking gives what, best first, so that ``lots`` lots are closed for ``cash_atoms``.
 
     In rounds: each in turn gives up to ``ceil(adl_share * |q| / 10**6)`` of its lots; in the first round only
-    those with a gain, then all, until nothing is left to close or nobody has given in a round.  With
-    ``passes_over``, nobody gives lots in a turn who would have less than nothing with them.  The cash of all
-    ``d`` lots of one is ``floor(cash * d / lots)``, of the last one that gives what is left of it if all
-    ``lots`` are closed.
+    those with a gain, of whom there are ``gaining``, then all, until nothing is left to close or nobody has
+    given in a round.  With ``passes_over``, nobody gives lots in a turn who would have less than nothing with
+    them.  The cash of all ``d`` lots of one is ``floor(cash * d / lots)``, of the last one that gives what is
+    left of it if all ``lots`` are closed.
+
+    The ranking is gone through from its head each round, and only as far as somebody is asked.
     """
     share_ppm = contract.rules.liquidation.adl_share_ppm
-    given_lots = [0] * len(ranking)
+    given: dict[int, tuple[Candidate, int]] = {}
     left_lots = lots
     takes_all = False
     while left_lots:
         before_lots = left_lots
-        for place, candidate in enumerate(ranking):
-            if not takes_all and candidate.gain_atoms <= 0:
-                continue
+        for place, candidate in enumerate(ranking, 1) if takes_all else _winners(ranking, gaining):
             all_lots = abs(candidate.qty_lots)
-            given = given_lots[place]
-            given += min(ppm_up(all_lots, share_ppm), all_lots - given, left_lots)
-            if given == given_lots[place]:
+            before = given[place][1] if place in given else 0
+            more = min(ppm_up(all_lots, share_ppm), all_lots - before, left_lots)
+            if more == 0:
                 continue
             if passes_over and _would_lack(
-                contract, mark_ticks, candidate, given, mul_div_down(cash_atoms, given, lots)
+                contract, mark_ticks, candidate, before + more, mul_div_down(cash_atoms, before + more, lots)
             ):
                 continue
-            left_lots -= given - given_lots[place]
-            given_lots[place] = given
+            given[place] = candidate, before + more
+            left_lots -= more
             if left_lots == 0:
                 break
         if takes_all and left_lots == before_lots:
             break
         takes_all = True
-    cash = [mul_div_down(cash_atoms, given, lots) for given in given_lots]
+    all_gifts = [
+        Gift(place, candidate, each_lots, mul_div_down(cash_atoms, each_lots, lots))
+        for place, (candidate, each_lots) in sorted(given.items())
+    ]
     if left_lots == 0:
-        last = max(place for place, given in enumerate(given_lots) if given)
-        cash[last] += cash_atoms - sum(cash)
-    return [Gift(*gift) for gift in zip(given_lots, cash, strict=True)]
+        rest_atoms = cash_atoms - sum(gift.cash_atoms for gift in all_gifts)
+        all_gifts[-1] = all_gifts[-1]._replace(cash_atoms=all_gifts[-1].cash_atoms + rest_atoms)
+    return all_gifts
+
+
+def _winners(ranking: Iterable[Candidate], gaining: int) -> Iterator[tuple[int, Candidate]]:
+    """Yield the ``gaining`` candidates with a gain, each with its place, and look at nobody behind."""
+    places = enumerate(ranking, 1)
+    while gaining:
+        place, candidate = next(places)
+        if candidate.gain_atoms > 0:
+            gaining -= 1
+            yield place, candidate
 
 
 def _would_lack(

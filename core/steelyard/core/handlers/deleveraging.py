@@ -2,11 +2,10 @@
 
 from itertools import chain
 
-from steelyard.core.contracts import adl, equity, steps
-from steelyard.core.contracts.contract import Contract
+from steelyard.core.contracts import adl, steps
 from steelyard.core.contracts.fill import fill, settle
 from steelyard.core.contracts.liquidation import Liquidation
-from steelyard.core.contracts.scales import mark_notional_atoms, value_atoms
+from steelyard.core.contracts.scales import value_atoms
 from steelyard.core.events import AdlRow, AdlSettled, AnyEvent
 from steelyard.core.handlers.ending import end_order
 from steelyard.core.instruments import Instrument
@@ -52,19 +51,20 @@ def _close(
     assert contract is not None, position.instrument
     mark_ticks = instrument.mark_ticks
     qty_lots = position.qty_lots
-    ranking = _ranking(state, contract, mark_ticks, position)
-    gifts = adl.gifts(contract, mark_ticks, ranking, abs(qty_lots), cash_atoms, passes_over=passes_over)
-    lots = sum(gift.lots for gift in gifts)
-    if lots == 0:
+    ranking = state.rankings.ranking(
+        position.instrument, state.markets.instruments, state.touched, is_long=qty_lots < 0
+    )
+    ranked = ranking.ranked
+    gifts = adl.gifts(
+        contract, mark_ticks, ranking, ranking.gaining, abs(qty_lots), cash_atoms, passes_over=passes_over
+    )
+    if not gifts:
         return
-    giving = [
-        (place, candidate, gift, contract.positions[candidate.account, candidate.leg])
-        for place, (candidate, gift) in enumerate(zip(ranking, gifts, strict=True), 1)
-        if gift.lots
-    ]
-    _end_orders(state, instrument, [giver for _, _, _, giver in giving], out)
+    giving = [(contract.positions[gift.candidate.account, gift.candidate.leg], gift) for gift in gifts]
+    _end_orders(state, instrument, [giver for giver, _ in giving], out)
     givers: list[AdlRow] = []
-    for place, candidate, gift, giver in giving:
+    for giver, gift in giving:
+        candidate = gift.candidate
         funding_atoms = settle(contract, giver)
         signed_lots = gift.lots if qty_lots > 0 else -gift.lots
         realised_atoms = fill(contract, giver, signed_lots, -gift.cash_atoms, 0, 0)
@@ -73,7 +73,7 @@ def _close(
         state.accounts[giver.account].forget_silent(giver)
         givers.append(
             AdlRow(
-                place=place,
+                place=gift.place,
                 account=candidate.account,
                 leg=candidate.leg,
                 qty_lots=candidate.qty_lots,
@@ -84,6 +84,7 @@ def _close(
                 funding_atoms=funding_atoms,
             )
         )
+    lots = sum(gift.lots for gift in gifts)
     funding_atoms = settle(contract, position)
     closed_atoms = sum(gift.cash_atoms for gift in gifts)
     signed_lots = -lots if qty_lots > 0 else lots
@@ -98,34 +99,12 @@ def _close(
             mark_ticks=mark_ticks,
             lots=lots,
             cash_atoms=closed_atoms,
-            ranked=len(ranking),
+            ranked=ranked,
             givers=givers,
             realised_atoms=realised_atoms,
             funding_atoms=funding_atoms,
         )
     )
-
-
-def _ranking(state: State, contract: Contract, mark_ticks: int, position: Position) -> list[adl.Candidate]:
-    """Return all opposite positions that are not liquidated themselves, best first."""
-    instruments = state.markets.instruments
-    is_long = position.qty_lots > 0
-    candidates: list[adl.Candidate] = []
-    for (account, leg), other in contract.positions.items():
-        qty_lots = other.qty_lots
-        scope = other.scope
-        if (qty_lots > 0) == is_long or scope.liquidation:
-            continue
-        gain_atoms = equity.gain_atoms(contract, other, mark_ticks)
-        equity_atoms = equity.equity_atoms(scope, instruments)
-        score_ppm = adl.score_ppm(
-            gain_atoms,
-            other.cash_flow_atoms,
-            mark_notional_atoms(contract, abs(qty_lots), mark_ticks),
-            equity_atoms,
-        )
-        candidates.append(adl.Candidate(account, leg, qty_lots, gain_atoms, equity_atoms, score_ppm))
-    return adl.ranked(candidates)
 
 
 def _end_orders(state: State, instrument: Instrument, givers: list[Position], out: list[AnyEvent]) -> None:

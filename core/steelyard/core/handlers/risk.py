@@ -70,10 +70,12 @@ def judge_touched(state: State, out: list[AnyEvent], looked_at: tuple[AssetId, b
     touched = state.touched
     scopes = list(touched)
     touched.clear()
-    trigger_index = state.trigger_index
+    trigger_index, rankings = state.trigger_index, state.rankings
     taken: list[Scope] = []
     for scope in scopes:
         trigger_index.touch(scope)
+        if rankings.books:
+            rankings.touch(scope)
         if scope.liquidation:
             # Money has come in, or its lots have gone otherwise: the engine looks at it again.
             _wake(state, state.liquidations[scope.liquidation])
@@ -106,6 +108,9 @@ def judge_marked(state: State, instruments: list[Instrument], out: list[AnyEvent
     changed = dict.fromkeys(instrument.instrument for instrument in instruments)
     for scope in state.touched:
         state.trigger_index.touch(scope)
+    if not state.liquidations:
+        # Whoever keeps rankings pays for it with every fill.
+        state.rankings.forget()
     nominated = state.trigger_index.nominated(changed, state.markets.instruments)
     for scope in _judge(state, nominated, out, are_nominated=True):
         # The gate is looked at when everybody is judged whom this has touched.
@@ -276,6 +281,7 @@ def _begin(state: State, beginning: _Beginning, out: list[AnyEvent]) -> None:
     state.liquidations[number] = liquidation
     state.stalled = None
     scope.liquidation = number
+    state.rankings.touch(scope)
     out.append(
         LiquidationStarted(
             liquidation=number,

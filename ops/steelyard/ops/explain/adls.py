@@ -14,7 +14,7 @@ from steelyard.core.state import State
 from steelyard.core.units import AccountId, AssetId, InstrumentId, Leg
 from steelyard.ops.explain.log import MemberLog, Unexplained
 from steelyard.ops.explain.scopes import Standing, contract_of, find_scope, line_of, standing
-from steelyard.ops.explain.telling import Explanation
+from steelyard.ops.explain.telling import Explanation, Row
 
 #: Rows of a ranking that are shown, beside all that gave lots.
 SHOWN_MAX: Final = 50
@@ -105,7 +105,7 @@ class AdlExplainer:
                 adl.Candidate(account, its_leg, line.qty_lots, line.gain_atoms, equity_atoms, score_ppm)
             )
             held[account, its_leg] = _held(other)
-        candidates.sort(key=lambda each: (-each.score_ppm, each.account, each.leg))
+        candidates.sort(key=adl.turn)
         cash_atoms = (
             value_atoms(contract, position.qty_lots, instrument.mark_ticks)
             if at_mark
@@ -121,10 +121,9 @@ class AdlExplainer:
         name = f"ADL {self.count}"
         assert ranked is not None, "a position that is closed had lots"
         expected = _rows(contract, instrument.mark_ticks, ranked)
-        closed_lots = sum(row.lots for row in expected)
-        realised_atoms, funding_atoms = _filled(
-            contract, ranked.bankrupt, closed_lots, -sum(row.cash_atoms for row in expected)
-        )
+        closed_lots = sum(row.lots for row in expected.values())
+        cash_atoms = -sum(row.cash_atoms for row in expected.values())
+        realised_atoms, funding_atoms = _filled(contract, ranked.bankrupt, closed_lots, cash_atoms)
         told.facts |= {
             "account": event.account,
             "symbol": instrument.symbol,
@@ -133,38 +132,41 @@ class AdlExplainer:
             f"cash_for_all_in_{self.count}_atoms": ranked.cash_atoms,
         }
         told.table(
-            f"ranking of {name}, {'at the bankruptcy price' if ranked.passes_over else 'at the mark'}",
+            f"ranking of {name}, {'at the bankruptcy price' if ranked.passes_over else 'at the mark'}:"
+            f" the first {SHOWN_MAX} of {len(ranked.candidates)}, and all who gave",
             [
-                {
-                    "place": row.place,
-                    "account": row.account,
-                    "leg": row.leg.name,
-                    "qty_lots": row.qty_lots,
-                    "gain_atoms": candidate.gain_atoms,
-                    "equity_atoms": candidate.equity_atoms,
-                    "score_ppm": row.score_ppm,
-                    "gave_lots": row.lots,
-                    "for_atoms": row.cash_atoms,
-                    "realised_atoms": row.realised_atoms,
-                    "funding_atoms": row.funding_atoms,
-                }
-                for candidate, row in zip(ranked.candidates, expected, strict=True)
-                if row.place <= SHOWN_MAX or row.lots
+                _line(place, candidate, expected.get(place))
+                for place, candidate in enumerate(ranked.candidates, 1)
+                if place <= SHOWN_MAX or place in expected
             ],
         )
         told.check(f"{name}: mark, ticks", event.mark_ticks, instrument.mark_ticks)
         told.check(f"{name}: lots closed", event.lots, closed_lots)
-        told.check(
-            f"{name}: cash for them, atoms", event.cash_atoms, -sum(row.cash_atoms for row in expected)
-        )
+        told.check(f"{name}: cash for them, atoms", event.cash_atoms, cash_atoms)
         told.check(f"{name}: realised by the bankrupt, atoms", event.realised_atoms, realised_atoms)
         told.check(f"{name}: funding paid by the bankrupt, atoms", event.funding_atoms, funding_atoms)
-        told.check(f"{name}: ranked", event.ranked, len(expected))
-        giving = [row for row in expected if row.lots]
-        told.check(f"{name}: gave", len(event.givers), len(giving))
-        for said, row in zip(event.givers, giving, strict=False):
+        told.check(f"{name}: ranked", event.ranked, len(ranked.candidates))
+        told.check(f"{name}: gave", len(event.givers), len(expected))
+        for said, row in zip(event.givers, expected.values(), strict=False):
             if said != row:
                 told.check(f"{name}: place {row.place}", str(said), str(row))
+
+
+def _line(place: int, candidate: adl.Candidate, row: AdlRow | None) -> Row:
+    """Return what is shown of somebody who was ranked, and of what it gave."""
+    return {
+        "place": place,
+        "account": candidate.account,
+        "leg": candidate.leg.name,
+        "qty_lots": candidate.qty_lots,
+        "gain_atoms": candidate.gain_atoms,
+        "equity_atoms": candidate.equity_atoms,
+        "score_ppm": candidate.score_ppm,
+        "gave_lots": row.lots if row else 0,
+        "for_atoms": row.cash_atoms if row else 0,
+        "realised_atoms": row.realised_atoms if row else 0,
+        "funding_atoms": row.funding_atoms if row else 0,
+    }
 
 
 def _held(position: Position) -> _Held:
@@ -190,30 +192,32 @@ def _bankruptcy_atoms(instrument: Instrument, position: Position, now: Standing)
     return steps.bankruptcy_atoms(closing, abs(line.qty_lots))
 
 
-def _rows(contract: Contract, mark_ticks: int, ranked: _Ranked) -> list[AdlRow]:
-    """Return what every row of a ranking should say."""
-    lots = abs(ranked.bankrupt.qty_lots)
+def _rows(contract: Contract, mark_ticks: int, ranked: _Ranked) -> dict[int, AdlRow]:
+    """Return what the row of everyone who gives should say, by its place."""
     gifts = adl.gifts(
-        contract, mark_ticks, ranked.candidates, lots, ranked.cash_atoms, passes_over=ranked.passes_over
+        contract,
+        mark_ticks,
+        ranked.candidates,
+        sum(candidate.gain_atoms > 0 for candidate in ranked.candidates),
+        abs(ranked.bankrupt.qty_lots),
+        ranked.cash_atoms,
+        passes_over=ranked.passes_over,
     )
-    rows = []
-    for place, (candidate, gift) in enumerate(zip(ranked.candidates, gifts, strict=True), 1):
-        realised_atoms = funding_atoms = 0
-        if gift.lots:
-            held = ranked.held[candidate.account, candidate.leg]
-            realised_atoms, funding_atoms = _filled(contract, held, gift.lots, -gift.cash_atoms)
-        rows.append(
-            AdlRow(
-                place=place,
-                account=candidate.account,
-                leg=candidate.leg,
-                qty_lots=candidate.qty_lots,
-                score_ppm=candidate.score_ppm,
-                lots=gift.lots,
-                cash_atoms=-gift.cash_atoms,
-                realised_atoms=realised_atoms,
-                funding_atoms=funding_atoms,
-            )
+    rows = {}
+    for gift in gifts:
+        candidate = gift.candidate
+        held = ranked.held[candidate.account, candidate.leg]
+        realised_atoms, funding_atoms = _filled(contract, held, gift.lots, -gift.cash_atoms)
+        rows[gift.place] = AdlRow(
+            place=gift.place,
+            account=candidate.account,
+            leg=candidate.leg,
+            qty_lots=candidate.qty_lots,
+            score_ppm=candidate.score_ppm,
+            lots=gift.lots,
+            cash_atoms=-gift.cash_atoms,
+            realised_atoms=realised_atoms,
+            funding_atoms=funding_atoms,
         )
     return rows
 
