@@ -67,7 +67,9 @@ SLOPED: Final = ContractRules(
     funding=FundingTerms(
         rule=FundingRule.SAMPLED, interval_ns=3 * MINUTE_NS, interest_ppb=12_500, impact_atoms=6_000
     ),
-    liquidation=LiquidationTerms(step_ppm=200_000, adl_share_ppm=300_000, fund_drawdown_ppm=1_000_000),
+    liquidation=LiquidationTerms(
+        step_ppm=200_000, adl_share_ppm=300_000, fund_drawdown_ppm=1_000_000, fund_step_ppm=400_000
+    ),
 )
 AT_ENTRY: Final = ContractRules(
     margin=MarginTerms(tiers=TIERS, at_entry=True),
@@ -87,7 +89,7 @@ INVERSE: Final = ContractRules(
     position_max_lots=100,
     open_interest_max_lots=200,
     funding=FundingTerms(interval_ns=MINUTE_NS, weighted=False, impact_atoms=200),
-    liquidation=LiquidationTerms(buffer_ppm=50_000, hysteresis_ppm=20_000),
+    liquidation=LiquidationTerms(buffer_ppm=50_000, hysteresis_ppm=20_000, fund_step_ppm=20_000),
 )
 
 CONTRACTS: Final = (
@@ -178,6 +180,6 @@ def contract_listings() -> list[AnyCommand]:
 def insurance() -> list[AnyCommand]:
     """Return the commands that give the funds a little."""
     return [
-        FundInsurance(asset=QUOTE, amount_atoms=3_000),
+        FundInsurance(asset=QUOTE, amount_atoms=12_000),
         FundInsurance(asset=BASE, amount_atoms=20),
     ]

@@ -6,8 +6,17 @@ from typing import Any, Final, get_args
 
 from steelyard.core.commands import AnyCommand
 from steelyard.core.entry import AnyReply, Applied, Entry, Many, Refused
-from steelyard.core.events import AnyEvent, OrderExpired
+from steelyard.core.events import (
+    AdlSettled,
+    AnyEvent,
+    ContractListed,
+    DebtTaken,
+    LiquidationEnded,
+    OrderExpired,
+    WithdrawalGateSet,
+)
 from steelyard.core.rejects import Reject
+from steelyard.core.units import ContractKind, InstrumentId, LiquidationEnd
 
 #: Refusals that traffic cannot meet: bounds that are far away (met with shrunk ones), and those of the door.
 OUT_OF_REACH: Final = frozenset(
@@ -46,6 +55,16 @@ ENDS: Final = (
     Reject.AUTO_DELEVERAGED,
 )
 
+#: What an event says only now and then.
+SCENES: Final = (
+    "several give in an ADL",
+    "an ADL at the mark",
+    "a gate closes",
+    "a gate opens",
+    "a debt beyond the fund",
+    *(f"a liquidation ends {how.name}" for how in LiquidationEnd),
+)
+
 
 def names(kinds: Any) -> list[str]:  # noqa: ANN401 - a union type
     """Return the names of a union's members."""
@@ -61,6 +80,9 @@ class Coverage:
         self.events: Counter[str] = Counter()
         self.refusals: Counter[str] = Counter()
         self.ends: Counter[str] = Counter()
+        self.scenes: Counter[str] = Counter()
+        #: What a tick of a lot of a linear contract is worth.
+        self._scales: dict[InstrumentId, int] = {}
 
     def note(self, entry: Entry, applied: Applied) -> None:
         """Count one entry."""
@@ -73,7 +95,7 @@ class Coverage:
 
     def add(self, other: "Coverage") -> None:
         """Count what another run has met, too."""
-        for name, counts in vars(self).items():
+        for name, counts in self._counts():
             counts.update(getattr(other, name))
 
     def missing(self) -> list[str]:
@@ -86,6 +108,7 @@ class Coverage:
         never = [reason for reason in ENDS if not self.ends[reason.name]]
         gaps += [f"no order ended with {reason.name}" for reason in never]
         refused = [reason for reason in Reject if reason not in OUT_OF_REACH and reason not in _ONLY_ENDS]
+        gaps += [f"never: {scene}" for scene in SCENES if not self.scenes[scene]]
         gaps += [f"{reason.name} was never a refusal" for reason in refused if not self.refusals[reason.name]]
         return gaps
 
@@ -93,14 +116,34 @@ class Coverage:
         """Return the counts as a report."""
         return [
             f"{title}: " + ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items()))
-            for title, counts in vars(self).items()
+            for title, counts in self._counts()
         ]
+
+    def _counts(self) -> list[tuple[str, Counter[str]]]:
+        return [(name, counts) for name, counts in vars(self).items() if isinstance(counts, Counter)]
 
     def _note_events(self, events: Iterable[AnyEvent]) -> None:
         for event in events:
             self.events[type(event).__name__] += 1
-            if isinstance(event, OrderExpired):
-                self.ends[event.reason.name] += 1
+            match event:
+                case OrderExpired():
+                    self.ends[event.reason.name] += 1
+                case ContractListed():
+                    if event.contract == ContractKind.LINEAR:
+                        self._scales[event.instrument] = event.scale
+                case AdlSettled():
+                    self.scenes["several give in an ADL"] += len(event.givers) > 1
+                    # The bankruptcy price is another one, for whoever is below zero.
+                    at_mark = event.lots * event.mark_ticks * self._scales.get(event.instrument, 0)
+                    self.scenes["an ADL at the mark"] += abs(event.cash_atoms) == at_mark
+                case DebtTaken():
+                    self.scenes["a debt beyond the fund"] += event.debt_atoms > 0
+                case LiquidationEnded():
+                    self.scenes[f"a liquidation ends {event.how.name}"] += 1
+                case WithdrawalGateSet():
+                    self.scenes["a gate closes" if event.on else "a gate opens"] += 1
+                case _:
+                    pass
 
     def _note_reply(self, reply: AnyReply) -> None:
         self.replies[type(reply).__name__] += 1
