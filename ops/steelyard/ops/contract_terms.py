@@ -43,6 +43,7 @@ _LIQUIDATION_RATES: Final = {
         "step",
         "adl_share",
         "fund_drawdown",
+        "fund_step",
         "warning",
         "danger",
         "critical",

@@ -533,6 +533,8 @@ class _LiquidationStepEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Liqui
     """Bad debt was borne by those who had a gain."""
     LIQUIDATION_STEP_ENDED: _LiquidationStep.ValueType  # 7
     """The engine is done with it."""
+    LIQUIDATION_STEP_REPAID: _LiquidationStep.ValueType  # 8
+    """The insurance fund paid what bad debt had taken over, or a part of it: of no liquidation."""
 
 class LiquidationStep(_LiquidationStep, metaclass=_LiquidationStepEnumTypeWrapper):
     """What happened in a liquidation."""
@@ -553,6 +555,8 @@ LIQUIDATION_STEP_SHARED: LiquidationStep.ValueType  # 6
 """Bad debt was borne by those who had a gain."""
 LIQUIDATION_STEP_ENDED: LiquidationStep.ValueType  # 7
 """The engine is done with it."""
+LIQUIDATION_STEP_REPAID: LiquidationStep.ValueType  # 8
+"""The insurance fund paid what bad debt had taken over, or a part of it: of no liquidation."""
 Global___LiquidationStep: _TypeAlias = LiquidationStep  # noqa: Y015
 
 class _ReadMode:
@@ -1178,6 +1182,7 @@ class LiquidationTerms(_message.Message):
     DANGER_PPM_FIELD_NUMBER: _builtins.int
     CRITICAL_PPM_FIELD_NUMBER: _builtins.int
     HYSTERESIS_PPM_FIELD_NUMBER: _builtins.int
+    FUND_STEP_PPM_FIELD_NUMBER: _builtins.int
     penalty_ppm: _builtins.int
     """Of the notional of each fill, for the insurance fund."""
     buffer_ppm: _builtins.int
@@ -1196,6 +1201,8 @@ class LiquidationTerms(_message.Message):
     """At which CRITICAL begins."""
     hysteresis_ppm: _builtins.int
     """A level is left so much under its threshold."""
+    fund_step_ppm: _builtins.int
+    """The fund pays at most this share of the notional of a step's lots at the mark."""
     def __init__(
         self,
         *,
@@ -1208,10 +1215,11 @@ class LiquidationTerms(_message.Message):
         danger_ppm: _builtins.int = ...,
         critical_ppm: _builtins.int = ...,
         hysteresis_ppm: _builtins.int = ...,
+        fund_step_ppm: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adl_share_ppm", b"adl_share_ppm", "buffer_ppm", b"buffer_ppm", "critical_ppm", b"critical_ppm", "danger_ppm", b"danger_ppm", "fund_drawdown_ppm", b"fund_drawdown_ppm", "hysteresis_ppm", b"hysteresis_ppm", "penalty_ppm", b"penalty_ppm", "step_ppm", b"step_ppm", "warning_ppm", b"warning_ppm"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adl_share_ppm", b"adl_share_ppm", "buffer_ppm", b"buffer_ppm", "critical_ppm", b"critical_ppm", "danger_ppm", b"danger_ppm", "fund_drawdown_ppm", b"fund_drawdown_ppm", "fund_step_ppm", b"fund_step_ppm", "hysteresis_ppm", b"hysteresis_ppm", "penalty_ppm", b"penalty_ppm", "step_ppm", b"step_ppm", "warning_ppm", b"warning_ppm"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

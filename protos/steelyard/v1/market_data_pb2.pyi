@@ -129,7 +129,7 @@ class _ChannelEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Channel.Value
     CHANNEL_OPEN_INTEREST: _Channel.ValueType  # 10
     """Of a contract: open interest."""
     CHANNEL_LIQUIDATIONS: _Channel.ValueType  # 11
-    """Of a contract: every step of liquidations, without their owners."""
+    """Of a contract: liquidations from start to end, without their owners; of margin wallets of its asset, too."""
 
 class Channel(_Channel, metaclass=_ChannelEnumTypeWrapper):
     """What a watcher wants."""
@@ -157,7 +157,7 @@ CHANNEL_FUNDING: Channel.ValueType  # 9
 CHANNEL_OPEN_INTEREST: Channel.ValueType  # 10
 """Of a contract: open interest."""
 CHANNEL_LIQUIDATIONS: Channel.ValueType  # 11
-"""Of a contract: every step of liquidations, without their owners."""
+"""Of a contract: liquidations from start to end, without their owners; of margin wallets of its asset, too."""
 Global___Channel: _TypeAlias = Channel  # noqa: Y015
 
 @_typing.final
@@ -1257,7 +1257,7 @@ Global___FundingUpdate: _TypeAlias = FundingUpdate  # noqa: Y015
 
 @_typing.final
 class LiquidationUpdate(_message.Message):
-    """A step of a liquidation, without its owner."""
+    """A step of a liquidation, without its owner.  Those of a margin wallet begin and end in no contract."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1275,16 +1275,18 @@ class LiquidationUpdate(_message.Message):
     INSURANCE_ATOMS_FIELD_NUMBER: _builtins.int
     DEBT_ATOMS_FIELD_NUMBER: _builtins.int
     OTHERS_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    HOW_FIELD_NUMBER: _builtins.int
     log_index: _builtins.int
     """Where in the log."""
     log_time_ns: _builtins.int
     """Log time."""
     instrument: _builtins.int
-    """In which contract."""
+    """In which contract; zero: it is about margin wallets, with STARTED, DEBT, ENDED and REPAID."""
     liquidation: _builtins.int
-    """The liquidation's number."""
+    """The liquidation's number; zero with REPAID."""
     step: _common_pb2.LiquidationStep.ValueType
-    """STEPPED, PAID, DELEVERAGED, DEBT or SHARED."""
+    """What happened."""
     side: _common_pb2.Side.ValueType
     """Which way the engine trades; with STEPPED."""
     lots: _builtins.int
@@ -1298,11 +1300,15 @@ class LiquidationUpdate(_message.Message):
     bankruptcy_atoms: _builtins.int
     """What the lots must bring for nobody to lose; with STEPPED and PAID."""
     insurance_atoms: _builtins.int
-    """What the insurance fund took, below zero gave, with PAID; what it paid, with DEBT."""
+    """What the insurance fund took, below zero gave, with PAID; what it paid, with DEBT and REPAID."""
     debt_atoms: _builtins.int
     """With DEBT and SHARED."""
     others: _builtins.int
     """How many gave lots (DELEVERAGED) or bore a part (SHARED)."""
+    asset: _builtins.int
+    """Without a contract: of which asset the margin wallet is."""
+    how: _common_pb2.LiquidationEnd.ValueType
+    """With ENDED."""
     def __init__(
         self,
         *,
@@ -1320,10 +1326,12 @@ class LiquidationUpdate(_message.Message):
         insurance_atoms: _builtins.int = ...,
         debt_atoms: _builtins.int = ...,
         others: _builtins.int = ...,
+        asset: _builtins.int = ...,
+        how: _common_pb2.LiquidationEnd.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bankruptcy_atoms", b"bankruptcy_atoms", "debt_atoms", b"debt_atoms", "instrument", b"instrument", "insurance_atoms", b"insurance_atoms", "limit_ticks", b"limit_ticks", "liquidation", b"liquidation", "log_index", b"log_index", "log_time_ns", b"log_time_ns", "lots", b"lots", "mark_ticks", b"mark_ticks", "others", b"others", "received_atoms", b"received_atoms", "side", b"side", "step", b"step"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "bankruptcy_atoms", b"bankruptcy_atoms", "debt_atoms", b"debt_atoms", "how", b"how", "instrument", b"instrument", "insurance_atoms", b"insurance_atoms", "limit_ticks", b"limit_ticks", "liquidation", b"liquidation", "log_index", b"log_index", "log_time_ns", b"log_time_ns", "lots", b"lots", "mark_ticks", b"mark_ticks", "others", b"others", "received_atoms", b"received_atoms", "side", b"side", "step", b"step"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1827,7 +1835,7 @@ class ListLiquidationsRequest(_message.Message):
     AFTER_INDEX_FIELD_NUMBER: _builtins.int
     ROWS_MAX_FIELD_NUMBER: _builtins.int
     instrument: _builtins.int
-    """Of which contract; zero: of all."""
+    """Of which contract, and of margin wallets of the asset that it is settled in; zero: of all."""
     after_index: _builtins.int
     """Those after this log index; zero: the newest."""
     rows_max: _builtins.int

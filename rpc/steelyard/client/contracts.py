@@ -65,8 +65,9 @@ class LiquidationTerms:
     ``penalty_ppm`` of the notional of each fill goes to the insurance fund.  A step closes the fewest lots
     after which equity is ``buffer_ppm`` above maintenance margin, and at least ``step_ppm`` of the position.
     In one round of auto-deleveraging an opposite position gives at most ``adl_share_ppm`` of itself.  The
-    fund pays while it is less than ``fund_drawdown_ppm`` below its peak.  Then the risk levels, by
-    maintenance margin per equity; a level is left ``hysteresis_ppm`` under its threshold.
+    fund pays while it is less than ``fund_drawdown_ppm`` below its peak, and for a step at most
+    ``fund_step_ppm`` of the notional of its lots.  Then the risk levels, by maintenance margin per equity; a
+    level is left ``hysteresis_ppm`` under its threshold.  The penalty is below the first maintenance rate.
     """
 
     penalty_ppm: int = 5_000
@@ -74,6 +75,7 @@ class LiquidationTerms:
     step_ppm: int = 0
     adl_share_ppm: int = 1_000_000
     fund_drawdown_ppm: int = 500_000
+    fund_step_ppm: int = 50_000
     warning_ppm: int = 600_000
     danger_ppm: int = 750_000
     critical_ppm: int = 900_000
@@ -207,6 +209,7 @@ def rules_message(rules: ContractRules) -> common_pb2.ContractRules:
             step_ppm=liquidation.step_ppm,
             adl_share_ppm=liquidation.adl_share_ppm,
             fund_drawdown_ppm=liquidation.fund_drawdown_ppm,
+            fund_step_ppm=liquidation.fund_step_ppm,
             warning_ppm=liquidation.warning_ppm,
             danger_ppm=liquidation.danger_ppm,
             critical_ppm=liquidation.critical_ppm,
@@ -249,6 +252,7 @@ def rules_of(wire: common_pb2.ContractRules) -> ContractRules:
             liquidation.step_ppm,
             liquidation.adl_share_ppm,
             liquidation.fund_drawdown_ppm,
+            liquidation.fund_step_ppm,
             liquidation.warning_ppm,
             liquidation.danger_ppm,
             liquidation.critical_ppm,

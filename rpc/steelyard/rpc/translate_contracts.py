@@ -100,14 +100,14 @@ def fund_insurance(wire: admin_pb2.FundInsurance) -> commands.FundInsurance:
 
 
 def contract_rules(wire: common_pb2.ContractRules) -> commands.ContractRules | None:
-    """Return a contract's rules, or None unless their enumerations are said and the tiers are few enough.
+    """Return a contract's rules, or None unless their enumerations are said and there are tiers, but few.
 
     Funding and liquidation terms that are left out as a whole are the exchange's defaults; of those that are
     not, every number counts as it is.
     """
     mark_rule = _MARKS.get(wire.mark_rule)
     funding = FundingTerms() if not wire.HasField("funding") else _funding_terms(wire.funding)
-    if mark_rule is None or funding is None or len(wire.margin.tiers) > TIERS_MAX:
+    if mark_rule is None or funding is None or not 0 < len(wire.margin.tiers) <= TIERS_MAX:
         return None
     return commands.ContractRules(
         margin=MarginTerms(
@@ -159,6 +159,7 @@ def _liquidation_terms(wire: common_pb2.LiquidationTerms) -> LiquidationTerms:
         step_ppm=wire.step_ppm,
         adl_share_ppm=wire.adl_share_ppm,
         fund_drawdown_ppm=wire.fund_drawdown_ppm,
+        fund_step_ppm=wire.fund_step_ppm,
         warning_ppm=wire.warning_ppm,
         danger_ppm=wire.danger_ppm,
         critical_ppm=wire.critical_ppm,

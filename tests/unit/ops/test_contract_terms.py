@@ -44,7 +44,7 @@ ALL = ContractRules(
     mark_rule=MarkRule.FED,
     mark_band_ppm=1,
     funding=FundingTerms(FundingRule.SAMPLED, 60 * 10**9, 1, 2, 3, 4, 5, 6, False),
-    liquidation=LiquidationTerms(1, 2, 3, 4, 5, 6, 7, 8, 9),
+    liquidation=LiquidationTerms(1, 2, 3, 4, 5, 6, 7, 8, 9, 10),
 )
 
 

@@ -245,6 +245,7 @@ def test_every_operator_command_is_translated() -> None:
             getattr(wire, field.name).state = common_pb2.INSTRUMENT_STATE_OPEN
         if field.name in ("list_contract", "set_contract_rules"):
             getattr(wire, field.name).rules.mark_rule = common_pb2.MARK_RULE_FED
+            getattr(wire, field.name).rules.margin.tiers.add()
         if field.name == "list_contract":
             wire.list_contract.contract = common_pb2.CONTRACT_KIND_LINEAR
         name = "".join(word.title() for word in field.name.split("_"))

@@ -127,6 +127,8 @@ def fault(name: str) -> admin_pb2.AdministerRequest:
             wire.list_contract.rules.position_max_lots = TOO_LARGE
         case "a number too large deep inside":
             wire.list_contract.rules.margin.tiers[0].floor_atoms = -TOO_LARGE
+        case "no tiers":
+            wire.list_contract.rules.margin.ClearField("tiers")
         case "too many tiers":
             wire.list_contract.rules.margin.tiers.extend([common_pb2.MarginTier()] * TIERS_MAX)
         case "too many sources":
@@ -146,6 +148,7 @@ def fault(name: str) -> admin_pb2.AdministerRequest:
         "no funding rule",
         "a number too large",
         "a number too large deep inside",
+        "no tiers",
         "too many tiers",
         "too many sources",
     ],
