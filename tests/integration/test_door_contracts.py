@@ -349,8 +349,10 @@ def test_a_liquidation_is_watched_heard_and_kept(tmp_path: Path) -> None:
                 assert counts[0] == 50
                 assert [each.mark_ticks for update in taken for each in update.prices][-1] == 98
                 steps = [each.step for update in taken for each in update.liquidations]
-                assert steps[:2] == [LiquidationStep.STEPPED, LiquidationStep.PAID]
-                shown = next(each for update in taken for each in update.liquidations)
+                assert steps[:3] == [LiquidationStep.STARTED, LiquidationStep.STEPPED, LiquidationStep.PAID]
+                assert steps[-1] == LiquidationStep.ENDED
+                begun, shown, *_ = [each for update in taken for each in update.liquidations]
+                assert (begun.liquidation, begun.instrument, begun.asset) == (shown.liquidation, 0, USD)
                 assert (shown.side, shown.mark_ticks, shown.instrument) == (Side.SELL, 98, PERP)
                 traded = [update.open_interest_lots for update in taken if update.liquidations]
                 standing = (await alice.contracts()).contracts[PERP]
@@ -415,7 +417,12 @@ def test_archives_keep_funding_liquidations_and_statements_of_contracts(tmp_path
                 again = await reader.market.funding(contract, after_index=fundings.rows[0].log_index)
                 assert again.rows == fundings.rows[1:]
                 steps = (await reader.market.liquidations()).rows
-                assert [each.step for each in steps][:2] == [LiquidationStep.STEPPED, LiquidationStep.PAID]
+                assert [each.step for each in steps][:3] == [
+                    LiquidationStep.STARTED,
+                    LiquidationStep.STEPPED,
+                    LiquidationStep.PAID,
+                ]
+                assert steps[-1].how is not None
                 assert (await reader.market.liquidations(contract)).rows == steps
                 newest = (await reader.market.liquidations(rows_max=1)).rows
                 assert newest == [each for each in steps if each.log_index == steps[-1].log_index]

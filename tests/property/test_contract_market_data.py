@@ -51,23 +51,34 @@ def market_of(exchange: Exchange, instrument: InstrumentId) -> Market:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_followed_contract_is_the_exchanges_own_at_every_index(seed: int) -> None:
     followed: dict[InstrumentId, Market] = {}
+    told: dict[InstrumentId, list[Stepped]] = {}
+    steps: list[Stepped] = []
+    begun: dict[InstrumentId, int] = {}
     changed: Counter[str] = Counter()
     for exchange, applied in entries(seed):
         instruments = exchange.state.markets.instruments
         events = by_instrument(applied, instruments)
+        happened = (stepped_of(applied.index, applied.time_ns, event) for event in applied.events())
+        steps += [step for step in happened if step is not None]
         for instrument in instruments:
             anew = market_of(exchange, instrument)
             market = followed.setdefault(instrument, anew)
             if market is anew:
+                begun[instrument] = applied.index
                 continue
             change = market.apply(applied.index, applied.time_ns, events[instrument])
             assert (market.contract is None) == (anew.contract is None)
             if market.contract is None or anew.contract is None or change.contract is None:
                 continue
             assert standing(market.contract) == standing(anew.contract)
+            told.setdefault(instrument, []).extend(change.contract.liquidations)
             changed["prices"] += len(change.contract.prices)
             changed["fundings"] += len(change.contract.fundings)
             changed["open interest"] += change.contract.open_interest_lots is not None
+    for instrument, each in told.items():
+        settle = exchange.state.markets.instruments[instrument].settle
+        heard = [step for step in steps if step.log_index > begun[instrument]]
+        assert each == [step for step in heard if step.instrument == instrument or step.asset == settle]
     assert min(changed[name] for name in ("prices", "fundings", "open interest")) > 0
 
 
@@ -109,11 +120,17 @@ def test_archives_keep_fundings_liquidations_and_statements_that_add_up(tmp_path
                     assert before == history[after].get((account, asset), 0)
                     assert later == history[to].get((account, asset), 0)
                     assert before + sum(x.amount_atoms for x in found.lines if x.asset == asset) == later
-        assert reader.liquidations(0, 1, 100_000) == steps
-        paged: list[Stepped] = reader.liquidations(0, 1, 3)
-        while more := reader.liquidations(0, paged[-1].log_index, 3) if paged else []:
+        assert reader.liquidations(0, 0, 1, 100_000) == steps
+        paged: list[Stepped] = reader.liquidations(0, 0, 1, 3)
+        while more := reader.liquidations(0, 0, paged[-1].log_index, 3) if paged else []:
             paged += more
         assert paged == steps
+        for instrument, listed in exchange.state.markets.instruments.items():
+            settle = listed.settle or 0
+            told = [step for step in steps if step.instrument == instrument or 0 < step.asset == settle]
+            assert reader.liquidations(instrument, settle, 1, 100_000) == told
+            newest = reader.liquidations(instrument, settle, 0, 5)
+            assert newest == told[len(told) - len(newest) :]
         for instrument in exchange.state.markets.instruments:
             kept = [
                 (instrument, row.log_index, row.delta_nanoatoms)

@@ -103,7 +103,7 @@ def fundings_table(found: Row) -> Table:
 
 def liquidation_values(row: Liquidation, instruments: Mapping[int, Instrument]) -> Row:
     """Return a step of a liquidation as plain values; what the step does not say is left out."""
-    instrument = instruments.get(row.instrument)
+    instrument = instruments[row.instrument] if row.instrument else None
     found: Row = {
         "log_index": row.log_index,
         "log_time_ns": row.log_time_ns,
@@ -111,26 +111,38 @@ def liquidation_values(row: Liquidation, instruments: Mapping[int, Instrument]) 
         "step": row.step.name.lower(),
         "symbol": None if instrument is None else instrument.symbol,
     }
-    if instrument is None:
-        # Of a wallet that had no position left: nothing says in which steps its numbers are.
-        return found | {"insurance_atoms": row.insurance_atoms, "debt_atoms": row.debt_atoms}
-    amount, price = instrument.settle.amount, instrument.price
-    if row.side is not None:
-        found["side"] = row.side.name.lower()
-        found["limit"] = plain(price(row.limit_ticks))
-    if row.lots:
-        found["size"] = plain(instrument.size(row.lots))
-    if row.mark_ticks:
-        found["mark"] = plain(price(row.mark_ticks))
-    if row.step in {LiquidationStep.PAID, LiquidationStep.DELEVERAGED}:
-        found["brought"] = plain(amount(row.received_atoms))
-    if row.step in {LiquidationStep.PAID, LiquidationStep.DEBT}:
+    if instrument is not None:
+        settle = instrument.settle
+        found |= _traded_values(row, instrument)
+    else:
+        # A margin wallet's: it is of an asset in which some contract is settled.
+        settle = next(
+            each.settle for each in instruments.values() if each.contract and each.settle.asset == row.asset
+        )
+    amount = settle.amount
+    if row.step in {LiquidationStep.PAID, LiquidationStep.DEBT, LiquidationStep.REPAID}:
         found["insurance"] = plain(amount(row.insurance_atoms))
     if row.step in {LiquidationStep.DEBT, LiquidationStep.SHARED}:
         found["debt"] = plain(amount(row.debt_atoms))
     if row.others:
         found["others"] = row.others
-    return found | {"settle": instrument.settle.symbol}
+    if row.how is not None:
+        found["how"] = row.how.name.lower()
+    return found | {"settle": settle.symbol}
+
+
+def _traded_values(row: Liquidation, instrument: Instrument) -> Row:
+    found: Row = {}
+    if row.side is not None:
+        found["side"] = row.side.name.lower()
+        found["limit"] = plain(instrument.price(row.limit_ticks))
+    if row.lots:
+        found["size"] = plain(instrument.size(row.lots))
+    if row.mark_ticks:
+        found["mark"] = plain(instrument.price(row.mark_ticks))
+    if row.step in {LiquidationStep.PAID, LiquidationStep.DELEVERAGED}:
+        found["brought"] = plain(instrument.settle.amount(row.received_atoms))
+    return found
 
 
 def liquidations_values(found: History[Liquidation], instruments: Mapping[int, Instrument]) -> Row:
@@ -151,15 +163,24 @@ def liquidations_table(found: Row) -> Table:
         table.add_column(name, justify="right" if name == "liquidation" else "left")
     for row in found["liquidations"]:
         table.add_row(
-            moment(row["log_time_ns"]), str(row["liquidation"]), row["symbol"] or "-", liquidation_words(row)
+            moment(row["log_time_ns"]),
+            str(row["liquidation"] or "-"),
+            row["symbol"] or "-",
+            liquidation_words(row),
         )
     return table
 
 
 def liquidation_words(row: Row) -> str:
     """Return a step of a liquidation as a person would say it."""
-    settle = row.get("settle", "atoms")
+    settle = row["settle"]
     match row["step"]:
+        case "started":
+            return "started" if row["symbol"] else f"of a margin wallet of {settle} started"
+        case "ended":
+            return f"ended: {row['how']}"
+        case "repaid":
+            return f"the fund repaid {row['insurance']} {settle} of what had stayed open"
         case "stepped":
             return f"{row['side']}s {row['size']} at {row['limit']} or better, mark {row['mark']}"
         case "paid":
@@ -169,8 +190,7 @@ def liquidation_words(row: Row) -> str:
         case "deleveraged":
             return f"{row['size']} closed against {row.get('others', 0)} opposite positions"
         case "debt":
-            paid, owed = row.get("insurance", row.get("insurance_atoms")), row.get("debt")
-            return f"the fund paid {paid} {settle}, {owed or row.get('debt_atoms')} stayed open"
+            return f"the fund paid {row['insurance']} {settle}, {row['debt']} stayed open"
         case _:
             return f"{row.get('others', 0)} who had a gain bore {row.get('debt')} {settle}"
 

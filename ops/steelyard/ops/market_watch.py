@@ -193,10 +193,15 @@ def _contract_lines(found: dict[str, Any]) -> list[str]:
     if "open_interest" in found:
         lines.append(f"open interest {found['open_interest']}")
     lines += [
-        f"[bold]liquidation {step['liquidation']}[/] {contract_views.liquidation_words(step)}"
+        f"[bold]{_liquidation(step)}[/] {contract_views.liquidation_words(step)}"
         for step in found.get("liquidations", [])
     ]
     return lines
+
+
+def _liquidation(step: dict[str, Any]) -> str:
+    number = step["liquidation"]
+    return f"liquidation {number}" if number else "bad debt"
 
 
 def _style(side: str) -> str:

@@ -70,10 +70,10 @@ CREATE TABLE liquidations (
     instrument INTEGER NOT NULL, liquidation INTEGER NOT NULL, step INTEGER NOT NULL,
     side INTEGER NOT NULL, lots INTEGER NOT NULL, mark_ticks INTEGER NOT NULL, limit_ticks INTEGER NOT NULL,
     received_atoms INTEGER NOT NULL, bankruptcy_atoms INTEGER NOT NULL, insurance_atoms INTEGER NOT NULL,
-    debt_atoms INTEGER NOT NULL, others INTEGER NOT NULL,
+    debt_atoms INTEGER NOT NULL, others INTEGER NOT NULL, asset INTEGER NOT NULL, how INTEGER NOT NULL,
     PRIMARY KEY (log_index, number)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX liquidations_of ON liquidations (instrument, log_index, number);
+CREATE INDEX liquidations_of ON liquidations (instrument, asset, log_index, number);
 """
 
 
@@ -216,7 +216,7 @@ class ArchiveWriter:
             file.executemany("INSERT OR REPLACE INTO balances VALUES (?, ?, ?)", batch.balances)
             file.executemany("INSERT INTO fundings VALUES (?, ?, ?, ?, ?, ?, ?)", batch.fundings)
             file.executemany(
-                "INSERT INTO liquidations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO liquidations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 batch.liquidations,
             )
             file.execute("UPDATE meta SET last_index = ?, last_ns = ?", (batch.last_index, batch.last_ns))

@@ -175,36 +175,48 @@ class ArchiveReader:
         All of an entry are told together, so whoever asks for what comes after the last one misses none.
         """
         names = "log_index, time_ns, rate_ppb, mark_ticks, delta_nanoatoms, cumulative_nanoatoms"
-        rows = self._whole_entries("fundings", names, "instrument = ?", instrument, after_index, count)
+        rows = self._whole_entries("fundings", names, {"instrument = ?": instrument}, after_index, count)
         return [FundingSettled(*row) for row in rows]
 
-    def liquidations(self, instrument: int, after_index: int, count: int) -> list[Stepped]:
-        """Return steps of liquidations, in one contract or (zero) in all, as ``fundings`` are."""
+    def liquidations(self, instrument: int, settle: int, after_index: int, count: int) -> list[Stepped]:
+        """Return steps of liquidations, in one contract or (zero) in all, as ``fundings`` are.
+
+        With those in a contract come what is said of the margin wallets of its asset, ``settle``.
+        """
         names = (
             "log_index, time_ns, instrument, liquidation, step, side, lots, mark_ticks, limit_ticks,"
-            " received_atoms, bankruptcy_atoms, insurance_atoms, debt_atoms, others"
+            " received_atoms, bankruptcy_atoms, insurance_atoms, debt_atoms, others, asset, how"
         )
-        of = "instrument = ?" if instrument else "? = 0"
-        rows = self._whole_entries("liquidations", names, of, instrument, after_index, count)
+        of = {"? = 0": 0}
+        if instrument:
+            of = {"instrument = ? AND asset = 0": instrument, "instrument = 0 AND asset = ?": settle}
+        rows = self._whole_entries("liquidations", names, of, after_index, count)
         return [Stepped(*row) for row in rows]
 
     def _whole_entries(
-        self, table: str, names: str, of: str, instrument: int, after_index: int, count: int
+        self, table: str, names: str, of: dict[str, int], after_index: int, count: int
     ) -> list[tuple[int, ...]]:
-        """Return rows of some entries, oldest first; ``count`` of them, and all others of the last entry."""
-        select = f"SELECT {names} FROM {table} JOIN entries USING (log_index) WHERE {of}"
+        """Return rows of some entries, oldest first; ``count`` of them, and all others of the last entry.
+
+        ``of``: conditions with their values, any of which a row has to fulfil, and none fulfils two.
+        """
+
+        def select(where: str, value: int, end: str, *more: int) -> list[tuple[int, ...]]:
+            # Parts that are merged, so that each may follow an index of its own.
+            parts = " UNION ALL ".join(
+                f"SELECT {names}, number FROM {table} JOIN entries USING (log_index) WHERE {one} AND {where}"
+                for one in of
+            )
+            bounds = [bound for one in of.values() for bound in (one, value)]
+            return self._file.execute(f"{parts} ORDER BY {end}", (*bounds, *more)).fetchall()
+
         where, order = ("log_index > ?", "ASC") if after_index else ("? = 0", "DESC")
-        rows = self._file.execute(
-            f"{select} AND {where} ORDER BY log_index {order}, number {order} LIMIT ?",
-            (instrument, after_index, count),
-        ).fetchall()
+        rows = select(where, after_index, f"log_index {order}, number {order} LIMIT ?", count)
         if len(rows) == count:
             last_index = rows[-1][0]
-            of_last = self._file.execute(
-                f"{select} AND log_index = ? ORDER BY number {order}", (instrument, last_index)
-            ).fetchall()
+            of_last = select("log_index = ?", last_index, f"number {order}")
             rows = [row for row in rows if row[0] != last_index] + of_last
-        return rows if after_index else rows[::-1]
+        return [row[:-1] for row in (rows if after_index else reversed(rows))]
 
     def statement(self, account: int, after_index: int, to_index: int, *, movements: bool) -> Statement:
         """Return what moved for an account above one index and up to another, at most ``last_index``.

@@ -36,7 +36,7 @@ from steelyard.client.market_model import (
 )
 from steelyard.client.model import Instrument
 from steelyard.client.nodes import Nodes
-from steelyard.client.words import InstrumentState, LiquidationStep, ReadMode, Side
+from steelyard.client.words import InstrumentState, LiquidationEnd, LiquidationStep, ReadMode, Side
 from steelyard.v1 import account_pb2, common_pb2, market_data_pb2
 
 _SERVICE: Final = "/steelyard.v1.MarketDataService"
@@ -212,6 +212,7 @@ class MarketData:
     ) -> History[Liquidation]:
         """Return steps of liquidations in a contract, or in all (zero), without their owners.
 
+        With a contract's come those of margin wallets of the asset that it is settled in.
         Those after a log index, or with zero the newest; at most 1000.
         """
         request = market_data_pb2.ListLiquidationsRequest(
@@ -360,6 +361,8 @@ def liquidation_of(row: market_data_pb2.LiquidationUpdate) -> Liquidation:
         row.insurance_atoms,
         row.debt_atoms,
         row.others,
+        row.asset,
+        LiquidationEnd(row.how) if row.how else None,
     )
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Generic, TypeVar
 
-from steelyard.client.words import InstrumentState, LiquidationStep, Side
+from steelyard.client.words import InstrumentState, LiquidationEnd, LiquidationStep, Side
 
 T = TypeVar("T")
 
@@ -187,11 +187,15 @@ class FundingRow:
 class Liquidation:
     """A step of a liquidation, without its owner; which numbers are said depends on the step.
 
+    ``instrument`` zero: it is about margin wallets of ``asset``, which is zero otherwise.
+
+    * STARTED: the engine will take a position, or a margin wallet, in its turn; ENDED: and ``how`` it did.
     * STEPPED: the engine closes ``lots`` on ``side`` at ``limit_ticks`` or better, at this mark; nobody loses
       if they bring ``bankruptcy_atoms``.
     * PAID: what ``lots`` brought (``received_atoms``), had to bring, and what the insurance fund took.
     * DELEVERAGED: ``lots`` were closed against ``others`` opposite positions for this cash.
     * DEBT: what the insurance fund paid of a loss, and what nobody has paid; SHARED: ``others`` bore that.
+    * REPAID: the insurance fund paid ``insurance_atoms`` of what nobody had paid; ``liquidation`` is zero.
     """
 
     log_index: int
@@ -208,6 +212,8 @@ class Liquidation:
     insurance_atoms: int
     debt_atoms: int
     others: int
+    asset: int
+    how: LiquidationEnd | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -267,6 +267,8 @@ class LiquidationStep(IntEnum):
     SHARED = 6
     """Bad debt was borne by those who had a gain."""
     ENDED = 7
+    REPAID = 8
+    """The insurance fund paid off bad debt: of no liquidation, and told in public alone."""
 
 
 class PositionStep(IntEnum):

@@ -207,13 +207,25 @@ def test_notionals_of_contracts_are_in_what_they_settle_in() -> None:
             "the fund paid 0.000002 USDT, 0.000004 stayed open",
         ),
         ({"step": LiquidationStep.SHARED, "debt": 4, "others": 3}, "3 who had a gain bore 0.000004 USDT"),
+        ({"step": LiquidationStep.STARTED}, "started"),
+        ({"step": LiquidationStep.STARTED, "wallet": True}, "of a margin wallet of USDT started"),
+        ({"step": LiquidationStep.ENDED, "wallet": True, "how": LiquidationEnd.ADL}, "ended: adl"),
+        (
+            {"step": LiquidationStep.DEBT, "wallet": True, "insurance": 2, "debt": 4},
+            "the fund paid 0.000002 USDT, 0.000004 stayed open",
+        ),
+        (
+            {"step": LiquidationStep.REPAID, "wallet": True, "insurance": 2},
+            "the fund repaid 0.000002 USDT of what had stayed open",
+        ),
     ],
 )
 def test_a_public_step_of_a_liquidation_is_said(row: dict[str, Any], said: str) -> None:
+    wallet = row.get("wallet", False)
     step = Liquidation(
         1,
         2,
-        3,
+        0 if wallet else 3,
         4,
         row["step"],
         row.get("side"),
@@ -225,11 +237,12 @@ def test_a_public_step_of_a_liquidation_is_said(row: dict[str, Any], said: str) 
         row.get("insurance", 0),
         row.get("debt", 0),
         row.get("others", 0),
+        PERP.settle.asset if wallet else 0,
+        row.get("how"),
     )
     values = contract_views.liquidation_values(step, LISTED)
     assert said in contract_views.liquidation_words(values)
-    unknown = contract_views.liquidation_values(step, {})
-    assert unknown["symbol"] is None
+    assert values["symbol"] == (None if wallet else PERP.symbol)
 
 
 def test_a_watched_contract_is_told_in_values_and_in_lines() -> None:
@@ -244,7 +257,10 @@ def test_a_watched_contract_is_told_in_values_and_in_lines() -> None:
         ],
         open_interest_lots=150,
         liquidations=[
-            Liquidation(5, 7, 3, 8, LiquidationStep.DELEVERAGED, None, 100, 9, 0, -4, 0, 0, 0, 2),
+            Liquidation(5, 7, 3, 8, LiquidationStep.DELEVERAGED, None, 100, 9, 0, -4, 0, 0, 0, 2, 0, None),
+            Liquidation(
+                5, 7, 0, 0, LiquidationStep.REPAID, None, 0, 0, 0, 0, 0, 3, 0, 0, PERP.settle.asset, None
+            ),
         ],
     )
     values = market_watch.update_values(PERP, update)
@@ -259,4 +275,5 @@ def test_a_watched_contract_is_told_in_values_and_in_lines() -> None:
         "next 1970-01-01 00:01:00",
         "[dim]         5[/]  open interest 1.50",
         "[dim]         5[/]  [bold]liquidation 8[/] 1.00 closed against 2 opposite positions",
+        "[dim]         5[/]  [bold]bad debt[/] the fund repaid 0.000003 USDT of what had stayed open",
     ]

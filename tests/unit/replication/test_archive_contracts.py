@@ -36,7 +36,7 @@ def test_an_archive_of_the_schema_before_becomes_one_of_this_with_all_it_had(tmp
     )
     writer.close()
     with ArchiveReader(path) as reader:
-        assert reader.liquidations(0, 0, 10) == [step]
+        assert reader.liquidations(0, 0, 0, 10) == [step]
         assert [row.delta_nanoatoms for row in reader.fundings(3, 0, 10)] == [3]
     file = sqlite3.connect(path)
     assert file.execute("PRAGMA user_version").fetchone() == (SCHEMA,)

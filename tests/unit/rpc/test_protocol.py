@@ -80,6 +80,7 @@ NOBODYS = {
     "LiquidationStepped",
     "WithdrawalGateSet",
     "InsuranceFunded",
+    "DebtRepaid",
     "ContractSettled",
 }
 #: What an account is told in rows of its own has other numbers than the event.

@@ -383,6 +383,7 @@ class ContractStanding(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     instrument: InstrumentId
     index: IndexId
+    settle: AssetId
     rules: ContractRules
     mark_ticks: int
     index_ticks: int

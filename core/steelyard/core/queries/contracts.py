@@ -56,6 +56,7 @@ def standing(state: State, instrument: Instrument) -> ContractStanding | None:
     return ContractStanding(
         instrument=instrument.instrument,
         index=contract.index.index,
+        settle=contract.settle,
         rules=contract.rules,
         mark_ticks=instrument.mark_ticks,
         index_ticks=contract.index.price_ticks,

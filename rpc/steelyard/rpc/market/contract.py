@@ -58,11 +58,12 @@ class ContractChange(NamedTuple):
 
 
 class MarketContract:
-    """A contract after an entry; fed with its own events and those of all indices."""
+    """A contract after an entry; fed with its own events, and those of all indices and margin wallets."""
 
     def __init__(self, standing: ContractStanding) -> None:
         """Begin where it stood."""
         self._index = standing.index
+        self._settled_in = standing.settle
         self._rules: ContractRules = standing.rules
         self.prices = Prices(standing.mark_ticks, standing.index_ticks, standing.index_stale)
         self.predicted_ppb = standing.predicted_ppb
@@ -81,7 +82,7 @@ class MarketContract:
         )
 
     def follow(self, index: int, time_ns: int, event: AnyEvent) -> None:
-        """Follow one event of the entry ``index``; those of other indices, and most kinds, say nothing."""
+        """Follow one event of the entry ``index``; those about others, and most kinds, say nothing."""
         match event:
             case MarkSet():
                 self.funding_ns = self.funding_ns or self._next_ns(time_ns)
@@ -189,7 +190,7 @@ class MarketContract:
         if isinstance(event, AdlSettled):
             self._open_interest(-event.lots)
         stepped = stepped_of(index, time_ns, event)
-        if stepped is not None:
+        if stepped is not None and stepped.asset in (0, self._settled_in):
             self._liquidations.append(stepped)
 
 

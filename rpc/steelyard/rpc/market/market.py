@@ -1,15 +1,19 @@
 """One instrument as everybody may see it, kept up with the log: its book, its state, its trades."""
 
 from collections.abc import Collection, Iterable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from steelyard.core.entry import Applied
 from steelyard.core.events import (
     AnyEvent,
     AuctionEnded,
+    DebtRepaid,
+    DebtTaken,
     IndexSet,
     IndexStale,
     InstrumentStateChanged,
+    LiquidationEnded,
+    LiquidationStarted,
     MarkSet,
     StateScheduled,
     Traded,
@@ -19,6 +23,10 @@ from steelyard.core.units import InstrumentId, InstrumentState, Side
 from steelyard.replication.candles import Trade
 from steelyard.rpc.market.book import Best, Level, MarketBook, Shown
 from steelyard.rpc.market.contract import ContractChange, MarketContract
+
+_NO_INSTRUMENT: Final = InstrumentId(0)
+#: If they name no instrument they may concern any: of its index, or its settle asset.
+_TOLD_TO_ALL: Final = (IndexSet, IndexStale, LiquidationStarted, DebtTaken, LiquidationEnded, DebtRepaid)
 
 
 class Status(NamedTuple):
@@ -120,12 +128,16 @@ def trade_of(event: Traded, time_ns: int) -> Trade:
 def by_instrument(
     applied: Applied, instruments: Collection[InstrumentId]
 ) -> dict[InstrumentId, list[AnyEvent]]:
-    """Return the events of an entry, in order, for each of some instruments: its own, and all of indices."""
+    """Return the events of an entry, in order, for each of some instruments.
+
+    Its own, and all that are about indices and margin wallets.
+    """
     found: dict[InstrumentId, list[AnyEvent]] = {instrument: [] for instrument in instruments}
     for event in applied.events():
-        if isinstance(event, IndexSet | IndexStale):
+        instrument: InstrumentId = getattr(event, "instrument", _NO_INSTRUMENT)
+        if instrument in found:
+            found[instrument].append(event)
+        elif instrument == _NO_INSTRUMENT and isinstance(event, _TOLD_TO_ALL):
             for events in found.values():
                 events.append(event)
-        elif (instrument := getattr(event, "instrument", None)) in found:
-            found[instrument].append(event)
     return found

@@ -278,6 +278,8 @@ def liquidation_message(stepped: Stepped) -> pb.LiquidationUpdate:
         insurance_atoms=stepped.insurance_atoms,
         debt_atoms=stepped.debt_atoms,
         others=stepped.others,
+        asset=stepped.asset,
+        how=cast("common_pb2.LiquidationEnd.ValueType", stepped.how),
     )
 
 

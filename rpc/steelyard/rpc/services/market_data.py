@@ -17,7 +17,7 @@ from steelyard.core.queries import (
     Markets,
     Picture,
 )
-from steelyard.core.units import InstrumentId
+from steelyard.core.units import AssetId, InstrumentId
 from steelyard.replication.archive_file import Gap
 from steelyard.replication.archive_read import ArchiveReader
 from steelyard.replication.front import ReadMode
@@ -192,20 +192,30 @@ class MarketDataService:
         return await self._door.history.read(look)
 
     async def list_liquidations(self, body: bytes, caller: Caller) -> bytes:
-        """Return what liquidations did in public, in one contract or in all, oldest first."""
+        """Return what liquidations did in public, in one contract or in all, oldest first.
+
+        With one contract come those of margin wallets of the asset that it is settled in.
+        """
         request = translate.parse(market_data_pb2.ListLiquidationsRequest, body)
         count = _bounded(request.rows_max, "rows_max")
-        instrument = InstrumentId(0)
+        instrument, settle = InstrumentId(0), AssetId(0)
         if request.instrument:
             instrument = await self._listed(caller, request.instrument)
+            settle = await self._settle(caller, instrument)
         after_index = _index(request.after_index)
 
         def look(reader: ArchiveReader) -> bytes:
-            found = reader.liquidations(instrument, after_index, count)
+            found = reader.liquidations(instrument, settle, after_index, count)
             between = _between(reader, after_index, [row.log_index for row in found], count)
             return messages.liquidations(reader.last_index, found, reader.gaps(*between))
 
         return await self._door.history.read(look)
+
+    async def _settle(self, caller: Caller, instrument: InstrumentId) -> AssetId:
+        """Return the asset in which a contract is settled; zero for spot."""
+        _, listed = await self._door.read(Markets, caller.key, GetMarkets(), ReadMode.STALE)
+        settled = {each.instrument: each.contract.settle for each in listed.instruments if each.contract}
+        return settled.get(instrument, AssetId(0))
 
     async def _listed(self, caller: Caller, instrument: int) -> InstrumentId:
         """Return an instrument that is listed, and that the caller may ask about."""
