@@ -257,8 +257,15 @@ def a_fund_above_its_peak(venue: ContractVenue) -> None:
 def a_debt_with_an_open_gate(venue: ContractVenue) -> None:
     house = venue.exchange.state.ledger.houses[USD]
     house.debt_atoms -= 1
+    house.rounding_atoms += 1
+
+
+def a_fund_beside_a_debt(venue: ContractVenue) -> None:
+    house = venue.exchange.state.ledger.houses[USD]
+    house.debt_atoms -= 1
     house.insurance_atoms += 1
     house.peak_atoms += 1
+    house.gate_on = True
 
 
 def a_gate_that_opens_without_being_closed(venue: ContractVenue) -> None:
@@ -340,6 +347,7 @@ FAULTS: list[Callable[[ContractVenue], None]] = [
     a_level_without_a_liquidation,
     a_fund_above_its_peak,
     a_debt_with_an_open_gate,
+    a_fund_beside_a_debt,
     a_gate_that_opens_without_being_closed,
     a_switch_of_nobody,
     a_switch_of_two,

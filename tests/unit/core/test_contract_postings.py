@@ -12,6 +12,7 @@ from steelyard.core.events import (
     BucketAdjusted,
     ContractListed,
     ContractSettled,
+    DebtRepaid,
     DebtTaken,
     FundingPaid,
     FundingSwept,
@@ -192,6 +193,10 @@ ADL = AdlSettled(
                 Posting(BOB, BAD_DEBT, USD, 3, Cause.SHARED_LOSS),
                 Posting(CAROL, BAD_DEBT, USD, 1, Cause.SHARED_LOSS),
             ],
+        ),
+        (
+            DebtRepaid(asset=USD, atoms=4),
+            [Posting(INSURANCE, BAD_DEBT, USD, 4, Cause.REPAYMENT)],
         ),
         (
             PositionSettled(
