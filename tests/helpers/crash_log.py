@@ -43,7 +43,7 @@ def crash() -> Crash:
         return watch.apply(exchange, index, entry)
 
     stage = LocalStage(apply, checks=False)
-    asyncio.run(play(Terminal(as_json=True), stage, Plan(ACCOUNTS, 0.5, 2, STEPS, strikes=False)))
+    asyncio.run(play(Terminal(as_json=True), stage, Plan(ACCOUNTS, 0.5, 2, STEPS, strikes=0)))
     return Crash(entries, watch)
 
 

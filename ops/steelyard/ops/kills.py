@@ -39,6 +39,11 @@ class Kills:
             round(outage.recovered_s * 1000) for outage in self._outages if outage.recovered_s is not None
         ]
 
+    @property
+    def all_back(self) -> bool:
+        """Whether every killed node is back, as far as it was to come back by itself."""
+        return all(task.done() for task in self._returns)
+
     def kill_leader(self) -> int | None:
         """Kill the leader's node; return its number, or None if no lane is attached at the moment."""
         endpoints = self._group.endpoints

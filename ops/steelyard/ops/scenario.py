@@ -15,6 +15,7 @@ EXIT_FAILED: Final = 1
 #: Between two words of the feed there is a quarter of a second.
 STEPS_PER_S: Final = 4
 ACCOUNTS_MAX: Final = 200_000
+KILLS_MAX: Final = 100
 
 
 @click.group()
@@ -42,15 +43,16 @@ def scenario() -> None:
     help="How long the fall takes, in log time.",
 )
 @click.option(
-    "--kill-leader/--no-kill-leader",
-    default=True,
+    "--kills",
+    default=1,
     show_default=True,
-    help="Kill the leader in the middle of the cascade.",
+    type=click.IntRange(0, KILLS_MAX),
+    help="Leaders to be killed, one after the other, spread over the cascade.",
 )
 @click.option(
     "--in-process",
     is_flag=True,
-    help="One exchange in this process, every invariant after each entry; a snapshot in place of the kill.",
+    help="One exchange in this process, every invariant after each entry; a snapshot in place of each kill.",
 )
 @click.option(
     "--data",
@@ -61,7 +63,7 @@ def scenario() -> None:
 @click.option(
     "--plots",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Write pictures to this folder: prices, funds, auto-deleveraging, open interest.",
+    help="Write pictures to this folder: price, liquidations, funds, auto-deleveraging, and all in one.",
 )
 @kept_results
 @as_json
@@ -70,17 +72,18 @@ def crash(
     drop: float,
     seed: int,
     seconds: float,
-    kill_leader: bool,
+    kills: int,
     in_process: bool,
     directory: Path | None,
     plots: Path | None,
     keep: bool,
     as_json: bool,
 ) -> None:
-    """Let a market of leveraged traders fall, with thin books, silent oracles and a killed leader.
+    """Let a market of leveraged traders fall, with thin books, silent oracles and killed leaders.
 
     Three perpetual contracts, one of them inverse, and traders with 3x to 100x leverage on both sides.  At
-    the end every atom must be accounted for on all replicas.
+    the end every atom must be accounted for on all replicas, and every liquidation must have begun and ended
+    once in the log of each.
     """
     from steelyard.ops.crash.play import Plan
     from steelyard.ops.crash.report import report_table
@@ -89,7 +92,7 @@ def crash(
     if in_process and directory is not None:
         raise click.UsageError("--in-process has no group, and so no --data")
     terminal = Terminal(as_json=as_json)
-    plan = Plan(accounts, drop / 100, seed, round(seconds * STEPS_PER_S), kill_leader)
+    plan = Plan(accounts, drop / 100, seed, round(seconds * STEPS_PER_S), kills)
     work = (
         crash_in_process(terminal, plan, plots)
         if in_process

@@ -1,6 +1,7 @@
 """A market that crashes: its path, its crowd, its makers, and a whole crash on one exchange."""
 
 import asyncio
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,12 @@ from steelyard.client import (
     Transfer,
 )
 from steelyard.core import Exchange
+from steelyard.core.units import LiquidationEnd
 from steelyard.ops import cli
 from steelyard.ops.claims import Crashed, claims_of_crash
 from steelyard.ops.crash import crowd, makers, market, path, plots
-from steelyard.ops.crash.play import Plan
+from steelyard.ops.crash.play import Plan, Strikes
+from steelyard.ops.crash.register import Register
 from steelyard.ops.crash.report import report_table
 from steelyard.ops.crash.run import crash_in_process
 from steelyard.ops.crash.solvency import solvency
@@ -31,7 +34,7 @@ from steelyard.ops.errors import OpsError
 from steelyard.ops.terminal import Terminal
 from steelyard.ops.verdict import Verdict
 
-ACCOUNTS = 500
+ACCOUNTS = 250
 STEPS = 130
 
 
@@ -112,10 +115,10 @@ def test_makers_show_less_and_stand_further_away_when_it_falls_and_all_but_one_g
     assert {type(each) for each in gone} == {CancelOrders}
 
 
-def test_five_hundred_accounts_crash_and_every_atom_is_where_it_should_be(tmp_path: Path) -> None:
+def test_hundreds_of_accounts_crash_and_every_atom_is_where_it_should_be(tmp_path: Path) -> None:
     """Every invariant is looked at after every entry; a snapshot stands for the killed leader."""
     result = asyncio.run(
-        crash_in_process(Terminal(as_json=True), Plan(ACCOUNTS, 0.5, 1, STEPS, strikes=True), tmp_path)
+        crash_in_process(Terminal(as_json=True), Plan(ACCOUNTS, 0.5, 1, STEPS, strikes=3), tmp_path)
     )
     assert result["failures"] == []
     assert result["ok"]
@@ -123,18 +126,21 @@ def test_five_hundred_accounts_crash_and_every_atom_is_where_it_should_be(tmp_pa
     assert result["liquidations"] > ACCOUNTS / 3
     assert {"CLOSED", "CURED", "FUND", "ADL"} <= result["liquidations_by_end"].keys()
     assert result["index_stale"] > 0
-    assert result["leader_kills"] == 1
+    assert (result["leader_kills"], result["kills_in_cascade"]) == (3, 3)
+    assert result["equations"][2] == "ETH: 0 paid in = 0"
     assert all(row["gap_atoms"] == 0 for row in result["solvency"]["1"])
     assert {row["symbol"] for row in result["solvency"]["1"]} == {"USDT", "BTC", "ETH"}
     assert sorted(Path(name).name for name in result["plots"]) == [
         "crash-adl.png",
         "crash-fund.png",
+        "crash-liquidations.png",
         "crash-open-interest.png",
         "crash-price.png",
+        "crash.png",
     ]
     assert all(Path(name).read_bytes().startswith(b"\x89PNG") for name in result["plots"])
     assert msgspec.json.decode(msgspec.json.encode(result))["claims"]
-    assert len(report_table(result).renderables) == 2
+    assert len(report_table(result).renderables) == 3
 
 
 def test_an_atom_that_is_missing_is_a_gap() -> None:
@@ -154,7 +160,7 @@ def test_an_atom_that_is_missing_is_a_gap() -> None:
 
 def test_a_crash_is_the_same_for_the_same_seed_and_another_for_another() -> None:
     def outcome(seed: int) -> list[Any]:
-        plan = Plan(12, 0.5, seed, 24, strikes=False)
+        plan = Plan(12, 0.5, seed, 24, strikes=0)
         result = asyncio.run(crash_in_process(Terminal(as_json=True), plan))
         return [result[name] for name in ("events", "marks", "liquidations_by_end", "fund_atoms", "solvency")]
 
@@ -163,6 +169,7 @@ def test_a_crash_is_the_same_for_the_same_seed_and_another_for_another() -> None
 
 
 GOOD = Crashed(
+    replicas_wanted=3,
     replicas=3,
     gaps=[],
     verdict=Verdict(
@@ -177,45 +184,141 @@ GOOD = Crashed(
         findings=[],
     ),
     refused_at_first=0,
+    drop_ppm=500_000,
+    fallen_ppm=495_000,
+    stale_wanted=4,
+    stale=4,
+    blind_steps=0,
+    thin_ppm={"BTC-USDT-PERP": 330_000, "ETH-USDT-PERP": 110_000},
     liquidations=5,
-    odd_liquidations=0,
-    left=0,
+    odd_liquidations={1: 0, 2: 0, 3: 0},
+    left={1: 0, 2: 0, 3: 0},
     fund_faults=[],
     peak_units=20,
     units_max=20,
     strikes_wanted=1,
     strikes=1,
     recovered=1,
+    strikes_in_cascade=1,
 )
 
 
-@pytest.mark.parametrize(
-    "bad",
-    [
-        {"replicas": 0},
-        {"gaps": ["replica 1: USDT lacks 1 atoms"]},
-        {"refused_at_first": 1},
-        {"liquidations": 0},
-        {"odd_liquidations": 1},
-        {"left": 1},
-        {"fund_faults": ["replica 2: 1 atoms, told 2"]},
-        {"peak_units": 21},
-        {"strikes": 0},
-        {"recovered": 0},
-        {"verdict": msgspec.structs.replace(GOOD.verdict, lost=1, ok=False)},  # type: ignore[type-var]
-        {"verdict": msgspec.structs.replace(GOOD.verdict, digests_equal=False, ok=False)},  # type: ignore[type-var]
-    ],
-    ids=lambda bad: next(iter(bad)),
-)
-def test_each_claim_of_a_crash_can_fail(bad: dict[str, Any]) -> None:
-    assert all(holds for _, holds in claims_of_crash(GOOD))
-    assert not all(holds for _, holds in claims_of_crash(GOOD._replace(**bad)))
+def judged(**bad: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever the verdict has
+    """Return the good crash's verdict with some of it changed, as a change of the crash."""
+    return {"verdict": msgspec.structs.replace(GOOD.verdict, **bad)}  # type: ignore[type-var]
+
+
+#: Of each claim, in their order, something that makes it false.
+BAD: list[tuple[str, dict[str, Any]]] = [
+    ("replicas of 3 were looked at", {"replicas": 2}),
+    ("what was paid in", {"gaps": ["replica 1: USDT lacks 1 atoms"]}),
+    ("the crowd asked for", {"refused_at_first": 1}),
+    ("the price fell", {"fallen_ppm": 489_999}),
+    ("oracles fell silent", {"stale": 3}),
+    ("under a stale index", {"blind_steps": 1}),
+    ("books were thin", {"thin_ppm": {"BTC-USDT-PERP": 330_000, "ETH-USDT-PERP": 510_000}}),
+    ("there was a cascade", {"liquidations": 0}),
+    ("one beginning", {"odd_liquidations": {1: 0, 2: 0, 3: 1}}),
+    ("one end", {"left": {1: 0, 2: 1, 3: 0}}),
+    ("insurance funds", {"fund_faults": ["replica 2: 1 atoms, told 2"]}),
+    ("no entry has more than 20 units", {"peak_units": 21}),
+    ("was taken away", {"recovered": 0}),
+    ("within the cascade", {"strikes_in_cascade": 0}),
+    ("acknowledged requests", judged(lost=1)),
+    ("digests are equal", judged(digests_equal=False)),
+    ("sums to zero", judged(money_conserved=False)),
+    ("nothing else is wrong", judged(ok=False)),
+]
+
+
+def test_every_claim_of_a_crash_is_about_something_that_can_be_otherwise() -> None:
+    claims = claims_of_crash(GOOD)
+    assert all(holds for _, holds in claims)
+    assert len(claims) == len(BAD)
+    for (words, _), (said, _bad) in zip(claims, BAD, strict=True):
+        assert said in words
+
+
+@pytest.mark.parametrize(("said", "bad"), BAD, ids=[said for said, _ in BAD])
+def test_each_claim_of_a_crash_can_fail_alone(said: str, bad: dict[str, Any]) -> None:
+    (words,) = (words for words, holds in claims_of_crash(GOOD._replace(**bad)) if not holds)
+    assert said in words
+
+
+def test_a_crash_without_a_thin_book_or_a_kill_that_was_wanted_is_not_what_was_asked_for() -> None:
+    others: list[dict[str, Any]] = [{"thin_ppm": {}}, {"strikes": 0}, {"strikes": 2, "strikes_in_cascade": 2}]
+    for bad in others:
+        assert not all(holds for _, holds in claims_of_crash(GOOD._replace(**bad)))
+
+
+def test_a_number_that_begins_or_ends_twice_or_never_began_is_odd_and_one_left_out_too() -> None:
+    def register(*numbers: int) -> Register:
+        """Return what came of these, one nanosecond after the other; below zero: an end."""
+        found = Register()
+        for time_ns, number in enumerate(numbers, 10):
+            if number > 0:
+                found.began(number, time_ns)
+            else:
+                found.ended(-number, LiquidationEnd.CLOSED, time_ns)
+        return found
+
+    sound = register(1, 2, -1)
+    assert (sound.odd_count, sound.left, sound.span_ns) == (0, 1, (10, 12))
+    assert [sound.in_work(time_ns) for time_ns in (9, 10, 11, 12)] == [0, 1, 2, 1]
+    for odd in (register(1, 1), register(1, -1, -1), register(-1, 1), register(2, -2)):
+        assert odd.odd_count > 0
+
+
+class Idle:
+    """Where the engine begins at one step, and a leader is there at some."""
+
+    def __init__(self, begins_at: int, ready: Callable[[int], bool]) -> None:
+        self.step = 0
+        self.begins_at = begins_at
+        self.ready = ready
+
+    async def has_begun(self) -> bool:
+        """Return whether the step is reached."""
+        return self.step >= self.begins_at
+
+    async def strike(self) -> bool:
+        """Return whether there is a leader at this step."""
+        return self.ready(self.step)
+
+    def now_ns(self) -> int:
+        """Return the step."""
+        return self.step
+
+
+def struck(wanted: int, *, begins_at: int, ready: Callable[[int], bool] = lambda _: True) -> list[int]:
+    """Return at which of a hundred steps leaders are taken away."""
+    stage = Idle(begins_at, ready)
+    strikes = Strikes(stage, wanted, 100)
+
+    async def walk() -> None:
+        for stage.step in range(100):
+            await strikes.due(stage.step)
+
+    asyncio.run(walk())
+    return strikes.done_ns
+
+
+def test_leaders_are_taken_away_evenly_from_the_first_liquidation_to_the_bottom() -> None:
+    assert struck(1, begins_at=22) == [52]
+    assert struck(4, begins_at=22) == [30, 45, 60, 75]
+    assert struck(0, begins_at=22) == []
+    assert struck(2, begins_at=90) == [90, 91]
+    assert struck(3, begins_at=1_000) == []
+
+
+def test_a_leader_that_is_not_there_yet_is_waited_for() -> None:
+    assert struck(2, begins_at=22, ready=lambda step: step % 10 == 3) == [43, 73]
 
 
 def test_pictures_that_cannot_be_written_are_said_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(OpsError, match="cannot write pictures to"):
-        plots.draw(crash().watch, tmp_path / "file")
+        plots.draw(plots.Story(crash().watch, 0, ()), tmp_path / "file")
 
 
 @pytest.mark.parametrize(

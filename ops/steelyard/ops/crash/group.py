@@ -12,6 +12,7 @@ from steelyard.client.admin import Admin
 from steelyard.core import Applied, Entry, Exchange
 from steelyard.ops.cluster import LocalGroup
 from steelyard.ops.crash.play import Plan, play
+from steelyard.ops.crash.register import Register
 from steelyard.ops.crash.report import Outcome
 from steelyard.ops.crash.stage import FEEDER, Wish
 from steelyard.ops.crash.watch import Watch
@@ -52,6 +53,7 @@ class GroupStage:
         self._kills: Kills | None = None
         self._step_s = time.monotonic()
         self._last_seen: object = None
+        self._first_funds: dict[int, int] = {}
 
     async def begin(self) -> None:
         """Open the operator's sessions."""
@@ -149,9 +151,16 @@ class GroupStage:
         await asyncio.sleep(self._step_s - time.monotonic())
 
     async def strike(self) -> bool:
-        """Kill the leader with SIGKILL; it comes back after a while."""
+        """Kill the leader with SIGKILL if all three are there; it comes back after a while."""
         assert self._kills is not None, "nobody is there to see it"
-        return self._kills.strike()
+        return self._kills.all_back and self._kills.strike()
+
+    async def has_begun(self) -> bool:
+        """Return whether a fund has changed since this was first asked: that is the engine's work alone."""
+        found = await self._client.contracts()
+        funds = {row.asset: row.insurance_atoms for row in found.funds.values()}
+        self._first_funds = self._first_funds or funds
+        return funds != self._first_funds
 
     async def is_busy(self) -> bool:
         """Return whether positions or funds have changed since this was last asked."""
@@ -194,20 +203,29 @@ async def play_on_group(terminal: Terminal, plan: Plan, directory: Path | None) 
             played = await play(terminal, stage, plan)
             await group.wait_level(operator, stage.acks.last_index)
             await group.wait_logged(stage.acks.last_index)
-        watch, exchanges = Watch(), dict[int, Exchange]()
+            terms = max(status.term for status in await operator.statuses())
+        # Three states in this process and three in the replicas are more than some machines have room for.
+        group.stop()
+        read_s = time.monotonic()
         with terminal.busy("reading the logs of all replicas"):
-            found = await asyncio.to_thread(_audited, group, watch, exchanges)
+            log = Logs()
+            found = await asyncio.to_thread(audit, group.node_directories, apply=log.apply)
         verdict = judge(stage.acks, evidence_of(found))
+        now_s = time.monotonic()
         outcome = Outcome(
             plan,
             played,
-            watch,
-            exchanges,
+            log.watch,
+            log.exchanges,
+            log.registers,
             _digests(found),
             verdict,
+            replicas=len(group.node_directories),
+            terms=terms,
             recoveries_ms=stage.recoveries_ms,
             refused=stage.refused,
-            seconds=time.monotonic() - began_s,
+            reading_s=now_s - read_s,
+            seconds=now_s - began_s,
         )
         scratch.keep_unless(verdict.ok, terminal)
         return outcome
@@ -222,15 +240,24 @@ def _digests(found: Audit) -> dict[int, bytes]:
     return {node.member: node.digests[last_index] for node in found.nodes if last_index}
 
 
-def _audited(group: LocalGroup, watch: Watch, exchanges: dict[int, Exchange]) -> Audit:
-    """Replay all members' logs and keep their last states; ``watch`` sees the first one."""
-    first: list[Exchange] = []
+class Logs:
+    """The logs of all members, as they are read one after the other; the first one is looked at closely."""
 
-    def apply(exchange: Exchange, index: int, entry: Entry) -> Applied:
-        if not first:
-            first.append(exchange)
-        if exchanges.get(len(exchanges)) is not exchange:
-            exchanges[len(exchanges) + 1] = exchange
-        return watch.apply(exchange, index, entry) if exchange is first[0] else exchange.apply(index, entry)
+    def __init__(self) -> None:
+        self.watch = Watch()
+        #: The last states, and the liquidations of each log, by its place.
+        self.exchanges: dict[int, Exchange] = {}
+        self.registers: dict[int, Register] = {}
 
-    return audit(group.node_directories, apply=apply)
+    def apply(self, exchange: Exchange, index: int, entry: Entry) -> Applied:
+        """Carry out an entry of whichever log is being read."""
+        place = len(self.exchanges)
+        if self.exchanges.get(place) is not exchange:
+            place += 1
+            self.exchanges[place] = exchange
+            self.registers[place] = self.watch.register if place == 1 else Register()
+        if place == 1:
+            return self.watch.apply(exchange, index, entry)
+        applied = exchange.apply(index, entry)
+        self.registers[place].see(applied)
+        return applied

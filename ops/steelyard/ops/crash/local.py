@@ -121,6 +121,10 @@ class LocalStage:
     async def settle(self) -> None:
         """Nothing: whatever is asked is answered at once."""
 
+    async def has_begun(self) -> bool:
+        """Return whether the engine has begun with anybody."""
+        return self.exchange.state.last_liquidation > 0
+
     async def is_busy(self) -> bool:
         """Return whether the engine has anybody left."""
         return bool(self.exchange.state.liquidations)

@@ -19,6 +19,8 @@ WRONG: Final = 0.2
 #: How much more the second market moves than the first.
 BETA: Final = 1.15
 
+#: The part of the steps at which the price is lowest.
+BOTTOM: Final = 0.82
 #: The way down: (part of the steps, part of the whole fall that has happened by then).  A slide, a breath,
 #: the collapse with a sudden gap in it, the bottom, and a little back.
 ANCHORS: Final = (
@@ -30,7 +32,7 @@ ANCHORS: Final = (
     (0.5001, 0.64),
     (0.62, 0.80),
     (0.70, 0.74),
-    (0.82, 1.00),
+    (BOTTOM, 1.00),
     (0.90, 0.94),
     (1.00, 0.97),
 )
@@ -49,8 +51,6 @@ class Step(NamedTuple):
     prices: tuple[float, ...]
     #: (source, price), by market
     said: tuple[tuple[tuple[int, float], ...], ...]
-    #: How far the fall has come, 0 to 1.
-    fallen: float
 
 
 def fall(*, seed: int, steps: int, drop: float, starts: Sequence[float]) -> list[Step]:
@@ -61,7 +61,7 @@ def fall(*, seed: int, steps: int, drop: float, starts: Sequence[float]) -> list
     chance = random.Random(seed)
     bottom = math.log(1 - drop)
     path: list[Step] = []
-    silent = min(SILENT_STEPS, steps / 10)
+    silent = silent_steps(steps)
     for number in range(steps):
         part = number / max(1, steps - 1)
         fallen = _between(part)
@@ -71,15 +71,20 @@ def fall(*, seed: int, steps: int, drop: float, starts: Sequence[float]) -> list
         )
         is_silent = any(part >= begin and number - begin * (steps - 1) < silent for begin in SILENCES)
         said = tuple(() if is_silent else _said(chance, part, price) for price in prices)
-        path.append(Step(prices, said, fallen))
+        path.append(Step(prices, said))
     return path
+
+
+def silent_steps(steps: int) -> float:
+    """Return how many of so many steps each silence takes."""
+    return min(SILENT_STEPS, steps / 10)
 
 
 def calm(*, seed: int, starts: Sequence[float]) -> Step:
     """Return a step at the starting prices, at which all sources speak."""
     chance = random.Random(seed)
     prices = tuple(starts)
-    return Step(prices, tuple(_heard(chance, price) for price in prices), 0.0)
+    return Step(prices, tuple(_heard(chance, price) for price in prices))
 
 
 def at_rest(step: Step, *, seed: int) -> Step:

@@ -7,13 +7,15 @@ from typing import Final, NamedTuple
 
 from steelyard.client import Permission
 from steelyard.ops.crash import crowd, makers, market, path
-from steelyard.ops.crash.stage import FEEDER, Stage, Wish
+from steelyard.ops.crash.stage import FEEDER, Stage, Struck, Wish
 from steelyard.ops.terminal import Terminal
 
 #: Between two steps of the path.
 STEP_NS: Final = 250_000_000
-#: The fall is this far on when the leader is taken away.
-STRIKE_AT: Final = 0.12
+#: The last of the leaders is taken away before the steps are this far on: the price has reached its bottom.
+STRIKES_END: Final = path.BOTTOM
+#: A step is repeated at most so often while a leader that is to be taken away is not there yet.
+HOLD_STEPS_MAX: Final = 240
 #: Steps at the last price, with nothing to do for the engine, before it is over; and at most so many at all.
 QUIET_STEPS: Final = 24
 REST_STEPS_MAX: Final = 4_000
@@ -29,7 +31,8 @@ class Plan(NamedTuple):
     drop: float
     seed: int
     steps: int
-    strikes: bool
+    #: How often the leader is to be taken away.
+    strikes: int
 
 
 class Played(NamedTuple):
@@ -38,10 +41,11 @@ class Played(NamedTuple):
     accounts: int
     positions: int
     steps: int
-    strikes: int
-    #: When the fall began and when the leader was taken away (zero: never), by the clock of the feed.
+    #: By the clock of the feed: when the fall began, when the path came to its end, and when the leader was
+    #: taken away, each time.
     fall_ns: int
-    strike_ns: int
+    rest_ns: int
+    strikes_ns: tuple[int, ...]
     #: Refusals until then, and how long all that took.
     refused_at_first: int
     opening_s: float
@@ -56,17 +60,46 @@ async def play(terminal: Terminal, stage: Stage, plan: Plan) -> Played:
     opening_s = time.monotonic() - began_s
     refused_at_first = sum(stage.refused.values())
     fall_ns = stage.now_ns()
-    strike_ns = await _fall(terminal, stage, traders, plan)
+    strikes = Strikes(stage, plan.strikes, plan.steps)
+    rest_ns = await _fall(terminal, stage, strikes, traders, plan)
     return Played(
         len(traders),
         sum(len(trader.bets) for trader in traders),
         plan.steps,
-        int(strike_ns > 0),
         fall_ns,
-        strike_ns,
+        rest_ns,
+        tuple(strikes.done_ns),
         refused_at_first,
         opening_s,
     )
+
+
+class Strikes:
+    """When the leader is taken away: evenly from the first sign of the engine to the bottom of the fall."""
+
+    def __init__(self, stage: Struck, wanted: int, steps: int) -> None:
+        self.done_ns: list[int] = []
+        self._stage = stage
+        self._wanted = wanted
+        self._end = STRIKES_END * steps
+        #: The step at which the engine was first seen at work.
+        self._begin: int | None = None
+
+    async def due(self, number: int) -> bool:
+        """Take the leader away if a step is the time for it; return whether it is, and that has to wait."""
+        if len(self.done_ns) == self._wanted:
+            return False
+        if self._begin is None:
+            if not await self._stage.has_begun():
+                return False
+            self._begin = number
+        apart = max(0.0, self._end - self._begin) / self._wanted
+        if number < self._begin + (len(self.done_ns) + 0.5) * apart:
+            return False
+        if await self._stage.strike():
+            self.done_ns.append(self._stage.now_ns())
+            return False
+        return True
 
 
 async def _open(terminal: Terminal, stage: Stage, traders: Sequence[crowd.Trader], plan: Plan) -> None:
@@ -120,40 +153,50 @@ async def _enter(terminal: Terminal, stage: Stage, traders: Sequence[crowd.Trade
             advance(begin + len(some))
 
 
-async def _fall(terminal: Terminal, stage: Stage, traders: Sequence[crowd.Trader], plan: Plan) -> int:
-    """Let the price fall step by step; return when the leader was taken away, zero if it was not."""
+async def _fall(
+    terminal: Terminal, stage: Stage, strikes: Strikes, traders: Sequence[crowd.Trader], plan: Plan
+) -> int:
+    """Let the price fall step by step, and stand still at last; return when it began to do that.
+
+    It stands still for a while, too, where a leader is to be taken away and there is none yet.
+    """
     steps = path.fall(seed=plan.seed, steps=plan.steps, drop=plan.drop, starts=market.STARTS)
-    strike_ns = 0
     before: Sequence[float] = market.STARTS
     players = makers.makers(traders)
     with terminal.progress("the market falls", len(steps)) as advance:
         for number, step in enumerate(steps):
-            if plan.strikes and not strike_ns and step.fallen >= STRIKE_AT and await stage.strike():
-                strike_ns = stage.now_ns()
-            await _move(stage, players, number / plan.steps, before, step)
-            before = step.prices
+            for _ in range(HOLD_STEPS_MAX):
+                await _feed(stage, step)
+                # Now, that the engine has begun with those whom the new price ruins.
+                waits = await strikes.due(number)
+                await _quote(stage, players, number / plan.steps, before, step)
+                before = step.prices
+                if not waits:
+                    break
             advance(number + 1)
+    rest_ns = stage.now_ns()
     with terminal.busy("the dust settles"):
         await _rest(stage, players, steps[-1], plan.seed)
     await stage.settle()
-    return strike_ns
+    return rest_ns
 
 
 async def _rest(stage: Stage, players: Sequence[makers.Maker], last: path.Step, seed: int) -> None:
     """Let the price stand still until the engine has done its work, and for a while in any case."""
     quiet = 0
     for number in range(REST_STEPS_MAX):
-        await _move(stage, players, 1.0, last.prices, path.at_rest(last, seed=seed + number))
+        step = path.at_rest(last, seed=seed + number)
+        await _feed(stage, step)
+        await _quote(stage, players, 1.0, last.prices, step)
         quiet = 0 if await stage.is_busy() else quiet + 1
         if quiet >= QUIET_STEPS:
             return
 
 
-async def _move(
+async def _quote(
     stage: Stage, players: Sequence[makers.Maker], part: float, before: Sequence[float], step: path.Step
 ) -> None:
-    """Let the feed and the makers say what they say at a step, and time pass until the next."""
-    await _feed(stage, step)
+    """Let the makers say what they say at a step, and time pass until the next."""
     await stage.ask(
         [Wish(maker.account, makers.requote(maker, part, before, step.prices)) for maker in players]
     )

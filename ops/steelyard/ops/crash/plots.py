@@ -1,23 +1,37 @@
-"""Pictures of a crash: prices with liquidations, the funds, auto-deleveraging and open interest."""
+"""Pictures of a crash: prices, liquidations, funds, auto-deleveraging; each alone, and all in one."""
 
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from steelyard.client import ContractKind
-from steelyard.core.units import AssetId, InstrumentId
-from steelyard.ops.crash.market import BTC, CONTRACTS, STARTS, USDT, ContractPlan, dollars_atoms
+from steelyard.core.units import AssetId, IndexId, InstrumentId
+from steelyard.ops.crash.market import (
+    BTC,
+    COIN_DECIMALS,
+    CONTRACTS,
+    INDICES,
+    STARTS,
+    USDT,
+    USDT_DECIMALS,
+    ContractPlan,
+    dollars_atoms,
+)
 from steelyard.ops.crash.watch import Closed, Series, Watch
 from steelyard.ops.errors import OpsError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 _SIZE_INCHES: Final = (11.0, 5.2)
 _DPI: Final = 130
+#: Of the picture that has all in one.
+_TALL_INCHES: Final = (10.0, 13.0)
+_TALL_DPI: Final = 80
 _INK: Final = "#22303c"
 _GREY: Final = "#8a97a3"
+_PALE: Final = "#eceff2"
 _COLOURS: Final = ("#1f6fb2", "#d9822b", "#5b8c3a")
 _RED: Final = "#c23b3b"
 _GRID: Final = "#e3e8ec"
@@ -29,8 +43,33 @@ _MILLION: Final = 1e6
 _NS: Final = 1e9
 
 
-def draw(watch: Watch, folder: Path, strike_ns: int = 0) -> list[Path]:
-    """Write the pictures to a folder and return their paths; all say when the leader was killed, if ever.
+class Story(NamedTuple):
+    """What is drawn: what was seen, when the fall began, and when leaders were killed."""
+
+    watch: Watch
+    fall_ns: int
+    strikes_ns: Sequence[int]
+
+    def second(self, time_ns: int) -> float:
+        """Return a time as a place on the axis."""
+        return (time_ns - self.fall_ns) / _NS
+
+    def seconds(self, series: Series) -> list[float]:
+        """Return the times of a series as places on the axis."""
+        return [self.second(time_ns) for time_ns, _ in series]
+
+    def falling(self, series: Series) -> Series:
+        """Return the part of a series that is of the fall, from its beginning to the last entry."""
+        before = [(self.fall_ns, value) for time_ns, value in series if time_ns < self.fall_ns][-1:]
+        shown = before + [point for point in series if point[0] >= self.fall_ns]
+        return [*shown, (self.watch.last_ns, shown[-1][1])] if shown else []
+
+
+Panel = Callable[["Axes", Story], None]
+
+
+def draw(story: Story, folder: Path) -> list[Path]:
+    """Write the pictures to a folder and return their paths.
 
     Raises:
         OpsError: The drawing library is missing, or the folder cannot be written.
@@ -41,63 +80,74 @@ def draw(watch: Watch, folder: Path, strike_ns: int = 0) -> list[Path]:
     except ImportError as error:
         raise OpsError("pictures need matplotlib: pip install 'steelyard[plots]'") from error
     mpl.use("Agg")
-    pictures: tuple[tuple[str, Callable[[Figure, Watch], None]], ...] = (
-        ("price", _price),
-        ("fund", _fund),
-        ("adl", _adl),
-        ("open-interest", _open_interest),
-    )
     with mpl.rc_context(_STYLE):
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            return [
-                _save(folder / f"crash-{name}.png", picture, watch, strike_ns) for name, picture in pictures
-            ]
+            alone = [_save(folder / f"crash-{name}.png", [panel], story) for name, panel in _PANELS.items()]
+            return [*alone, _save(folder / "crash.png", list(_PANELS.values()), story)]
         except OSError as error:
             raise OpsError(f"cannot write pictures to {folder}: {error.strerror}") from error
 
 
-def _save(path: Path, picture: Callable[["Figure", Watch], None], watch: Watch, strike_ns: int) -> Path:
+def _save(path: Path, panels: Sequence[Panel], story: Story) -> Path:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=_SIZE_INCHES, layout="constrained")
-    picture(figure, watch)
-    if strike_ns:
-        (axes,) = figure.axes
-        second = _second(watch, strike_ns)
-        axes.axvline(second, color=_GREY, linewidth=1.0, linestyle="--", zorder=1)
-        axes.annotate(
-            " the leader is killed",
-            (second, 1.0),
-            xycoords=("data", "axes fraction"),
-            va="top",
-            color=_GREY,
-            fontsize=9,
-        )
-    figure.savefig(path, dpi=_DPI)
+    alone = len(panels) == 1
+    figure = Figure(figsize=_SIZE_INCHES if alone else _TALL_INCHES, layout="constrained")
+    rows = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, panel in zip(rows, panels, strict=True):
+        _time_marks(axes, story, labelled=axes is rows[0])
+        panel(axes, story)
+    rows[-1].set_xlabel("seconds of log time since the fall began")
+    figure.savefig(path, dpi=_DPI if alone else _TALL_DPI)
     return path
 
 
-def _price(figure: "Figure", watch: Watch) -> None:
-    axes = _axes(figure, "Marks, and what the engine closed", "per cent of the starting price")
-    largest = max((closed.notional_atoms / _unit(closed.instrument) for closed in watch.closed), default=1.0)
+def _time_marks(axes: "Axes", story: Story, *, labelled: bool) -> None:
+    """Show when the oracles were silent and when leaders were killed."""
+    spans = story.watch.silences.get(IndexId(INDICES[0].number), [])
+    falling = [span for span in spans if span[0] >= story.fall_ns]
+    for number, (began_ns, ended_ns) in enumerate(falling):
+        axes.axvspan(
+            story.second(began_ns),
+            story.second(ended_ns),
+            color=_PALE,
+            zorder=0,
+            label="index stale" if labelled and number == 0 else None,
+        )
+    for number, strike_ns in enumerate(story.strikes_ns):
+        axes.axvline(
+            story.second(strike_ns),
+            color=_GREY,
+            linewidth=1.0,
+            linestyle="--",
+            zorder=1,
+            label="the leader is killed" if labelled and number == 0 else None,
+        )
+
+
+def _price(axes: "Axes", story: Story) -> None:
+    watch = story.watch
+    _head(axes, "Mark prices, and what the engine closed at them", "% of the starting price")
     for contract, colour in zip(CONTRACTS, _COLOURS, strict=True):
-        marks = _falling(watch, watch.marks.get(InstrumentId(contract.instrument), []))
+        marks = story.falling(watch.marks.get(InstrumentId(contract.instrument), []))
         axes.step(
-            _seconds(watch, marks),
-            _percents(contract, marks),
+            story.seconds(marks),
+            [_percent(contract, ticks) for _, ticks in marks],
             where="post",
             color=colour,
             # On the same index as the first, it would hide that.
             linestyle="-" if contract.kind is ContractKind.LINEAR else (0, (2, 2)),
             label=contract.symbol,
         )
+    largest = max((_dollars(closed) for closed in watch.closed), default=1.0)
+    low, high = _DOT_AREA
     for adl in (False, True):
         closed = [each for each in watch.closed if each.adl == adl]
         axes.scatter(
-            [_second(watch, each.time_ns) for each in closed],
+            [story.second(each.time_ns) for each in closed],
             [_percent(_plan(each.instrument), each.mark_ticks) for each in closed],
-            s=[_area(each, largest) for each in closed],
+            s=[low + (high - low) * _dollars(each) / largest for each in closed],
             color=_RED if adl else _INK,
             alpha=0.35 if adl else 0.18,
             linewidths=0,
@@ -107,30 +157,50 @@ def _price(figure: "Figure", watch: Watch) -> None:
     _legend(axes)
 
 
-def _fund(figure: "Figure", watch: Watch) -> None:
-    axes = _axes(figure, "Insurance funds", "per cent of what they had at first")
+def _liquidations(axes: "Axes", story: Story) -> None:
+    register = story.watch.register
+    _head(axes, "Liquidations", "positions and margin wallets")
+    began_ns, ended_ns = sorted(register.started_ns.values()), sorted(register.ended_ns.values())
+    changes = sorted([(time_ns, 1) for time_ns in began_ns] + [(time_ns, -1) for time_ns in ended_ns])
+    in_work = accumulate(change for _, change in changes)
+    for label, colour, points in (
+        ("begun", _COLOURS[1], [(time_ns, count) for count, time_ns in enumerate(began_ns, 1)]),
+        ("ended", _COLOURS[0], [(time_ns, count) for count, time_ns in enumerate(ended_ns, 1)]),
+        ("in work", _RED, [(time_ns, count) for (time_ns, _), count in zip(changes, in_work, strict=True)]),
+    ):
+        shown = story.falling([(story.fall_ns - 1, 0), *points])
+        axes.step(
+            story.seconds(shown), [count for _, count in shown], where="post", color=colour, label=label
+        )
+    axes.set_ylim(bottom=0)
+    axes.yaxis.set_major_formatter("{x:,.0f}")
+    _legend(axes)
+
+
+def _fund(axes: "Axes", story: Story) -> None:
+    _head(axes, "Insurance funds", "% of what they had at first")
     for (asset, name), colour in zip(_FUNDS, _COLOURS, strict=False):
-        series = watch.fund.get(asset, [])
-        first = watch.fund_before.get(asset, 0)
+        first = story.watch.fund_before.get(asset, 0)
         if first == 0:
             continue
-        shown = [(watch.fall_ns, first), *_falling(watch, series), (watch.last_ns, series[-1][1])]
+        shown = story.falling(story.watch.fund.get(asset, []))
         axes.step(
-            _seconds(watch, shown),
+            story.seconds(shown),
             [100 * atoms / first for _, atoms in shown],
             where="post",
             color=colour,
-            label=name,
+            label=f"{name}: {_words(asset, first)} at first, {_words(asset, shown[-1][1])} at the end",
         )
     axes.axhline(100, color=_GREY, linewidth=0.8, linestyle=":")
     axes.set_ylim(bottom=0, top=1.12 * axes.get_ylim()[1])
     _legend(axes)
 
 
-def _adl(figure: "Figure", watch: Watch) -> None:
-    axes = _axes(figure, "Closed by the engine", "million dollars")
-    begin, end = _second(watch, watch.fall_ns), _second(watch, watch.last_ns)
+def _adl(axes: "Axes", story: Story) -> None:
+    watch = story.watch
+    begin, end = 0.0, story.second(watch.last_ns)
     width = max(end - begin, 1e-9) / _BINS
+    _head(axes, "Closed by the engine", f"million dollars in {width:.1f} s")
     below = [0.0] * _BINS
     for adl, colour, label in (
         (False, _GREY, "in the book"),
@@ -139,30 +209,29 @@ def _adl(figure: "Figure", watch: Watch) -> None:
         bars = [0.0] * _BINS
         for closed in watch.closed:
             if closed.adl == adl:
-                place = min(_BINS - 1, int((_second(watch, closed.time_ns) - begin) / width))
-                bars[place] += closed.notional_atoms / _unit(closed.instrument) / _MILLION
+                place = max(0, min(_BINS - 1, int((story.second(closed.time_ns) - begin) / width)))
+                bars[place] += _dollars(closed) / _MILLION
         axes.bar(
             [begin + (place + 0.5) * width for place in range(_BINS)],
             bars,
             width=0.9 * width,
             bottom=below,
             color=colour,
-            label=label,
+            label=f"{label}: {sum(bars):,.1f} million in all",
         )
         below = [one + more for one, more in zip(below, bars, strict=True)]
     _legend(axes)
 
 
-def _open_interest(figure: "Figure", watch: Watch) -> None:
-    axes = _axes(figure, "Open interest", "per cent of its highest")
+def _open_interest(axes: "Axes", story: Story) -> None:
+    _head(axes, "Open interest", "% of its highest")
     for contract, colour in zip(CONTRACTS, _COLOURS, strict=True):
-        series = watch.open_interest.get(InstrumentId(contract.instrument), [])
+        series = story.watch.open_interest.get(InstrumentId(contract.instrument), [])
         highest = max((lots for _, lots in series), default=0)
         if highest:
-            shown = _falling(watch, series)
-            shown = [*shown, (watch.last_ns, series[-1][1])]
+            shown = story.falling(series)
             axes.step(
-                _seconds(watch, shown),
+                story.seconds(shown),
                 [100 * lots / highest for _, lots in shown],
                 where="post",
                 color=colour,
@@ -172,38 +241,19 @@ def _open_interest(figure: "Figure", watch: Watch) -> None:
     _legend(axes)
 
 
-def _axes(figure: "Figure", title: str, unit: str) -> "Axes":
-    axes = figure.subplots()
+def _head(axes: "Axes", title: str, unit: str) -> None:
     axes.set_title(title, loc="left", fontweight="bold", color=_INK)
-    axes.set_xlabel("seconds of log time since the fall began")
     axes.set_ylabel(unit)
     axes.margins(x=0.01)
-    return axes
 
 
 def _legend(axes: "Axes") -> None:
-    legend = axes.legend(loc="best", frameon=True, framealpha=0.9, edgecolor=_GRID)
+    legend = axes.legend(loc="best", frameon=True, framealpha=0.9, edgecolor=_GRID, fontsize=9)
     for handle in legend.legend_handles:
         # A mark in the legend has one size and full colour, whatever the marks in the picture have.
         if handle is not None and hasattr(handle, "set_sizes"):
             handle.set_sizes([40.0])
             handle.set_alpha(0.8)
-
-
-def _falling(watch: Watch, series: Series) -> Series:
-    """Return the part of a series that is of the fall, and the last point before it."""
-    before = [point for point in series if point[0] < watch.fall_ns][-1:]
-    return [(watch.fall_ns, value) for _, value in before] + [
-        point for point in series if point[0] >= watch.fall_ns
-    ]
-
-
-def _second(watch: Watch, time_ns: int) -> float:
-    return (time_ns - watch.fall_ns) / _NS
-
-
-def _seconds(watch: Watch, series: Series) -> list[float]:
-    return [_second(watch, time_ns) for time_ns, _ in series]
 
 
 def _plan(instrument: InstrumentId) -> ContractPlan:
@@ -214,21 +264,24 @@ def _percent(contract: ContractPlan, ticks: int) -> float:
     return 100 * ticks * contract.tick / STARTS[contract.market]
 
 
-def _percents(contract: ContractPlan, series: Series) -> list[float]:
-    return [_percent(contract, ticks) for _, ticks in series]
+def _dollars(closed: Closed) -> float:
+    """Return what the engine closed, in dollars at the starting price."""
+    return closed.notional_atoms / (dollars_atoms(_plan(closed.instrument).settle, _MILLION) / _MILLION)
 
 
-def _unit(instrument: InstrumentId) -> float:
-    """Return how many atoms of a contract's settle asset are a dollar, at the starting price."""
-    return dollars_atoms(_plan(instrument).settle, _MILLION) / _MILLION
-
-
-def _area(closed: Closed, largest: float) -> float:
-    low, high = _DOT_AREA
-    return low + (high - low) * closed.notional_atoms / _unit(closed.instrument) / largest
+def _words(asset: AssetId, atoms: int) -> str:
+    return f"{atoms / 10 ** _DECIMALS[asset]:,.{0 if asset == USDT else 3}f}"
 
 
 _FUNDS: Final[Sequence[tuple[AssetId, str]]] = ((AssetId(USDT), "USDT"), (AssetId(BTC), "BTC"))
+_DECIMALS: Final = {AssetId(USDT): USDT_DECIMALS, AssetId(BTC): COIN_DECIMALS}
+_PANELS: Final[dict[str, Panel]] = {
+    "price": _price,
+    "liquidations": _liquidations,
+    "fund": _fund,
+    "adl": _adl,
+    "open-interest": _open_interest,
+}
 _STYLE: Final[dict[Any, Any]] = {
     "font.family": "DejaVu Sans",
     "font.size": 10,

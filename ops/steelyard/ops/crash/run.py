@@ -30,14 +30,18 @@ async def crash_in_process(terminal: Terminal, plan: Plan, pictures: Path | None
         played,
         watch,
         exchanges={1: stage.exchange},
+        registers={1: watch.register},
         digests={1: stage.exchange.digest},
         verdict=None,
+        replicas=1,
+        terms=0,
         # A restored exchange goes on at once.
-        recoveries_ms=[0] * played.strikes,
+        recoveries_ms=[0] * len(played.strikes_ns),
         refused=stage.refused,
+        reading_s=0.0,
         seconds=time.monotonic() - began_s,
     )
-    return await _concluded(terminal, outcome, pictures, strike_ns=0)
+    return await _concluded(terminal, outcome, pictures)
 
 
 async def crash_on_group(
@@ -50,16 +54,14 @@ async def crash_on_group(
 
     """
     outcome = await play_on_group(terminal, plan, directory)
-    return await _concluded(terminal, outcome, pictures, strike_ns=outcome.played.strike_ns)
+    return await _concluded(terminal, outcome, pictures)
 
 
-async def _concluded(
-    terminal: Terminal, outcome: Outcome, pictures: Path | None, *, strike_ns: int
-) -> dict[str, Any]:
-    outcome.watch.fall_ns = outcome.played.fall_ns
+async def _concluded(terminal: Terminal, outcome: Outcome, pictures: Path | None) -> dict[str, Any]:
     result = report(outcome)
     if pictures is not None:
+        story = plots.Story(outcome.watch, outcome.played.fall_ns, outcome.played.strikes_ns)
         with terminal.busy("drawing"):
-            drawn = await asyncio.to_thread(plots.draw, outcome.watch, pictures, strike_ns)
+            drawn = await asyncio.to_thread(plots.draw, story, pictures)
         result["plots"] = [str(path) for path in drawn]
     return result

@@ -1,6 +1,6 @@
 """The equation at the end: what came from outside is what all accounts have, to the atom."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from steelyard.core.state import State
 from steelyard.core.units import AssetId
@@ -63,3 +63,28 @@ def solvency(state: State) -> list[Solvency]:
         Solvency(state.markets.assets[asset].symbol, -state.ledger.houses[asset].omnibus_atoms, **parts)
         for asset, parts in sums.items()
     ]
+
+
+def equation(row: Solvency) -> str:
+    """Return the equation of an asset in words, with its numbers; what is zero is left out."""
+    (left, left_words), *parts = ((getattr(row, name), words) for name, words in PARTS)
+    right = " + ".join(f"{atoms} {words}" for atoms, words in parts if atoms) or "0"
+    return f"{row.symbol}: {left} {left_words} {'≠' if row.gap_atoms else '='} {right}"
+
+
+#: In words, what was paid in and not out again, and where it is.
+PARTS: Final = (
+    ("outside_atoms", "paid in"),
+    ("free_atoms", "free"),
+    ("held_atoms", "held for orders"),
+    ("wallets_atoms", "in margin wallets"),
+    ("buckets_atoms", "in isolated positions"),
+    ("pledged_atoms", "pledged to their orders"),
+    ("fees_atoms", "fees"),
+    ("insurance_atoms", "insurance"),
+    ("bad_debt_atoms", "bad debt"),
+    ("clearing_atoms", "clearing"),
+    ("funding_atoms", "funding on its way"),
+    ("rounding_atoms", "rounding"),
+    ("referral_atoms", "referral"),
+)

@@ -19,7 +19,20 @@ class Wish(NamedTuple):
     commands: Sequence[Command]
 
 
-class Stage(Protocol):
+class Struck(Protocol):
+    """Whatever leaders are taken away from."""
+
+    async def has_begun(self) -> bool:
+        """Return whether the engine has had to do with anybody since this was first asked, as far as seen."""
+
+    def now_ns(self) -> int:
+        """Return the time by which the feed stamps what it says."""
+
+    async def strike(self) -> bool:
+        """Take away the leader, or what stands for it; return whether that could be done now."""
+
+
+class Stage(Struck, Protocol):
     """Whatever carries out what the players ask for."""
 
     refused: dict[str, int]
@@ -53,11 +66,5 @@ class Stage(Protocol):
     async def is_busy(self) -> bool:
         """Return whether the engine still has to do with somebody, as far as can be seen."""
 
-    def now_ns(self) -> int:
-        """Return the time by which the feed stamps what it says."""
-
     async def pause(self, step_ns: int) -> None:
         """Let time pass until the next step."""
-
-    async def strike(self) -> bool:
-        """Take away the leader, or what stands for it; return whether there was one."""

@@ -5,7 +5,8 @@ from typing import Final, NamedTuple
 
 from steelyard.core import Applied, Entry, Exchange, events
 from steelyard.core.contracts.scales import mark_notional_atoms
-from steelyard.core.units import AssetId, InstrumentId, LiquidationEnd
+from steelyard.core.units import AssetId, IndexId, InstrumentId
+from steelyard.ops.crash.register import Register
 
 #: (log time, value)
 Series = list[tuple[int, int]]
@@ -34,20 +35,21 @@ class Watch:
         #: Units of the engine that said something, in one entry at most.
         self.peak_units = 0
         self.index_sets = 0
+        self.indices: dict[IndexId, Series] = {}
+        #: How often an index became stale, and from when to when each was.
         self.stale = 0
+        self.silences: dict[IndexId, list[tuple[int, int]]] = {}
         #: Funding intervals that ended.
         self.rounds = 0
         self.marks: dict[InstrumentId, Series] = {}
         self.open_interest: dict[InstrumentId, Series] = {}
-        self.started: dict[int, int] = {}
-        self.ended: dict[int, LiquidationEnd] = {}
-        self.ended_ns = 0
-        #: When the fall began, and the last entry.
-        self.fall_ns = 0
+        #: Lots that the bids of a contract show, as each word of the feed finds them.
+        self.bids: dict[InstrumentId, Series] = {}
+        self.register = Register()
         self.last_ns = 0
-        #: Numbers that started or ended twice, or ended without having started.
-        self.odd_numbers: list[int] = []
         self.steps = 0
+        #: Steps in a contract whose index was stale; there must be none.
+        self.blind_steps = 0
         self.closed: list[Closed] = []
         self.adls = 0
         self.adl_givers = 0
@@ -59,6 +61,8 @@ class Watch:
         self.outside_atoms: dict[AssetId, int] = {}
         self.fund_before: dict[AssetId, int] = {}
         self._fund_atoms: dict[AssetId, int] = {}
+        #: The indices that are stale, and since when.
+        self._blind: dict[IndexId, int] = {}
 
     def apply(self, exchange: Exchange, index: int, entry: Entry) -> Applied:
         """Carry an entry out, and keep what is worth keeping."""
@@ -104,9 +108,10 @@ class Watch:
             case events.MarkSet():
                 self.marks.setdefault(event.instrument, []).append((time_ns, event.mark_ticks))
             case events.IndexSet():
-                self.index_sets += 1
+                self._note_index(exchange, event, time_ns)
             case events.IndexStale():
                 self.stale += 1
+                self._blind[event.index] = time_ns
             case events.FundingSwept():
                 self.rounds += 1
             case events.Deposited():
@@ -126,18 +131,14 @@ class Watch:
     def _note_engine(self, exchange: Exchange, event: events.AnyEvent, time_ns: int) -> None:
         match event:
             case events.LiquidationStarted():
-                if event.liquidation in self.started:
-                    self.odd_numbers.append(event.liquidation)
-                if not self.started:
+                if not self.register.started_ns:
                     self.fund_before = dict(self._fund_atoms)
-                self.started[event.liquidation] = time_ns
+                self.register.began(event.liquidation, time_ns)
             case events.LiquidationEnded():
-                if event.liquidation in self.ended or event.liquidation not in self.started:
-                    self.odd_numbers.append(event.liquidation)
-                self.ended[event.liquidation] = event.how
-                self.ended_ns = time_ns
+                self.register.ended(event.liquidation, event.how, time_ns)
             case events.LiquidationStepped():
                 self.steps += 1
+                self.blind_steps += _index_of(exchange, event.instrument) in self._blind
             case events.LiquidationPaid():
                 mark_ticks = self.marks[event.instrument][-1][1]
                 settle = self._close(exchange, time_ns, event.instrument, mark_ticks, event.lots, adl=False)
@@ -149,6 +150,21 @@ class Watch:
             case events.DebtTaken():
                 self.debts_atoms[event.asset] = self.debts_atoms.get(event.asset, 0) + event.debt_atoms
                 self._fund_moves(event.asset, -event.insurance_atoms, time_ns)
+            case events.DebtRepaid():
+                self._fund_moves(event.asset, -event.atoms, time_ns)
+
+    def _note_index(self, exchange: Exchange, event: events.IndexSet, time_ns: int) -> None:
+        self.index_sets += 1
+        self.indices.setdefault(event.index, []).append((time_ns, event.price_ticks))
+        if event.stale:
+            self._blind.setdefault(event.index, time_ns)
+        elif event.index in self._blind:
+            span = (self._blind.pop(event.index), time_ns)
+            self.silences.setdefault(event.index, []).append(span)
+        for instrument_id in exchange.state.markets.indices[event.index].contracts:
+            bids = exchange.state.markets.instruments[instrument_id].book.bids
+            lots = sum(level.open_lots for level in bids.levels.values())
+            self.bids.setdefault(instrument_id, []).append((time_ns, lots))
 
     def _close(
         self,
@@ -174,6 +190,12 @@ class Watch:
         self.fund.setdefault(asset, []).append((time_ns, self._fund_atoms[asset]))
 
 
+def _index_of(exchange: Exchange, instrument_id: InstrumentId) -> IndexId:
+    contract = exchange.state.markets.instruments[instrument_id].contract
+    assert contract is not None, instrument_id
+    return contract.index.index
+
+
 #: What is worth a look.
 _TOLD: Final = frozenset(
     (
@@ -192,5 +214,6 @@ _TOLD: Final = frozenset(
         events.LiquidationPaid,
         events.AdlSettled,
         events.DebtTaken,
+        events.DebtRepaid,
     )
 )
