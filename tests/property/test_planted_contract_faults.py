@@ -58,7 +58,7 @@ FAULTS: dict[str, Plant] = {
     ),
     "the fund takes an atom more": around(steps, "insured_atoms", one_more),
     "the worst ranked gives first": around(
-        adl, "ranked", lambda right, candidates: list(reversed(right(candidates)))
+        adl, "turn", lambda right, candidate: (candidate.score_ppm, *right(candidate)[1:])
     ),
     "a mark is not bound to its index": around(
         mark, "within_band", lambda right, price, index, band, top: right(price, index, 10**6, top)
