@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from steelyard.ops.cluster import LocalGroup, child_environment
+from steelyard.ops.drills.shims import FaultyClock, Orders, build, needs_compiler
 
 pytestmark = pytest.mark.processes
 
@@ -25,10 +26,15 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "steelyard.ops", *arguments, "--json"]
 
 
-def steelyard(*arguments: str, code: int = 0) -> dict[str, Any]:
-    """Run a command with --json; return the one object it prints."""
+def steelyard(*arguments: str, code: int = 0, surroundings: dict[str, str] | None = None) -> dict[str, Any]:
+    """Run a command with --json, with more in its environment; return the one object it prints."""
     done = subprocess.run(
-        command(*arguments), capture_output=True, text=True, check=False, env=child_environment(), timeout=120
+        command(*arguments),
+        capture_output=True,
+        text=True,
+        check=False,
+        env=child_environment() | (surroundings or {}),
+        timeout=120,
     )
     assert done.returncode == code, done.stderr
     (line,) = done.stdout.splitlines()
@@ -109,6 +115,29 @@ def test_a_feed_goes_on_after_the_leader_was_killed_and_ends_when_told(data: str
     assert found["accepted"] > 0
     assert found["refused"] == {}
     assert found["longest_gap_s"] < 20
+
+
+@pytest.mark.skipif(bool(needs_compiler()), reason="no compiler")
+def test_a_feed_whose_clock_is_wrong_says_so_by_name_and_its_quotes_do_not_count(
+    data: str, tmp_path: Path
+) -> None:
+    # The last of these tests: what it says of the index is of another hour.
+    path = recording(tmp_path / "market.gz", 1, ("70100.00", "70101.00"))
+    library = build(FaultyClock.SOURCE, tmp_path)
+    orders = Orders(tmp_path / "orders", FaultyClock.NUMBERS)
+    FaultyClock(orders).jump(3600)
+    wrong = {"LD_PRELOAD": str(library), FaultyClock.VARIABLE: str(orders.path)}
+
+    found = steelyard(
+        "feed", "BTC", "--capture", path, "--speed", "0", "--data", data, code=1, surroundings=wrong
+    )
+
+    orders.close()
+    (failure,) = found["failures"]
+    assert failure.startswith("CLOCK_WRONG: our clock is 3600.")
+    assert found["clock"]["alarms"] == 1
+    assert found["accepted"] > 0
+    assert found["price"] != "70100.5"
 
 
 def _index_ns(data: str, after_ns: int) -> int:

@@ -17,6 +17,8 @@ from aiohttp import web
 from steelyard.client import IndexQuote
 from steelyard.client.errors import OutcomeUnknown, Rejected
 from steelyard.ops.errors import CaptureError, OpsError
+from steelyard.ops.feed import clock as clocks
+from steelyard.ops.feed.clock import ALARM, Clock
 from steelyard.ops.feed.feeder import Feeder
 from steelyard.ops.feed.messages import NoPrice, price_of
 from steelyard.ops.feed.plan import FeedPlan, Smoothing, SourcePlan, captures_plan, read_plan
@@ -61,7 +63,12 @@ def ticker(bid: str, ask: str) -> object:
 
 def feed(plan: FeedPlan, door: Door) -> tuple[Feeder, list[str]]:
     said: list[str] = []
-    return Feeder(plan, 7, TICK, door, said.append), said
+    return Feeder(plan, 7, TICK, door, Clock(log_time_ns, said.append), said.append), said
+
+
+async def log_time_ns() -> int:
+    """Return the time of a log whose leader's clock agrees with ours."""
+    return time.time_ns()
 
 
 # What a message says.
@@ -468,3 +475,78 @@ def test_a_source_without_weight_alone_is_not_proposed() -> None:
         return door
 
     assert asyncio.run(work()).said == []
+
+
+# The clock.
+
+SECOND_NS = 10**9
+
+
+def beside(log_ahead_ns: int, *, slow_ns: int = 0) -> tuple[Clock, list[str]]:
+    """Return a clock after one look at a log so far ahead of it, that an entry took so long to reach."""
+    said: list[str] = []
+
+    async def log_time() -> int:
+        return time.time_ns() + log_ahead_ns
+
+    clock = Clock(log_time, said.append)
+    asyncio.run(clock.compare(time.time_ns() - slow_ns))
+    return clock, said
+
+
+def test_a_clock_that_agrees_with_the_logs_time_says_nothing_however_slow_the_group_is() -> None:
+    for slow_ns in (0, 60 * SECOND_NS):
+        for log_ahead_ns in (0, -slow_ns, -slow_ns // 2, SECOND_NS - 1, -slow_ns - SECOND_NS // 2):
+            clock, said = beside(log_ahead_ns, slow_ns=slow_ns)
+            assert (clock.looks, clock.alarms, said) == (1, 0, [])
+
+
+def test_a_clock_that_is_ahead_or_behind_by_more_than_a_second_is_an_alarm_with_a_name() -> None:
+    ahead, said = beside(-62 * SECOND_NS, slow_ns=60 * SECOND_NS)
+    assert (ahead.alarms, ahead.is_wrong) == (1, True)
+    assert ahead.report()["ahead_s_worst"] == pytest.approx(2, abs=0.5)
+    assert said == [f"ALARM {ALARM}: {clocks.words(ahead.worst_ns)}"]
+    assert "ahead of the log's time; quotes more than a second ahead do not count" in said[0]
+
+    behind, said = beside(2 * SECOND_NS)
+    assert (behind.alarms, behind.is_wrong) == (1, True)
+    assert behind.report()["ahead_s_worst"] == pytest.approx(-2, abs=0.5)
+    assert "behind the log's time; quotes count as so much older" in said[0]
+
+
+def test_an_alarm_is_said_once_and_that_it_is_over_and_a_log_that_does_not_answer_is_no_alarm() -> None:
+    said: list[str] = []
+    answers: list[int | None] = [0, None, -5 * SECOND_NS, -7 * SECOND_NS, 0, 5 * SECOND_NS]
+
+    async def log_time() -> int:
+        answer = answers.pop(0)
+        if answer is None:
+            raise OutcomeUnknown("nobody leads")
+        return time.time_ns() + answer
+
+    async def look() -> Clock:
+        clock = Clock(log_time, said.append)
+        while answers:
+            await clock.compare(time.time_ns(), at_once=True)
+        await clock.compare(time.time_ns())  # too soon to look again: nobody is asked
+        return clock
+
+    clock = asyncio.run(look())
+    assert [text.split(":")[0] for text in said] == [
+        "the log's time is not known",
+        f"ALARM {ALARM}",
+        "our clock agrees with the log's time again",
+        f"ALARM {ALARM}",
+    ]
+    found = clock.report()
+    assert (found["looks"], found["alarms"], found["wrong"]) == (5, 2, True)
+    assert found["ahead_s_worst"] == pytest.approx(7, abs=0.5)
+
+
+def test_a_feed_looks_at_the_logs_time_when_a_proposal_was_taken_and_at_its_end(tmp_path: Path) -> None:
+    path = capture(tmp_path / "market.gz", *((n, ticker("10", "11")) for n in range(3)))
+    door = Door()
+    feeder, _ = feed(captures_plan([path]), door)
+    asyncio.run(feeder.run(None, 0, asyncio.Event()))
+    assert feeder.accepted >= 1
+    assert feeder.report()["clock"]["looks"] >= 1

@@ -14,6 +14,7 @@ import uvloop
 from steelyard.client import Index
 from steelyard.ops.cluster import LocalGroup
 from steelyard.ops.errors import OpsError
+from steelyard.ops.feed.clock import ALARM, Clock, words
 from steelyard.ops.feed.feeder import Feeder
 from steelyard.ops.feed.plan import FeedPlan, Smoothing, captures_plan, checked, read_plan
 from steelyard.ops.options import Measure, as_json, data_directory
@@ -61,6 +62,9 @@ def feed(
 
     The prices come from recorded markets (--capture), or from files, HTTP and WebSocket (--sources).  A key
     is made by: steelyard operate create-key feed 9 --permissions read,feed
+
+    A clock that is more than a second off the log's time is an alarm, for the exchange passes over quotes
+    from the future, and those from the past are stale sooner.
 
     \b
     A file of sources, in TOML; "price" is where it stands in each message, of two places the mean counts:
@@ -116,19 +120,27 @@ async def _feed(
         if symbol not in listed:
             raise OpsError(f"no index {symbol}; listed: {', '.join(listed) or 'none'}")
         index = listed[symbol]
-        feeder = Feeder(plan, index.index, _tick(index), await client.admin(f"feed {symbol}"), terminal.say)
+
+        async def log_time_ns() -> int:
+            return (await client.contracts()).log_time_ns
+
+        clock = Clock(log_time_ns, terminal.say)
+        door = await client.admin(f"feed {symbol}")
+        feeder = Feeder(plan, index.index, _tick(index), door, clock, terminal.say)
         terminal.say(f"feeding {symbol} from {', '.join(each.name for each in plan.sources)}")
         begun_s = time.monotonic()
         await feeder.run(seconds, speed, stop)
         took_s = time.monotonic() - begun_s
         found = (await client.contracts()).indices[index.index]
-    return _outcome(found, feeder, took_s)
+    return _outcome(found, feeder, clock, took_s)
 
 
-def _outcome(index: Index, feeder: Feeder, took_s: float) -> dict[str, Any]:
+def _outcome(index: Index, feeder: Feeder, clock: Clock, took_s: float) -> dict[str, Any]:
     failures = [f"refused: {reason}" for reason in feeder.refused]
     if not feeder.accepted:
         failures.append("no proposal was accepted")
+    if clock.alarms:
+        failures.append(f"{ALARM}: {words(clock.worst_ns)}")
     price = None if index.price_ticks == 0 else str(_tick(index) * index.price_ticks)
     return {
         "index": index.symbol,

@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol
 
 from steelyard.client import IndexQuote
 from steelyard.client.errors import BadCredentials, OutcomeUnknown, Rejected, SessionExpired, SessionTakenOver
+from steelyard.ops.feed.clock import Clock
 from steelyard.ops.feed.plan import FeedPlan
 from steelyard.ops.feed.smoothing import smoother
 from steelyard.ops.feed.sources import Say, Source, Speed, listen
@@ -26,10 +27,11 @@ class Door(Protocol):
 class Feeder:
     """Listens to the sources of one index and proposes their prices in ticks."""
 
-    def __init__(self, plan: FeedPlan, index: int, tick: Decimal, door: Door, say: Say) -> None:
+    def __init__(self, plan: FeedPlan, index: int, tick: Decimal, door: Door, clock: Clock, say: Say) -> None:
         self._plan = plan
         self._index = index
         self._door = door
+        self._clock = clock
         self._say = say
         self.sources = [
             Source(each, smoother(plan.smoothing, plan.window_s), tick, say) for each in plan.sources
@@ -65,7 +67,7 @@ class Feeder:
             task.result()
         if over in ended:
             # What the ends of the files came to goes out, too.
-            await self._propose()
+            await self._propose(last=True)
 
     def report(self) -> dict[str, Any]:
         """Return what was sent and what was heard, as plain values."""
@@ -75,6 +77,7 @@ class Feeder:
             "outcome_unknown": self.unknown,
             "longest_gap_s": round(self.longest_gap_s, 3),
             "last_log_index": self.last_log_index,
+            "clock": self._clock.report(),
             "sources": [
                 {
                     "name": source.plan.name,
@@ -110,7 +113,7 @@ class Feeder:
                     accepted_s = now_s
             await asyncio.sleep(max(0.0, turn_s + self._plan.every_s - time.monotonic()))
 
-    async def _propose(self) -> None:
+    async def _propose(self, *, last: bool = False) -> None:
         """Propose what all sources that ever spoke say now; a failover is a pause."""
         quotes = [
             IndexQuote(
@@ -124,7 +127,8 @@ class Feeder:
         ]
         if not any(quote.weight for quote in quotes):
             return
-        begun_s = time.monotonic()
+        before = self.accepted
+        begun_s, begun_ns = time.monotonic(), time.time_ns()
         try:
             self.last_log_index = await self._door.set_index_sources(self._index, quotes)
             self.accepted += 1
@@ -140,3 +144,5 @@ class Feeder:
         took_s = time.monotonic() - begun_s
         if took_s >= LATE_S:
             self._say(f"a proposal took {took_s:.1f} s")
+        if self.accepted > before:
+            await self._clock.compare(begun_ns, at_once=last)
