@@ -281,6 +281,10 @@ class Idle:
         """Return whether the step is reached."""
         return self.step >= self.begins_at
 
+    def is_whole(self) -> bool:
+        """Return that nobody is missing."""
+        return True
+
     async def strike(self) -> bool:
         """Return whether there is a leader at this step."""
         return self.ready(self.step)
@@ -291,28 +295,40 @@ class Idle:
 
 
 def struck(wanted: int, *, begins_at: int, ready: Callable[[int], bool] = lambda _: True) -> list[int]:
-    """Return at which of a hundred steps leaders are taken away."""
+    """Return at which of a hundred steps leaders are taken away; every even one up to 80 is a new low."""
     stage = Idle(begins_at, ready)
-    strikes = Strikes(stage, wanted, 100)
+    strikes = Strikes(stage, wanted, range(0, 81, 2))
 
     async def walk() -> None:
         for stage.step in range(100):
-            await strikes.due(stage.step)
+            if await strikes.is_due(stage.step):
+                await strikes.strike()
 
     asyncio.run(walk())
     return strikes.done_ns
 
 
-def test_leaders_are_taken_away_evenly_from_the_first_liquidation_to_the_bottom() -> None:
-    assert struck(1, begins_at=22) == [52]
-    assert struck(4, begins_at=22) == [30, 45, 60, 75]
-    assert struck(0, begins_at=22) == []
+def test_leaders_are_taken_away_evenly_over_the_new_lows_from_the_first_liquidation_to_the_bottom() -> None:
+    assert struck(1, begins_at=21) == [52]
+    assert struck(3, begins_at=21) == [32, 52, 72]
+    assert struck(0, begins_at=21) == []
     assert struck(2, begins_at=90) == [90, 91]
     assert struck(3, begins_at=1_000) == []
 
 
 def test_a_leader_that_is_not_there_yet_is_waited_for() -> None:
-    assert struck(2, begins_at=22, ready=lambda step: step % 10 == 3) == [43, 73]
+    assert struck(2, begins_at=21, ready=lambda step: step % 10 == 4) == [44, 74]
+    assert struck(2, begins_at=21, ready=lambda step: step > 80) == [81, 82]
+
+
+def test_new_lows_are_those_that_somebody_tells() -> None:
+    steps = path.fall(seed=3, steps=400, drop=0.5, starts=market.STARTS)
+    lows = path.lows(steps)
+    assert len(lows) > 100
+    assert lows[-1] <= path.BOTTOM * 400
+    for number in lows:
+        assert steps[number].said[0]
+        assert all(steps[number].prices[0] < steps[low].prices[0] for low in lows if low < number)
 
 
 def test_pictures_that_cannot_be_written_are_said_in_a_sentence(tmp_path: Path) -> None:

@@ -150,10 +150,14 @@ class GroupStage:
         self._step_s = max(self._step_s + step_ns / 1e9, time.monotonic())
         await asyncio.sleep(self._step_s - time.monotonic())
 
+    def is_whole(self) -> bool:
+        """Return whether every killed leader is back."""
+        return self._kills is None or self._kills.all_back
+
     async def strike(self) -> bool:
-        """Kill the leader with SIGKILL if all three are there; it comes back after a while."""
+        """Kill the leader with SIGKILL, if anybody is attached to one; it comes back after a while."""
         assert self._kills is not None, "nobody is there to see it"
-        return self._kills.all_back and self._kills.strike()
+        return self._kills.strike()
 
     async def has_begun(self) -> bool:
         """Return whether a fund has changed since this was first asked: that is the engine's work alone."""

@@ -75,6 +75,17 @@ def fall(*, seed: int, steps: int, drop: float, starts: Sequence[float]) -> list
     return path
 
 
+def lows(steps: Sequence[Step]) -> list[int]:
+    """Return the steps up to the bottom at which the first market is told to be lower than ever before."""
+    found: list[int] = []
+    lowest = math.inf
+    for number, step in enumerate(steps[: math.ceil(BOTTOM * len(steps))]):
+        if step.said[0] and step.prices[0] < lowest:
+            lowest = step.prices[0]
+            found.append(number)
+    return found
+
+
 def silent_steps(steps: int) -> float:
     """Return how many of so many steps each silence takes."""
     return min(SILENT_STEPS, steps / 10)

@@ -12,9 +12,7 @@ from steelyard.ops.terminal import Terminal
 
 #: Between two steps of the path.
 STEP_NS: Final = 250_000_000
-#: The last of the leaders is taken away before the steps are this far on: the price has reached its bottom.
-STRIKES_END: Final = path.BOTTOM
-#: A step is repeated at most so often while a leader that is to be taken away is not there yet.
+#: The price stands still for at most so many steps until the last leader that was taken away is back.
 HOLD_STEPS_MAX: Final = 240
 #: Steps at the last price, with nothing to do for the engine, before it is over; and at most so many at all.
 QUIET_STEPS: Final = 24
@@ -60,8 +58,9 @@ async def play(terminal: Terminal, stage: Stage, plan: Plan) -> Played:
     opening_s = time.monotonic() - began_s
     refused_at_first = sum(stage.refused.values())
     fall_ns = stage.now_ns()
-    strikes = Strikes(stage, plan.strikes, plan.steps)
-    rest_ns = await _fall(terminal, stage, strikes, traders, plan)
+    steps = path.fall(seed=plan.seed, steps=plan.steps, drop=plan.drop, starts=market.STARTS)
+    strikes = Strikes(stage, plan.strikes, path.lows(steps))
+    rest_ns = await _fall(terminal, stage, strikes, traders, plan, steps)
     return Played(
         len(traders),
         sum(len(trader.bets) for trader in traders),
@@ -75,31 +74,36 @@ async def play(terminal: Terminal, stage: Stage, plan: Plan) -> Played:
 
 
 class Strikes:
-    """When the leader is taken away: evenly from the first sign of the engine to the bottom of the fall."""
+    """When leaders are taken away: evenly over the new lows from the engine's first sign to the bottom.
 
-    def __init__(self, stage: Struck, wanted: int, steps: int) -> None:
+    A new low is where the engine has work to do.
+    """
+
+    def __init__(self, stage: Struck, wanted: int, lows: Sequence[int]) -> None:
         self.done_ns: list[int] = []
         self._stage = stage
         self._wanted = wanted
-        self._end = STRIKES_END * steps
-        #: The step at which the engine was first seen at work.
-        self._begin: int | None = None
+        self._lows = lows
+        self._begun = False
 
-    async def due(self, number: int) -> bool:
-        """Take the leader away if a step is the time for it; return whether it is, and that has to wait."""
+    async def is_due(self, number: int) -> bool:
+        """Return whether a step is one at which the leader is to be taken away."""
         if len(self.done_ns) == self._wanted:
             return False
-        if self._begin is None:
+        if not self._begun:
             if not await self._stage.has_begun():
                 return False
-            self._begin = number
-        apart = max(0.0, self._end - self._begin) / self._wanted
-        if number < self._begin + (len(self.done_ns) + 0.5) * apart:
-            return False
+            self._begun = True
+            self._lows = [low for low in self._lows if low >= number]
+        if not self._lows or number > self._lows[-1]:
+            return True
+        place = len(self._lows) * (2 * len(self.done_ns) + 1) // (2 * self._wanted)
+        return number in self._lows and number >= self._lows[place]
+
+    async def strike(self) -> None:
+        """Take the leader away; if there is none at the moment, it stays due."""
         if await self._stage.strike():
             self.done_ns.append(self._stage.now_ns())
-            return False
-        return True
 
 
 async def _open(terminal: Terminal, stage: Stage, traders: Sequence[crowd.Trader], plan: Plan) -> None:
@@ -154,25 +158,35 @@ async def _enter(terminal: Terminal, stage: Stage, traders: Sequence[crowd.Trade
 
 
 async def _fall(
-    terminal: Terminal, stage: Stage, strikes: Strikes, traders: Sequence[crowd.Trader], plan: Plan
+    terminal: Terminal,
+    stage: Stage,
+    strikes: Strikes,
+    traders: Sequence[crowd.Trader],
+    plan: Plan,
+    steps: Sequence[path.Step],
 ) -> int:
     """Let the price fall step by step, and stand still at last; return when it began to do that.
 
-    It stands still for a while, too, where a leader is to be taken away and there is none yet.
+    It stands still for a while, too, where a leader is to be taken away and the last one is not back.
     """
-    steps = path.fall(seed=plan.seed, steps=plan.steps, drop=plan.drop, starts=market.STARTS)
+    still = path.calm(seed=plan.seed, starts=market.STARTS)
     before: Sequence[float] = market.STARTS
     players = makers.makers(traders)
     with terminal.progress("the market falls", len(steps)) as advance:
         for number, step in enumerate(steps):
-            for _ in range(HOLD_STEPS_MAX):
-                await _feed(stage, step)
-                # Now, that the engine has begun with those whom the new price ruins.
-                waits = await strikes.due(number)
-                await _quote(stage, players, number / plan.steps, before, step)
-                before = step.prices
-                if not waits:
+            part = number / plan.steps
+            is_due = await strikes.is_due(number)
+            for _ in range(HOLD_STEPS_MAX if is_due else 0):
+                if stage.is_whole():
                     break
+                await _feed(stage, still)
+                await _quote(stage, players, part, before, still)
+            await _feed(stage, step)
+            if is_due:
+                # Now that the engine has begun with those whom the new price ruins.
+                await strikes.strike()
+            await _quote(stage, players, part, before, step)
+            before, still = step.prices, step
             advance(number + 1)
     rest_ns = stage.now_ns()
     with terminal.busy("the dust settles"):

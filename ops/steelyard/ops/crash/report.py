@@ -44,6 +44,7 @@ _ROWS: Final = (
     ("cascade_s", "from the first liquidation to the last, s of log time"),
     ("leader_kills", "leaders killed"),
     ("kills_in_cascade", "  of them between the first liquidation and the last"),
+    ("kills_in_work", "  of them while liquidations were in work"),
     ("recovery_ms_median", "from a kill to the next acknowledgement, ms, median"),
     ("recovery_ms_max", "from a kill to the next acknowledgement, ms, at most"),
     ("terms", "terms of office"),
@@ -86,6 +87,7 @@ def report(outcome: Outcome) -> dict[str, Any]:
     verdict, register = outcome.verdict, watch.register
     names = {asset: row.symbol for asset, row in _assets(outcome)}
     began_ns, ended_ns = register.span_ns
+    in_work = [register.in_work(strike_ns) for strike_ns in played.strikes_ns]
     return {
         "accounts": played.accounts,
         "positions": played.positions,
@@ -115,7 +117,8 @@ def report(outcome: Outcome) -> dict[str, Any]:
         "cascade_s": round(max(0, ended_ns - began_ns) / _NS, 2),
         "leader_kills": len(played.strikes_ns),
         "kills_in_cascade": _in_cascade(outcome),
-        "in_work_at_kills": [register.in_work(strike_ns) for strike_ns in played.strikes_ns],
+        "kills_in_work": sum(count > 0 for count in in_work),
+        "in_work_at_kills": in_work,
         **recovery(outcome.recoveries_ms),
         "terms": outcome.terms,
         "refused": dict(outcome.refused),

@@ -28,6 +28,9 @@ class Struck(Protocol):
     def now_ns(self) -> int:
         """Return the time by which the feed stamps what it says."""
 
+    def is_whole(self) -> bool:
+        """Return whether everything that was taken away is back."""
+
     async def strike(self) -> bool:
         """Take away the leader, or what stands for it; return whether that could be done now."""
 
