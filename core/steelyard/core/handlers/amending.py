@@ -59,7 +59,7 @@ def amend_order(
         return Reject.INSTRUMENT_STATE
     if order in state.work:
         return Reject.TRIGGER_ALREADY_MET
-    changed = _as_it_would_be(instrument, order, command)
+    changed = as_it_would_be(instrument, order, command)
     if _is_same(order, changed):
         return Reject.NOTHING_TO_CHANGE
     if _cannot_have(order, changed, command):
@@ -74,7 +74,7 @@ def amend_order(
     resized = None
     follows_size = other is not None and not special_of(other).close_position
     if other is not None and follows_size and changed.size_lots not in (order.size_lots, other.size_lots):
-        resized = _as_it_would_be(instrument, other, _resize(other, changed.size_lots))
+        resized = as_it_would_be(instrument, other, _resize(other, changed.size_lots))
     # An order about a position is judged with the one that it was out of the way.
     leaving = [order] if other is None or resized is None else [order, other]
     for each in leaving:
@@ -147,7 +147,7 @@ def _is_malformed(command: AmendOrder) -> bool:
     return command.new_label is not None and not is_printable_ascii(command.new_label, LABEL_MAX)
 
 
-def _as_it_would_be(instrument: Instrument, order: Order, command: AmendOrder) -> Order:
+def as_it_would_be(instrument: Instrument, order: Order, command: AmendOrder) -> Order:
     """Return an order that nobody knows, as the amended one would be before any check."""
     special = order.special
     terms = NO_TERMS if special is None else special.terms
