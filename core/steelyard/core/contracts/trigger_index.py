@@ -290,10 +290,18 @@ class TriggerIndex:
         fall_ppm = 0 if level == _SAFE else threshold_ppm(level, at) - at.hysteresis_ppm + 1
         fall_slack = PPM * maintenance_atoms - fall_ppm * equity_atoms - roundings
         if len(held) == 1:
-            all_distances = [_of_one(held[0], markets, rise_ppm, rise_slack, fall_ppm, fall_slack)]
-        else:
-            all_distances = _of_several(held, markets, rise_ppm, rise_slack, fall_ppm, fall_slack)
-        self._write(scope, held, markets, all_distances)
+            position = held[0]
+            table = self._table(position.instrument, markets)
+            table.dirty.pop(scope, None)
+            mark_ticks = markets[position.instrument].mark_ticks
+            distances = _of_one(
+                position, table.contract, mark_ticks, rise_ppm, rise_slack, fall_ppm, fall_slack
+            )
+            table.write(position, mark_ticks, distances)
+            return
+        self._write(
+            scope, held, markets, _of_several(held, markets, rise_ppm, rise_slack, fall_ppm, fall_slack)
+        )
 
     def leave_alone(self, scope: Scope, held: list[Position], markets: Markets) -> None:
         """Remember that no mark can move a scope that the engine has."""
@@ -319,19 +327,22 @@ class TriggerIndex:
 
 
 def _of_one(
-    position: Position, markets: Markets, rise_ppm: int, rise_slack: int, fall_ppm: int, fall_slack: int
+    position: Position,
+    contract: Contract,
+    mark_ticks: int,
+    rise_ppm: int,
+    rise_slack: int,
+    fall_ppm: int,
+    fall_slack: int,
 ) -> _Distances:
     """Return how far the lot value of a scope's only position may fall and rise.
 
     ``rise_ppm`` and ``rise_slack`` are ``a`` and F, ``fall_ppm`` (zero: never) and ``fall_slack`` are ``b``
     and G.
     """
-    market = markets[position.instrument]
-    contract = market.contract
-    assert contract is not None, position.instrument
     margin = contract.rules.margin
     lots = abs(position.qty_lots)
-    notional = mark_notional_atoms(contract, lots, market.mark_ticks)
+    notional = mark_notional_atoms(contract, lots, mark_ticks)
     falls_for_worse = (position.qty_lots > 0) == (contract.kind == _LINEAR)
     top_ppb = _top_ppb(margin, lots)
     rise_ppb, fall_ppb = 1000 * rise_ppm, 1000 * fall_ppm
@@ -339,13 +350,18 @@ def _of_one(
     if 2 * top_ppb > rise_ppb:
         worse = better = _reach(rise_slack, (rise_ppb + top_ppb) * lots)
     elif falls_for_worse:
-        farthest = _reach(rise_slack, (rise_ppb - _rate_ppb(margin, notional, lots)) * lots)
-        least = notional - mul_div_up(farthest, lots, PPB) - 1
-        worse = _reach(rise_slack, (rise_ppb - _rate_ppb(margin, least, lots)) * lots)
+        rate_ppb = _rate_ppb(margin, notional, lots)
+        worse = _reach(rise_slack, (rise_ppb - rate_ppb) * lots)
+        if rate_ppb != _rate_ppb(margin, 0, lots):
+            least = notional - mul_div_up(worse, lots, PPB) - 1
+            worse = _reach(rise_slack, (rise_ppb - _rate_ppb(margin, least, lots)) * lots)
     else:
-        farthest = _reach(rise_slack, rise_ppb * lots)
-        most = notional + mul_div_up(farthest, lots, PPB) + 1
-        worse = _reach(rise_slack, (rise_ppb + _rate_ppb(margin, most, lots)) * lots)
+        rate_ppb = top_ppb
+        if rate_ppb != _rate_ppb(margin, notional, lots):
+            farthest = _reach(rise_slack, rise_ppb * lots)
+            most = notional + mul_div_up(farthest, lots, PPB) + 1
+            rate_ppb = _rate_ppb(margin, most, lots)
+        worse = _reach(rise_slack, (rise_ppb + rate_ppb) * lots)
     if fall_ppb > 0:
         if 2 * top_ppb > fall_ppb:
             reach = _reach(fall_slack, (fall_ppb + top_ppb) * lots)

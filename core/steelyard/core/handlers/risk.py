@@ -35,6 +35,7 @@ class _Beginning(NamedTuple):
     ratio_ppm: int
     name: ScopeName
     scope: Scope
+    held: list[Position]
     equity_atoms: int
     maintenance_atoms: int
 
@@ -68,18 +69,21 @@ def judge_touched(state: State, out: list[AnyEvent], looked_at: tuple[AssetId, b
     ``looked_at``: an asset, and whether there was a loss.  A bad debt of that asset is repaid before.
     """
     touched = state.touched
-    scopes = list(touched)
-    touched.clear()
     trigger_index, rankings = state.trigger_index, state.rankings
+    scopes: list[Scope] = []
     taken: list[Scope] = []
-    for scope in scopes:
+    for scope in touched:
+        if scope.liquidation:
+            # Money has come in, or its lots have gone otherwise: the engine looks at it again.  No mark moves
+            # it meanwhile and it is not ranked; at the end it is touched.
+            _wake(state, state.liquidations[scope.liquidation])
+            taken.append(scope)
+            continue
         trigger_index.touch(scope)
         if rankings.books:
             rankings.touch(scope)
-        if scope.liquidation:
-            # Money has come in, or its lots have gone otherwise: the engine looks at it again.
-            _wake(state, state.liquidations[scope.liquidation])
-            taken.append(scope)
+        scopes.append(scope)
+    touched.clear()
     taken += _judge(state, scopes, out)
     if taken or looked_at is not None:
         _look_at_gates(state, taken, out, looked_at)
@@ -201,7 +205,7 @@ def _judge(
         elif are_nominated:
             state.trigger_index.leave_alone(scope, held, state.markets.instruments)
     if len(beginnings) > 1:
-        beginnings.sort(key=lambda each: (-each.ratio_ppm, -_notional_atoms(state, each.scope), each.name))
+        beginnings.sort(key=lambda each: (-each.ratio_ppm, -_notional_atoms(state, each.held), each.name))
     for beginning in beginnings:
         _begin(state, beginning, out)
     return [beginning.scope for beginning in beginnings]
@@ -233,19 +237,18 @@ def _judge_scope(
         worth_atoms, needed_atoms = equity.position_standing_atoms(contract, instrument.mark_ticks, position)
         equity_atoms += worth_atoms
         maintenance_atoms += needed_atoms
-    if (
-        not is_nominated
-        and len(held) == 1
-        and scope.level is _SAFE
-        and maintenance_atoms * PPM < equity_atoms * _thresholds(state, held).warning_ppm
-    ):
-        # The common case: the first level is far.
-        return None
+    if len(held) == 1 and scope.level is _SAFE:
+        at = _thresholds(state, held)
+        if maintenance_atoms * PPM < equity_atoms * at.warning_ppm:
+            # The common case: the first level is far.
+            if is_nominated:
+                state.trigger_index.write(scope, held, instruments, equity_atoms, maintenance_atoms, at)
+            return None
     ratio_ppm = equity.ratio_ppm(equity_atoms, maintenance_atoms)
     if equity_atoms < maintenance_atoms or equity_atoms < 0:
         if is_nominated:
             state.trigger_index.leave_alone(scope, held, instruments)
-        return _Beginning(ratio_ppm, scope_name(scope), scope, equity_atoms, maintenance_atoms)
+        return _Beginning(ratio_ppm, scope_name(scope), scope, held, equity_atoms, maintenance_atoms)
     if not held:
         if scope.level != _SAFE:
             set_level(scope, _SAFE, ratio_ppm, out)
@@ -260,10 +263,10 @@ def _judge_scope(
     return None
 
 
-def _notional_atoms(state: State, scope: Scope) -> int:
-    """Return the notional of all lots of a scope at the marks."""
+def _notional_atoms(state: State, held: list[Position]) -> int:
+    """Return the notional of all lots of positions at the marks."""
     atoms = 0
-    for position in positions_with_lots(scope):
+    for position in held:
         instrument = state.markets.instruments[position.instrument]
         atoms += mark_notional_atoms(contract_of(instrument), abs(position.qty_lots), instrument.mark_ticks)
     return atoms
