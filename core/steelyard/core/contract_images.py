@@ -347,7 +347,9 @@ def _restore_margin(state: State, account: Account, row: MarginRow) -> None:
         position.bucket_atoms = each.bucket_atoms
         position.level = each.level
         position.liquidation = each.liquidation
-        if each.qty_lots != 0:
+        if each.qty_lots == 0:
+            assert each.settled_nanoatoms == 0, (row.account, each.instrument)
+        else:
             contract.positions[row.account, each.leg] = position
             contract.open_interest_lots += max(each.qty_lots, 0)
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -312,9 +313,17 @@ class LocalGroup:
         return stopped
 
     def exit_code(self, process: Process) -> int | None:
-        """Return how a child of ours ended; None if it lives or is not ours."""
+        """Return how a child of ours ended; None if it lives or is not ours.
+
+        Of a process that ends, the first thread may be gone before the others: its code is there soon after.
+        """
         child = self._children.get(process.pid)
-        return child.poll() if child is not None else None
+        if child is None:
+            return None
+        if not process.alive():
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(KILL_S)
+        return child.poll()
 
     async def statuses(self, client: Client) -> dict[int, NodeStatus]:
         """Return what each reachable node says of itself.

@@ -13,6 +13,7 @@ Adversary = Callable[[Cluster, random.Random, Callable[[], bool]], None]
 
 _TAG_ACK, _TAG_VOTE = 5, 7
 _PATIENCE_S: Final = 0.7
+_LEFT_BEHIND_S: Final = 12.0
 
 
 def after_promise(cluster: Cluster, rng: random.Random, _: Callable[[], bool]) -> None:
@@ -231,6 +232,44 @@ def late_answers(cluster: Cluster, rng: random.Random, over: Callable[[], bool])
     hold()
 
 
+def left_behind(cluster: Cluster, rng: random.Random, over: Callable[[], bool]) -> None:
+    """Keep a leader away with a tail of its own until the others have trimmed their logs beyond its end.
+
+    When it comes back nobody can send it entries that follow its own: all it hears are heartbeats and offers.
+    """
+    weather = cluster.net.weather
+
+    def cut() -> None:
+        leader = cluster.leader()
+        if over():
+            return
+        if leader is None:
+            cluster.agenda.after(0.2, cut)
+            return
+        others = [node for node in cluster.nodes.values() if node is not leader]
+        ways = {(leader.member, other.member) for other in others}
+        ways |= {(other.member, leader.member) for other in others}
+        weather.blocked.update(ways)
+        cluster.count("left behind")
+        given_up_s = cluster.agenda.now_s + _LEFT_BEHIND_S
+
+        def look() -> None:
+            if over():
+                return
+            if cluster.agenda.now_s < given_up_s and not all(
+                other.platter.first_index > leader.platter.last_index for other in others
+            ):
+                cluster.agenda.after(0.05, look)
+                return
+            weather.blocked.difference_update(ways)
+            cluster.net.release()
+            cluster.agenda.after(2 + 2 * rng.random(), cut)
+
+        look()
+
+    cluster.agenda.after(rng.random(), cut)
+
+
 def _power(cluster: Cluster, node: Node, over: Callable[[], bool]) -> None:
     if not over():
         cluster.count("power loss")
@@ -247,5 +286,6 @@ ADVERSARIES: Final[dict[str, Adversary]] = {
     "sleeper": sleeper,
     "forgetter": forgetter,
     "late-answers": late_answers,
+    "left-behind": left_behind,
 }
 """Every adversary by its name."""

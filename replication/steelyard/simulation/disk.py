@@ -97,6 +97,11 @@ class Platter:
         return parse_meta(self.meta, b"head", Head).first_index
 
     @property
+    def last_index(self) -> int:
+        """Where it ends; 0 if it holds nothing."""
+        return max(self.log, default=0)
+
+    @property
     def snapshots(self) -> list[SnapshotRef]:
         """The pointers to snapshots."""
         return parse_meta(self.meta, b"snapshots", list[SnapshotRef])
@@ -117,7 +122,7 @@ class Platter:
         memory = parse_meta(other.meta, b"peers", dict[int, PeerMemory]).get(member)
         identity = self.identity
         return memory is not None and forgot(
-            memory, identity.incarnation, identity.boots + 1, self.hard.term, max(self.log, default=0)
+            memory, identity.incarnation, identity.boots + 1, self.hard.term, self.last_index
         )
 
     # --- accidents ---------------------------------------------------------------------------------

@@ -234,7 +234,7 @@ MUTANTS: Final = (
     Mutant(
         "commit from a heartbeat that verifies nothing",
         "D11",
-        _LEADERS | {"power"},
+        frozenset({"left-behind"}),
         _guards(beat_commit=lambda leader, _: leader),
     ),
     Mutant("the last rejection wins", "D12", _TAILS, _guards(retry_at=lambda _, __, hint: hint)),
