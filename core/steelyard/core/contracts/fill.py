@@ -52,39 +52,42 @@ def fill(
     realised, and keeps all of itself.
     """
     qty_lots = position.qty_lots
-    lots = abs(signed_lots)
-    closed_lots = min(lots, abs(qty_lots)) if (qty_lots > 0) != (signed_lots > 0) else 0
-    realised_atoms, closing_atoms = 0, 0
-    if closed_lots:
-        closing_atoms = mul_div_towards_zero(flow_atoms, closed_lots, lots)
-        share_atoms = mul_div_down(position.cash_flow_atoms, closed_lots, abs(qty_lots))
+    lots, held_lots = abs(signed_lots), abs(qty_lots)
+    closed_lots = realised_atoms = 0
+    if qty_lots == 0 or (qty_lots > 0) == (signed_lots > 0):
+        position.cash_flow_atoms += flow_atoms
+    else:
+        # What is all of it needs no division.
+        closing_atoms, share_atoms = flow_atoms, position.cash_flow_atoms
+        if lots > held_lots:
+            closed_lots = held_lots
+            closing_atoms = mul_div_towards_zero(flow_atoms, held_lots, lots)
+        else:
+            closed_lots = lots
+            if lots < held_lots:
+                share_atoms = mul_div_down(share_atoms, lots, held_lots)
         realised_atoms = share_atoms + closing_atoms
-        position.cash_flow_atoms -= share_atoms
+        position.cash_flow_atoms += flow_atoms - realised_atoms
         contract.clearing_atoms -= realised_atoms
-    position.cash_flow_atoms += flow_atoms - closing_atoms
     if position.is_isolated:
         _move_isolated(position, lots, closed_lots, realised_atoms, fee_atoms, pledge_lot_atoms)
     else:
         position.margin.wallet_atoms += realised_atoms - fee_atoms
-    _hold(contract, position, qty_lots + signed_lots)
-    return realised_atoms
-
-
-def _hold(contract: Contract, position: Position, qty_lots: int) -> None:
-    """Let a position have these lots, and the contract know of it."""
-    before_lots = position.qty_lots
-    position.qty_lots = qty_lots
-    contract.open_interest_lots += max(qty_lots, 0) - max(before_lots, 0)
-    name = position.account, position.leg
-    if before_lots == 0:
-        contract.positions[name] = position
+    position.qty_lots = after_lots = qty_lots + signed_lots
+    if qty_lots > 0:
+        contract.open_interest_lots -= qty_lots
+    if after_lots > 0:
+        contract.open_interest_lots += after_lots
+    if qty_lots == 0:
+        contract.positions[position.account, position.leg] = position
         position.settled_nanoatoms = contract.cumulative_nanoatoms
-    elif qty_lots == 0:
-        assert position.cash_flow_atoms == 0, (name, position.cash_flow_atoms)
-        del contract.positions[name]
+    elif after_lots == 0:
+        assert position.cash_flow_atoms == 0, (position.account, position.leg, position.cash_flow_atoms)
+        del contract.positions[position.account, position.leg]
     assert position.settled_nanoatoms == contract.cumulative_nanoatoms, (
         "a position is settled before it changes"
     )
+    return realised_atoms
 
 
 def _move_isolated(

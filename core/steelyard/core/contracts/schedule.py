@@ -63,6 +63,22 @@ def initial_atoms(
     return atoms
 
 
+def covers_initial(
+    terms: MarginTerms, spare_atoms: int, notional_atoms: int, lots: int, leverage: int
+) -> bool:
+    """Return whether ``spare_atoms >= initial_atoms``, where there are no open interest bounds.
+
+    Nearly every order is asked this, within the first tier: there it takes no division, for an integer is at
+    least ``ceil(a / b)`` if it is at least ``a / b``.
+    """
+    tiers = terms.tiers
+    if terms.slope_ppb or (len(tiers) > 1 and notional_atoms >= tiers[1].floor_atoms):
+        return spare_atoms >= initial_atoms(terms, notional_atoms, lots, leverage, 0)
+    if spare_atoms * PPM < notional_atoms * tiers[0].initial_ppm:
+        return False
+    return leverage == 0 or spare_atoms * leverage >= notional_atoms
+
+
 def scaled_rate_ppm(terms: MarginTerms, open_interest_atoms: int) -> int:
     """Return the initial rate that the notional of all longs asks for; zero without bounds.
 

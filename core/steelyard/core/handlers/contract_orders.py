@@ -12,77 +12,44 @@ from steelyard.core.contracts import equity
 from steelyard.core.contracts.contract import Contract
 from steelyard.core.contracts.fill import fill, settle
 from steelyard.core.contracts.scales import flow_atoms, notional_atoms
-from steelyard.core.contracts.schedule import initial_atoms
-from steelyard.core.entry import AnyReply, Placed, Request
-from steelyard.core.events import (
-    AnyEvent,
-    OrderAccepted,
-    OrderExpired,
-    OrderFilled,
-    OrderRested,
-    PositionsTraded,
-    Traded,
-)
+from steelyard.core.contracts.schedule import covers_initial
+from steelyard.core.events import AnyEvent, OrderFilled, OrderRested, PositionsTraded, Traded
 from steelyard.core.handlers.pledging import touch
 from steelyard.core.handlers.trading import refer
 from steelyard.core.instruments import Instrument
-from steelyard.core.instruments.bands import protection_ticks
-from steelyard.core.ledger import fill_fees
-from steelyard.core.limits import (
-    ORDERS_MAX,
-    ORDERS_PER_ACCOUNT_MAX,
-    ORDERS_PER_POSITION_MAX,
-    POSITIONS_PER_MARGIN_MAX,
-)
-from steelyard.core.matching import NO_BALANCE, Margin, Order, Position, can_fill, match
+from steelyard.core.ledger import fee_atoms, fill_fees
+from steelyard.core.limits import ORDERS_PER_POSITION_MAX, POSITIONS_PER_MARGIN_MAX
+from steelyard.core.matching import NO_BALANCE, Margin, Order, Position, match
 from steelyard.core.rejects import Reject
-from steelyard.core.rounding import ppm_up
-from steelyard.core.state import State, remember_closed
-from steelyard.core.units import (
-    InstrumentState,
-    Leg,
-    OrderKind,
-    OrderNumber,
-    RiskLevel,
-    Side,
-    TimeInForce,
-    TradeId,
-)
+from steelyard.core.state import State
+from steelyard.core.units import PPM, Leg, OrderNumber, RiskLevel, Side, TradeId
 
 _BUY: Final = Side.BUY
-_SELL: Final = Side.SELL
 _NET: Final = Leg.NET
-_LIMIT: Final = OrderKind.LIMIT
-_GTC: Final = TimeInForce.GTC
-_FOK: Final = TimeInForce.FOK
-_OPEN: Final = InstrumentState.OPEN
+_SAFE: Final = RiskLevel.SAFE
 _CRITICAL: Final = RiskLevel.CRITICAL
-_NO_LIQUIDITY: Final = Reject.NO_LIQUIDITY
 
 
-def common_position(
-    state: State, instrument: Instrument, contract: Contract, account: Account
-) -> Position | None:
-    """Return the position of an order that may take the common path, perhaps one that nobody knows yet."""
-    if (
-        account.rules is not None
-        or instrument.specials
-        or instrument.rules is not None
-        or instrument.state is not _OPEN
-        or state.kill_switches
-        or instrument.mark_ticks == 0
-        or contract.index.is_stale
-    ):
+def common_position(instrument: Instrument, contract: Contract, account: Account) -> Position | None:
+    """Return the position of an order that may take the common path, perhaps one that nobody knows yet.
+
+    None: a check waits for the order that only the general path knows.
+    """
+    if instrument.mark_ticks == 0 or contract.index.is_stale:
         return None
     margin = account.margins.get(contract.settle)
     if margin is None:
         margin = Margin(account.account, contract.settle)
-    elif margin.level >= _CRITICAL or instrument.instrument in margin.hedged:
+    elif margin.level >= _CRITICAL or (margin.hedged and instrument.instrument in margin.hedged):
         return None
     position = margin.positions.get((instrument.instrument, _NET))
     if position is None:
+        if len(margin.positions) >= POSITIONS_PER_MARGIN_MAX:
+            return None
         return Position(margin, instrument.instrument, _NET, 0)
-    return None if position.is_isolated else position
+    if position.is_isolated or len(position.orders) >= ORDERS_PER_POSITION_MAX:
+        return None
+    return position
 
 
 def only_reduces(position: Position, side: Side, lots: int) -> bool:
@@ -91,132 +58,30 @@ def only_reduces(position: Position, side: Side, lots: int) -> bool:
     return equity.worst_lots(position, buys, sells) == equity.worst_lots(position)
 
 
-def place(
-    state: State,
-    command: PlaceOrder,
-    request: Request,
-    instrument: Instrument,
-    contract: Contract,
-    account: Account,
-    position: Position,
-    out: list[AnyEvent],
-) -> AnyReply | Reject:
-    """Go on with an order whose shape and owner were checked: match what crosses, rest or expire the rest."""
-    client_id = command.order
-    label = command.label
-    side = command.side
-    size_lots = command.size_lots
-    limit_ticks = command.limit_ticks
-    time_in_force = command.time_in_force
-    is_limit = command.kind is _LIMIT
-    if client_id in account.orders or client_id in account.recent:
-        return Reject.DUPLICATE_ORDER
-    if label and label in account.labels:
-        return Reject.DUPLICATE_LABEL
-    # An account cannot have that many unless all accounts together do.
-    living = len(state.orders)
-    if living >= ORDERS_PER_ACCOUNT_MAX and (
-        living >= ORDERS_MAX or len(account.orders) >= ORDERS_PER_ACCOUNT_MAX
-    ):
-        return Reject.TOO_MANY_ORDERS
-    if len(position.orders) >= ORDERS_PER_POSITION_MAX:
-        return Reject.TOO_MANY_ORDERS
-    positions = position.margin.positions
-    is_known = (instrument.instrument, _NET) in positions
-    if not is_known and len(positions) >= POSITIONS_PER_MARGIN_MAX:
-        return Reject.TOO_MANY_POSITIONS
-    if is_limit and (limit_ticks <= 0 or limit_ticks > instrument.price_max_ticks):
-        return Reject.PRICE_OUT_OF_RANGE
-    if size_lots <= 0 or size_lots > instrument.size_max_lots:
-        return Reject.SIZE_OUT_OF_RANGE
-    if is_limit:
-        least_atoms = instrument.notional_min_atoms
-        if least_atoms and notional_atoms(contract, limit_ticks, size_lots) < least_atoms:
-            return Reject.NOTIONAL_OUT_OF_RANGE
-    else:
-        opposite = _SELL if side is _BUY else _BUY
-        limit_ticks = protection_ticks(instrument, side, instrument.book.best_ticks(opposite) or 0)
-    if side is _BUY:
-        keys = instrument.book.asks.keys
-        would_trade = bool(keys) and -keys[-1] <= limit_ticks
-    else:
-        keys = instrument.book.bids.keys
-        would_trade = bool(keys) and keys[-1] >= limit_ticks
-    if would_trade and command.post_only:
-        return Reject.POST_ONLY_WOULD_TRADE
-    if limit_ticks == 0:
-        lot_fee_atoms = 0
-    elif instrument.tick_lot_atoms:
-        lot_fee_atoms = ppm_up(limit_ticks * instrument.tick_lot_atoms, instrument.cap_ppm)
-    else:
-        lot_fee_atoms = equity.lot_fee_atoms(contract, limit_ticks, instrument.cap_ppm)
-    fault = _margin_fault(state, instrument, contract, position, side, size_lots, limit_ticks, lot_fee_atoms)
-    if fault is not None:
-        return fault
-
-    # Nothing below can fail.
-    if not is_known:
-        position = account.margin(contract.settle).position(instrument.instrument, _NET)
-    # Whoever it meets may be of the same account: the position must not be forgotten meanwhile.
-    position.living += 1
-    # Calling OrderNumber would take as long as ten of the checks above.
-    number: OrderNumber = state.last_number + 1  # type: ignore[assignment]
-    state.last_number = number
-    out.append(
-        OrderAccepted(
-            account=command.account,
-            instrument=command.instrument,
-            order=client_id,
-            number=number,
-            side=side,
-            kind=command.kind,
-            time_in_force=time_in_force,
-            limit_ticks=limit_ticks,
-            size_lots=size_lots,
-            label=label,
-        )
-    )
-    open_lots = size_lots
-    executed_atoms = fees_atoms = 0
-    if would_trade and (time_in_force is not _FOK or can_fill(instrument.book, side, limit_ticks, size_lots)):
-        open_lots, executed_atoms, fees_atoms = _take(
-            state, instrument, contract, account, position, command, number, limit_ticks, out
-        )
-    rested_lots = 0
-    if open_lots and time_in_force is _GTC:
-        rested_lots = open_lots
-        _rest(state, instrument, account, position, command, number, open_lots, lot_fee_atoms, out)
-    else:
-        position.living -= 1
-        if position.qty_lots == 0:
-            account.forget_silent(position)
-        if open_lots:
-            out.append(
-                OrderExpired(
-                    account=command.account,
-                    instrument=command.instrument,
-                    order=client_id,
-                    number=number,
-                    open_lots=open_lots,
-                    reason=_NO_LIQUIDITY,
-                )
-            )
-        remember_closed(account, client_id)
-    return Placed(
-        request=request.request,
-        fingerprint=request.fingerprint,
-        number=number,
-        executed_lots=size_lots - open_lots,
-        executed_atoms=executed_atoms,
-        fee_atoms=fees_atoms,
-        open_lots=rested_lots,
-    )
+def lot_fee_atoms(instrument: Instrument, limit_ticks: int) -> int:
+    """Return what a lot of a common order may cost in fees; nothing without a limit, for nobody is met."""
+    contract = instrument.contract
+    assert contract is not None, instrument.instrument
+    return equity.lot_fee_atoms(contract, limit_ticks, instrument.cap_ppm) if limit_ticks else 0
 
 
-def _margin_fault(
+def adopt(instrument: Instrument, account: Account) -> Position:
+    """Return the position of an order that is taken on; the account knows it from now on."""
+    contract = instrument.contract
+    assert contract is not None, instrument.instrument
+    return account.margin(contract.settle).position(instrument.instrument, _NET)
+
+
+def let_go(account: Account, position: Position) -> None:
+    """Let a position know that an order about it lives no more which never stood in the book."""
+    position.living -= 1
+    if position.qty_lots == 0:
+        account.forget_silent(position)
+
+
+def margin_fault(
     state: State,
     instrument: Instrument,
-    contract: Contract,
     position: Position,
     side: Side,
     lots: int,
@@ -224,66 +89,75 @@ def _margin_fault(
     lot_fee_atoms: int,
 ) -> Reject | None:
     """Return what the position, the open interest or the margin wallet cannot take, or None."""
-    marks = state.markets.instruments
+    contract = instrument.contract
+    assert contract is not None, instrument.instrument
     mark_ticks = instrument.mark_ticks
     # A market order that meets nobody has no limit, and loses nothing.
     limit_ticks = limit_ticks or mark_ticks
     qty_lots = position.qty_lots
     buys, sells = position.open_buy_lots, position.open_sell_lots
-    worst = buys + qty_lots if buys + qty_lots > sells - qty_lots else sells - qty_lots  # noqa: FURB136
-    worst_with = buys + lots + qty_lots if side is _BUY else sells + lots - qty_lots
+    if side is _BUY:
+        worst, other_worst = qty_lots + buys + lots, sells - qty_lots
+        loses = limit_ticks > mark_ticks
+    else:
+        worst, other_worst = sells + lots - qty_lots, qty_lots + buys
+        loses = limit_ticks < mark_ticks
     rules = contract.rules
-    is_reducing = worst_with <= worst
-    if not is_reducing:
-        if worst_with > rules.position_max_lots:
-            return Reject.POSITION_LIMIT
-        if contract.open_interest_lots + lots > rules.open_interest_max_lots:
-            return Reject.OPEN_INTEREST_LIMIT
+    is_reducing = worst <= other_worst
+    if is_reducing:
+        worst = other_worst
+    elif worst > rules.position_max_lots:
+        return Reject.POSITION_LIMIT
+    elif contract.open_interest_lots + lots > rules.open_interest_max_lots:
+        return Reject.OPEN_INTEREST_LIMIT
     margin = position.margin
     k = instrument.tick_lot_atoms
     if (
         k
         and len(margin.positions) == 1
-        and (instrument.instrument, _NET) in margin.positions
+        and (qty_lots or position.living)
         and position.settled_nanoatoms == contract.cumulative_nanoatoms
         and not rules.margin.open_interest_high_atoms
     ):
-        # ``equity.available_with_atoms`` written out for what nearly every order meets.
+        # ``equity.available_with_atoms`` written out for what nearly every order meets: the margin knows this
+        # position alone (which has lots or orders, or it might know another one).
         lot_atoms = mark_ticks * k
-        worst_lots = worst if is_reducing else worst_with
-        available_atoms = (
+        spare_atoms = (
             margin.wallet_atoms
             + qty_lots * lot_atoms
             + position.cash_flow_atoms
             - position.fees_atoms
             - lots * lot_fee_atoms
-            - initial_atoms(rules.margin, worst_lots * lot_atoms, worst_lots, position.leverage, 0)
         )
-        if (limit_ticks > mark_ticks) if side is _BUY else (limit_ticks < mark_ticks):
-            available_atoms -= lots * abs(limit_ticks - mark_ticks) * k
+        if loses:
+            spare_atoms -= lots * abs(limit_ticks - mark_ticks) * k
         if (buys and position.buy_high_ticks > mark_ticks) or (
             sells and position.sell_low_ticks < mark_ticks
         ):
-            available_atoms -= equity.open_loss_atoms(contract, position, mark_ticks)
+            spare_atoms -= equity.open_loss_atoms(contract, position, mark_ticks)
+        is_covered = covers_initial(rules.margin, spare_atoms, worst * lot_atoms, worst, position.leverage)
     else:
-        available_atoms = equity.available_with_atoms(
-            margin, marks, position, side, lots, limit_ticks, lot_fee_atoms
+        is_covered = (
+            equity.available_with_atoms(
+                margin, state.markets.instruments, position, side, lots, limit_ticks, lot_fee_atoms
+            )
+            >= 0
         )
-    if available_atoms >= 0:
+    if is_covered:
         # What an order that reduces must leave is less than what any other must.
         return None
     if not is_reducing:
         return Reject.INSUFFICIENT_MARGIN
+    marks = state.markets.instruments
     left_atoms = equity.equity_atoms(margin, marks) - equity.open_losses_atoms(margin, marks)
     left_atoms -= lots * lot_fee_atoms
     left_atoms -= equity.order_loss_atoms(contract, side, lots, limit_ticks, mark_ticks)
     return None if left_atoms >= 0 else Reject.INSUFFICIENT_MARGIN
 
 
-def _take(
+def take(
     state: State,
     instrument: Instrument,
-    contract: Contract,
     account: Account,
     position: Position,
     command: PlaceOrder,
@@ -292,25 +166,33 @@ def _take(
     out: list[AnyEvent],
 ) -> tuple[int, int, int]:
     """Trade with every maker in reach; return the taker's open lots, its notional and its fees in atoms."""
+    contract = instrument.contract
+    assert contract is not None, instrument.instrument
     side = command.side
     sign = 1 if side is _BUY else -1
+    flow_sign = flow_atoms(contract, sign, 1)
+    k = instrument.tick_lot_atoms
+    cumulative_nanoatoms = contract.cumulative_nanoatoms
+    moved: dict[Position, None] = {position: None}
     accounts = state.accounts
     house = state.ledger.houses[contract.settle]
     open_lots = command.size_lots
     executed_atoms = fees_atoms = 0
     for maker, lots in match(instrument.book, side, limit_ticks, open_lots):
         price_ticks = maker.price_ticks
-        traded_atoms = notional_atoms(contract, price_ticks, lots)
+        traded_atoms = price_ticks * lots * k if k else notional_atoms(contract, price_ticks, lots)
         maker_account = accounts[maker.account]
-        maker_ppm = instrument.maker_ppm
+        taker_fee_atoms = fee_atoms(traded_atoms, instrument.taker_ppm)
+        maker_fee_atoms = fee_atoms(traded_atoms, instrument.maker_ppm)
         if maker_account.rules is not None:
-            maker_ppm = min(state.rates(maker_account, instrument)[0], instrument.cap_ppm)
-        maker_fee_atoms, taker_fee_atoms = fill_fees(traded_atoms, maker_ppm, instrument.taker_ppm)
+            maker_ppm, _ = state.rates(maker_account, instrument)
+            maker_fee_atoms, _ = fill_fees(
+                traded_atoms, min(maker_ppm, instrument.cap_ppm), instrument.taker_ppm
+            )
         maker_position = maker.position
         assert maker_position is not None, maker.number
         signed_lots = sign * lots
-        flow = flow_atoms(contract, signed_lots, traded_atoms)
-        cumulative_nanoatoms = contract.cumulative_nanoatoms
+        flow = flow_sign * traded_atoms
         maker_funding_atoms = taker_funding_atoms = 0
         if maker_position.settled_nanoatoms != cumulative_nanoatoms:
             maker_funding_atoms = settle(contract, maker_position)
@@ -323,7 +205,7 @@ def _take(
         if position.settled_nanoatoms != cumulative_nanoatoms:
             taker_funding_atoms = settle(contract, position)
         taker_realised_atoms = fill(contract, position, signed_lots, flow, taker_fee_atoms, 0)
-        touch(state, maker_position)
+        moved[maker_position] = None
         house.fees_atoms += maker_fee_atoms + taker_fee_atoms
         open_lots -= lots
         executed_atoms += traded_atoms
@@ -383,7 +265,8 @@ def _take(
                 )
             )
         instrument.last_ticks = price_ticks
-    touch(state, position)
+    for each in moved:
+        _touch(state, contract, instrument.mark_ticks, each)
     if open_lots == 0:
         out.append(
             OrderFilled(
@@ -396,7 +279,7 @@ def _take(
     return open_lots, executed_atoms, fees_atoms
 
 
-def _rest(
+def rest(
     state: State,
     instrument: Instrument,
     account: Account,
@@ -443,3 +326,20 @@ def _rest(
             open_lots=open_lots,
         )
     )
+
+
+def _touch(state: State, contract: Contract, mark_ticks: int, position: Position) -> None:
+    """Have whom a fill has moved judged when the command is over, unless that would plainly say nothing.
+
+    It would not where a wallet with this one position stands on the first level, and far from the next one.
+    """
+    margin = position.margin
+    if margin.level is _SAFE and len(margin.positions) == 1 and not position.is_isolated:
+        worth_atoms, maintenance_atoms = equity.position_standing_atoms(contract, mark_ticks, position)
+        equity_atoms = margin.wallet_atoms + worth_atoms
+        if maintenance_atoms * PPM < equity_atoms * contract.rules.liquidation.warning_ppm:
+            state.trigger_index.touch(margin)
+            if state.rankings.books:
+                state.rankings.touch(margin)
+            return
+    touch(state, position)

@@ -7,7 +7,7 @@ either way.  What is compared by identity here are members of enumerations, whic
 from typing import Final
 
 from steelyard.core import versions
-from steelyard.core.accounts import Account, ApiKey
+from steelyard.core.accounts import ApiKey
 from steelyard.core.commands import CancelOrder, PlaceOrder
 from steelyard.core.contracts.scales import flow_atoms
 from steelyard.core.entry import AnyReply, Cancelled, Placed, Request, Waiting
@@ -16,20 +16,16 @@ from steelyard.core.events import (
     OrderAccepted,
     OrderCancelled,
     OrderExpired,
-    OrderFilled,
-    OrderRested,
-    Traded,
 )
-from steelyard.core.handlers import contract_orders, contracting
+from steelyard.core.handlers import contract_orders, contracting, spot_orders
 from steelyard.core.handlers.checks import may, named_order
 from steelyard.core.handlers.conditional import begin_waiting
 from steelyard.core.handlers.ending import end_order
 from steelyard.core.handlers.placing import accept_order, check_order, special_of
 from steelyard.core.handlers.taking import place_taken, work_order
-from steelyard.core.handlers.trading import refer
 from steelyard.core.instruments import Instrument
 from steelyard.core.instruments.bands import protection_ticks
-from steelyard.core.ledger import Balance, fee_atoms, fill_fees, lot_pledge_atoms
+from steelyard.core.ledger import lot_pledge_atoms
 from steelyard.core.limits import (
     INTEGER_MAX,
     LABEL_MAX,
@@ -37,8 +33,9 @@ from steelyard.core.limits import (
     ORDERS_PER_ACCOUNT_MAX,
     is_printable_ascii,
 )
-from steelyard.core.matching import NO_BALANCE, Order, Position, Special, can_fill, match
+from steelyard.core.matching import NO_BALANCE, Order, Position, Special, can_fill
 from steelyard.core.rejects import Reject
+from steelyard.core.rounding import ppm_up
 from steelyard.core.state import State, remember_closed
 from steelyard.core.units import (
     FIRST_CUSTOMER,
@@ -51,7 +48,6 @@ from steelyard.core.units import (
     Permission,
     Side,
     TimeInForce,
-    TradeId,
 )
 
 _BUY: Final = Side.BUY
@@ -72,6 +68,8 @@ def place_order(
     """Match what crosses at the makers' prices, then rest or expire the remainder.
 
     For an account and an instrument without anything uncommon; the others are led to the general path.
+    Spot orders and orders about a cross position differ in what backs them (``pledge`` or ``position``), and
+    so in how they take and rest; the order of checks is the same.
     """
     account_id = command.account
     client_id = command.order
@@ -102,19 +100,15 @@ def place_order(
         or instrument.specials
         or instrument.rules is not None
         or instrument.state is not _OPEN
-        or instrument.contract is not None
         or state.kill_switches
     ):
-        if instrument is not None and instrument.contract is not None:
-            contract = instrument.contract
-            position = contract_orders.common_position(state, instrument, contract, account)
-            if position is not None and (
-                is_limit or not contract_orders.only_reduces(position, side, size_lots)
-            ):
-                return contract_orders.place(
-                    state, command, request, instrument, contract, account, position, out
-                )
         return place_generally(state, command, request, key, out)
+    contract = instrument.contract
+    position: Position | None = None
+    if contract is not None:
+        position = contract_orders.common_position(instrument, contract, account)
+        if position is None or (not is_limit and contract_orders.only_reduces(position, side, size_lots)):
+            return place_generally(state, command, request, key, out)
     if client_id in account.orders or client_id in account.recent:
         return Reject.DUPLICATE_ORDER
     if label and label in account.labels:
@@ -129,8 +123,15 @@ def place_order(
         return Reject.PRICE_OUT_OF_RANGE
     if size_lots <= 0 or size_lots > instrument.size_max_lots:
         return Reject.SIZE_OUT_OF_RANGE
+    # Zero of an inverse contract, whose notional is not price times size.
+    k = instrument.tick_lot_atoms
     if is_limit:
-        if limit_ticks * size_lots * instrument.tick_lot_atoms < instrument.notional_min_atoms:
+        notional_atoms = (
+            limit_ticks * size_lots * k
+            if k
+            else contracting.notional_atoms(instrument, limit_ticks, size_lots)
+        )
+        if notional_atoms < instrument.notional_min_atoms:
             return Reject.NOTIONAL_OUT_OF_RANGE
     else:
         opposite = _SELL if side is _BUY else _BUY
@@ -139,16 +140,29 @@ def place_order(
         keys = instrument.book.asks.keys
         would_trade = bool(keys) and -keys[-1] <= limit_ticks
         pledge = account.balances.get(instrument.quote)
-        pledge_per_lot_atoms = lot_pledge_atoms(limit_ticks, instrument.tick_lot_atoms, instrument.cap_ppm)
     else:
         keys = instrument.book.bids.keys
         would_trade = bool(keys) and keys[-1] >= limit_ticks
         pledge = account.balances.get(instrument.base)
-        pledge_per_lot_atoms = instrument.lot_atoms
     if would_trade and command.post_only:
         return Reject.POST_ONLY_WOULD_TRADE
-    if (0 if pledge is None else pledge.free_atoms) < size_lots * pledge_per_lot_atoms:
-        return Reject.INSUFFICIENT_FUNDS
+    if position is not None:
+        lot_atoms = (
+            ppm_up(limit_ticks * k, instrument.cap_ppm)
+            if k
+            else contract_orders.lot_fee_atoms(instrument, limit_ticks)
+        )
+        fault = contract_orders.margin_fault(
+            state, instrument, position, side, size_lots, limit_ticks, lot_atoms
+        )
+        if fault is not None:
+            return fault
+    else:
+        lot_atoms = (
+            lot_pledge_atoms(limit_ticks, k, instrument.cap_ppm) if side is _BUY else instrument.lot_atoms
+        )
+        if (0 if pledge is None else pledge.free_atoms) < size_lots * lot_atoms:
+            return Reject.INSUFFICIENT_FUNDS
 
     # Nothing below can fail.
     # Calling OrderNumber would take as long as ten of the checks above.
@@ -168,18 +182,35 @@ def place_order(
             label=label,
         )
     )
+    if position is not None:
+        if position.living == 0 and position.qty_lots == 0:
+            position = contract_orders.adopt(instrument, account)
+        # Whoever it meets may be of the same account: the position must not be forgotten meanwhile.
+        position.living += 1
     open_lots = size_lots
     executed_atoms = fees_atoms = 0
     if would_trade and (time_in_force is not _FOK or can_fill(instrument.book, side, limit_ticks, size_lots)):
-        open_lots, executed_atoms, fees_atoms = _take(
-            state, instrument, account, command, number, limit_ticks, out
-        )
+        if position is not None:
+            open_lots, executed_atoms, fees_atoms = contract_orders.take(
+                state, instrument, account, position, command, number, limit_ticks, out
+            )
+        else:
+            open_lots, executed_atoms, fees_atoms = spot_orders.take(
+                state, instrument, account, command, number, limit_ticks, out
+            )
     rested_lots = 0
     if rests and open_lots:
-        assert pledge is not None, "what pledges nothing cannot rest"
         rested_lots = open_lots
-        _rest(state, instrument, account, command, number, open_lots, pledge_per_lot_atoms, pledge, out)
+        if position is not None:
+            contract_orders.rest(
+                state, instrument, account, position, command, number, open_lots, lot_atoms, out
+            )
+        else:
+            assert pledge is not None, "what pledges nothing cannot rest"
+            spot_orders.rest(state, instrument, account, command, number, open_lots, lot_atoms, pledge, out)
     else:
+        if position is not None:
+            contract_orders.let_go(account, position)
         if open_lots:
             out.append(
                 OrderExpired(
@@ -323,163 +354,4 @@ def cancel_order(
         fingerprint=request.fingerprint,
         number=order.number,
         open_lots=order.open_lots,
-    )
-
-
-def _take(
-    state: State,
-    instrument: Instrument,
-    account: Account,
-    command: PlaceOrder,
-    number: OrderNumber,
-    limit_ticks: int,
-    out: list[AnyEvent],
-) -> tuple[int, int, int]:
-    """Trade with every maker in reach and post what moved.
-
-    Returns the taker's open lots, the notional it traded and the fees it paid, in quote atoms.  The taker
-    has pledged nothing yet: what its limit would pledge is free, and the trades cost at most that.
-    """
-    buying = command.side is _BUY
-    k = instrument.tick_lot_atoms
-    accounts = state.accounts
-    house = state.ledger.houses[instrument.quote]
-    open_lots = command.size_lots
-    price_ticks = 0
-    executed_atoms = taker_fees_atoms = fees_atoms = 0
-    for maker, lots in match(instrument.book, command.side, limit_ticks, open_lots):
-        price_ticks = maker.price_ticks
-        notional_atoms = price_ticks * lots * k
-        base_atoms = lots * instrument.lot_atoms
-        taker_fee_atoms = fee_atoms(notional_atoms, instrument.taker_ppm)
-        maker_fee_atoms = fee_atoms(notional_atoms, instrument.maker_ppm)
-        maker_account = accounts[maker.account]
-        if maker_account.rules is not None:
-            maker_ppm, _ = state.rates(maker_account, instrument)
-            maker_fee_atoms, _ = fill_fees(
-                notional_atoms, min(maker_ppm, instrument.cap_ppm), instrument.taker_ppm
-            )
-        if buying:
-            maker.pledge.spend_held(base_atoms, base_atoms)
-            maker.proceeds.free_atoms += notional_atoms - maker_fee_atoms
-        else:
-            maker.pledge.spend_held(lots * maker.lot_pledge_atoms, notional_atoms + maker_fee_atoms)
-            maker.proceeds.free_atoms += base_atoms
-        open_lots -= lots
-        executed_atoms += notional_atoms
-        taker_fees_atoms += taker_fee_atoms
-        fees_atoms += maker_fee_atoms + taker_fee_atoms
-        state.last_trade += 1
-        out.append(
-            Traded(
-                TradeId(state.last_trade),
-                instrument.instrument,
-                maker=maker.account,
-                maker_order=maker.order,
-                maker_number=maker.number,
-                taker=command.account,
-                taker_order=command.order,
-                taker_number=number,
-                taker_side=command.side,
-                price_ticks=price_ticks,
-                size_lots=lots,
-                notional_atoms=notional_atoms,
-                maker_fee_atoms=maker_fee_atoms,
-                taker_fee_atoms=taker_fee_atoms,
-                maker_open_lots=maker.open_lots,
-                taker_open_lots=open_lots,
-            )
-        )
-        if maker_account.rules is not None:
-            house.fees_atoms += fees_atoms
-            fees_atoms = 0
-            refer(
-                state,
-                instrument,
-                TradeId(state.last_trade),
-                (maker_account, maker_fee_atoms),
-                (account, taker_fee_atoms),
-                out,
-            )
-        if maker.open_lots == 0:
-            state.drop_order(maker)
-            out.append(
-                OrderFilled(
-                    account=maker.account,
-                    instrument=maker.instrument,
-                    order=maker.order,
-                    number=maker.number,
-                )
-            )
-    if open_lots == 0:
-        out.append(
-            OrderFilled(
-                account=command.account,
-                instrument=command.instrument,
-                order=command.order,
-                number=number,
-            )
-        )
-    instrument.last_ticks = price_ticks
-    base = account.balance(instrument.base)
-    quote = account.balance(instrument.quote)
-    taken_atoms = (command.size_lots - open_lots) * instrument.lot_atoms
-    if buying:
-        quote.spend_free(executed_atoms + taker_fees_atoms)
-        base.free_atoms += taken_atoms
-    else:
-        base.spend_free(taken_atoms)
-        quote.free_atoms += executed_atoms - taker_fees_atoms
-    house.fees_atoms += fees_atoms
-    return open_lots, executed_atoms, taker_fees_atoms
-
-
-def _rest(
-    state: State,
-    instrument: Instrument,
-    account: Account,
-    command: PlaceOrder,
-    number: OrderNumber,
-    open_lots: int,
-    pledge_per_lot_atoms: int,
-    pledge: Balance,
-    out: list[AnyEvent],
-) -> None:
-    """Pledge for what is left of a limit order and queue it."""
-    side = command.side
-    client_id = command.order
-    label = command.label
-    price_ticks = command.limit_ticks
-    pledge.hold(open_lots * pledge_per_lot_atoms)
-    earned = instrument.base if side is _BUY else instrument.quote
-    order = Order(
-        account.account,
-        instrument.instrument,
-        client_id,
-        number,
-        label,
-        side,
-        price_ticks,
-        command.size_lots,
-        open_lots,
-        pledge_per_lot_atoms,
-        pledge,
-        account.balances.get(earned) or account.balance(earned),
-    )
-    order.post_only = command.post_only
-    instrument.book.rest(order)
-    state.orders[number] = order
-    account.orders[client_id] = order
-    if label:
-        account.labels[label] = order
-    out.append(
-        OrderRested(
-            account=account.account,
-            instrument=instrument.instrument,
-            order=client_id,
-            number=number,
-            side=side,
-            price_ticks=price_ticks,
-            open_lots=open_lots,
-        )
     )
