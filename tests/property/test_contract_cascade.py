@@ -32,6 +32,7 @@ from steelyard.core.entry import ENTRY_VERSION
 from steelyard.core.events import (
     AdlSettled,
     AnyEvent,
+    DebtRepaid,
     DebtTaken,
     InsuranceFunded,
     LiquidationEnded,
@@ -116,9 +117,7 @@ def act(venue: Doubled, random: Random, instrument: InstrumentId) -> None:
     """Let a maker quote, a trader trade, the mark move, or time pass."""
     mark = venue.instrument(instrument).mark_ticks
     number = venue.exchange.state.last_number + 1
-    match random.choice(
-        ["quote", "quote", "trade", "trade", "trade", "mark", "mark", "mark", "wait", "fund"]
-    ):
+    match random.choice(ACTS):
         case "quote":
             side = random.choice([Side.BUY, Side.SELL])
             away = random.randrange(0, 1 + mark // random.choice([500, 50, 10]))
@@ -171,6 +170,10 @@ def check_fund(venue: Doubled, settle: AssetId) -> None:
             case LossShared():
                 assert event.debt_atoms == sum(atoms for _, _, atoms in event.shares) <= debt
                 debt -= event.debt_atoms
+            case DebtRepaid():
+                assert event.atoms == min(fund, debt)
+                fund -= event.atoms
+                debt -= event.atoms
             case AdlSettled():
                 assert sum(row.lots for row in event.givers) == event.lots
                 assert sum(row.cash_atoms for row in event.givers) == -event.cash_atoms
