@@ -130,7 +130,7 @@ class Reject(IntEnum):
     # Numbers of contracts.
     LEVERAGE_OUT_OF_RANGE = 73
     MARGIN_OUT_OF_RANGE = 74
-    """The contract's margin tiers make no schedule."""
+    """The contract's margin tiers make no schedule, or its penalty is not below their first rate."""
     TOO_MANY_POSITIONS = 75
 
     # Against positions, limits and margin.

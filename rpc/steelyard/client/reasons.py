@@ -76,7 +76,7 @@ SENTENCES: Final = {
     "UNKNOWN_POSITION": "the account has no such position; in hedge mode say long or short, else neither",
     "POSITION_NOT_EMPTY": "modes can change only without a position and without orders in the contract",
     "LEVERAGE_OUT_OF_RANGE": "the leverage is higher than the contract allows for so large a position",
-    "MARGIN_OUT_OF_RANGE": "the contract's margin tiers make no schedule",
+    "MARGIN_OUT_OF_RANGE": "the margin tiers make no schedule, or the penalty is not below their first rate",
     "TOO_MANY_POSITIONS": "the margin wallet has as many positions as it can",
     "REDUCE_ONLY_NOTHING": "there is nothing to reduce, or other reduce-only orders reduce all of it already",
     "RISK_LEVEL": "too near to liquidation for this: only what reduces risk is taken, or nothing",

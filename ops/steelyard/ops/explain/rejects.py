@@ -5,13 +5,23 @@ from typing import NamedTuple
 import msgspec
 
 from steelyard.client.reasons import SENTENCES
-from steelyard.core import Entry, Exchange, snapshot
-from steelyard.core.commands import AnyCommand, Batch, PlaceOrderList, ReplaceOrder
+from steelyard.core import Entry, Exchange, Reject, snapshot
+from steelyard.core.commands import (
+    AmendOrder,
+    AnyCommand,
+    Batch,
+    CancelOrder,
+    Leg,
+    PlaceOrder,
+    PlaceOrderList,
+    ReplaceOrder,
+)
 from steelyard.core.entry import AnyReply, Many, Refused
 from steelyard.core.state import State
 from steelyard.core.units import BatchMode
-from steelyard.ops.explain.compared import Refusal, compare
+from steelyard.ops.explain.compared import compare
 from steelyard.ops.explain.log import MemberLog, Unexplained
+from steelyard.ops.explain.refusals import Refusal
 from steelyard.ops.explain.telling import Explanation, Value
 
 
@@ -54,8 +64,8 @@ def explain_refused(before: Exchange, index: int, entry: Entry, place: int, name
             f" 'steelyard explain reject' with that index says why"
         )
     request = entry.requests[place - 1]
-    refused, leg = _refused(outcome.reply, name)
     legs = _legs(request.command)
+    refused, leg = _refused(outcome.reply, len(legs), name)
     command = legs[leg - 1] if leg and leg <= len(legs) else request.command
     state = _state_before(before, index, entry, place, leg)
     told = Explanation("reject", name)
@@ -69,10 +79,21 @@ def explain_refused(before: Exchange, index: int, entry: Entry, place: int, name
         "reason": refused.reason.name,
         "why": SENTENCES.get(refused.reason.name, refused.reason.name),
         "log_time_ns": entry.time_ns,
-        **({"expected": refused.expected} if refused.expected else {}),
+        **({"expected": refused.expected} if refused.expected and not leg else {}),
     }
     told.table("the command", [_fields(command)])
-    compare(told, Refusal(state, request, command, refused.reason))
+    is_list = isinstance(request.command, PlaceOrderList)
+    compare(
+        told,
+        Refusal(
+            state,
+            request,
+            command,
+            refused.reason,
+            before=leg - 1 if is_list and leg else 0,
+            all_or_none=isinstance(request.command, Batch) and request.command.mode == BatchMode.ALL_OR_NONE,
+        ),
+    )
     return told
 
 
@@ -94,10 +115,10 @@ def _place_of(log: MemberLog, name: str) -> Place:
     raise Unexplained(f"{name!r} names no request; say SESSION:REQUEST, or INDEX/PLACE with places from 1")
 
 
-def _refused(reply: AnyReply, name: str) -> tuple[Refused, int]:
-    """Return the refusal, and the leg (from 1) that it is about, zero for the whole."""
+def _refused(reply: AnyReply, legs: int, name: str) -> tuple[Refused, int]:
+    """Return the refusal, and the leg (from 1, of so many) that it is about, zero for the whole."""
     if isinstance(reply, Refused):
-        return reply, 0
+        return reply, reply.expected if reply.expected <= legs and reply.reason != Reject.TOO_MANY_LEGS else 0
     if isinstance(reply, Many):
         for leg, each in enumerate(reply.legs, 1):
             if isinstance(each, Refused):
@@ -118,15 +139,36 @@ def _legs(command: AnyCommand) -> list[AnyCommand]:
 
 
 def _state_before(before: Exchange, index: int, entry: Entry, place: int, leg: int) -> State:
-    """Return the state right before a request, or before a leg of a batch whose legs stand for themselves."""
+    """Return the state right before a request, or before the leg of one in which others have acted."""
     requests = entry.requests[: place - 1]
     request = entry.requests[place - 1]
-    command = request.command
-    if leg > 1 and isinstance(command, Batch) and command.mode == BatchMode.EACH:
-        shorter = msgspec.structs.replace(command, legs=command.legs[: leg - 1])
+    acted = _acted(request.command, leg)
+    if acted:
+        account = acted[0].account
+        shorter = Batch(account=account, mode=BatchMode.EACH, legs=acted)
         requests = [*requests, msgspec.structs.replace(request, command=shorter)]
     before.apply(index, msgspec.structs.replace(entry, requests=requests))
     return before.state
+
+
+def _acted(command: AnyCommand, leg: int) -> list[Leg]:
+    """Return the legs that acted before a leg; those of a list are checked before any of them acts."""
+    if leg == 0:
+        return []
+    if isinstance(command, ReplaceOrder):
+        return [command.cancel] if leg > 1 else []
+    if not isinstance(command, Batch):
+        return []
+    if command.mode == BatchMode.EACH:
+        return list(command.legs[: leg - 1])
+    turns = [
+        each
+        for kind in (CancelOrder, AmendOrder, PlaceOrder)
+        for each in enumerate(command.legs, 1)
+        if isinstance(each[1], kind)
+    ]
+    numbers = [number for number, _ in turns]
+    return [each for _, each in turns[: numbers.index(leg)]]
 
 
 def _fields(command: AnyCommand) -> dict[str, Value]:
