@@ -1,9 +1,10 @@
-"""How long a new mark takes that concerns few of very many positions, and one that concerns many."""
+"""How long a new mark takes over very many positions, one that concerns few and one that concerns many."""
 
 import gc
 import random
 import statistics
 from collections.abc import Callable, Iterable
+from itertools import islice
 from time import perf_counter_ns
 from typing import Any, Final, NamedTuple
 
@@ -12,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from steelyard.core.accounts import Account
-from steelyard.core.contracts import equity, ladder
+from steelyard.core.contracts import adl, equity, ladder
 from steelyard.core.contracts.fill import fill
+from steelyard.core.contracts.scales import mark_notional_atoms
 from steelyard.core.contracts.trigger_index import Markets, TriggerIndex
 from steelyard.core.events import AnyEvent, LiquidationStarted, RiskLevelChanged
 from steelyard.core.handlers import risk
@@ -30,6 +32,8 @@ _LEVERAGES: Final = (2, 50)
 #: So far the mark has fallen before anything is measured: some are being liquidated, more are near it.
 _FALLEN_PPM: Final = 15_000
 _JUMP_PPM: Final = 200_000
+#: So many give at once; more than nearly ever.
+_HEAD: Final = 10
 _Found = list[tuple[AccountId, RiskLevel]]
 
 
@@ -85,6 +89,10 @@ def run(
     the exchange's own integers; a look at everybody with numpy, over columns that are kept up to date for
     nothing.  They must find the same.  First the mark falls ``rounds`` times by one tick, each a new low, of
     which the medians are given, then once by 20 %.  ``advanced`` is told how many looks have been taken.
+
+    At last the shorts are ranked as for an auto-deleveraging (``ranking``: ``head`` of those ``ranked`` are
+    looked at): everybody scored and sorted (``plain_ms``), when it is asked first (``first_ms``), at another
+    mark (``new_mark_ms``), and after those of the head have changed (``next_ms``); the last two are medians.
     """
     state, instrument, margins = _stage(positions, random.Random(seed))
     columns = _Columns(margins)
@@ -103,6 +111,7 @@ def run(
             advanced(1)
         fallen_ticks = instrument.mark_ticks * (PPM - _JUMP_PPM) // PPM
         jump = _take(state, instrument, margins, columns, fallen_ticks)
+        ranking = _rank(state, instrument, rounds)
     finally:
         gc.enable()
         gc.unfreeze()
@@ -113,6 +122,7 @@ def run(
         "indexed_ms_max": round(max(look.indexed_ns for look in looks) / 1e6, 3),
         "first_look_ms": round(built_ns / 1e6, 1),
         "jump": {"percent": -_JUMP_PPM * 100 // PPM, **_figures([jump])},
+        "ranking": ranking,
         "flavour": bench_core.flavour(),
         "machine": msgspec.to_builtins(machine.describe()),
     }
@@ -203,6 +213,60 @@ def _take(
         len(changed),
         sum(isinstance(event, LiquidationStarted) for event in out),
     )
+
+
+def _rank(state: State, instrument: Instrument, rounds: int) -> dict[str, Any]:
+    """Measure how long it takes to find who is deleveraged first."""
+    began_ns = perf_counter_ns()
+    plain = _plain_ranking(state, instrument)
+    plain_ns = perf_counter_ns() - began_ns
+    first_ns, _ = _rank_head(state, instrument)
+    new_mark_ns: list[int] = []
+    next_ns: list[int] = []
+    for _ in range(rounds):
+        instrument.mark_ticks -= 1
+        taken_ns, head = _rank_head(state, instrument)
+        new_mark_ns.append(taken_ns)
+        for candidate in head:
+            margin = state.accounts[candidate.account].margins[risk.contract_of(instrument).settle]
+            margin.wallet_atoms += 1
+            state.touched[margin] = None
+        taken_ns, head = _rank_head(state, instrument)
+        next_ns.append(taken_ns)
+        state.touched.clear()
+    assert head == _plain_ranking(state, instrument)[:_HEAD], "the ranking is as if everybody were scored"
+    return {
+        "ranked": len(plain),
+        "head": len(head),
+        "plain_ms": round(plain_ns / 1e6, 1),
+        "first_ms": round(first_ns / 1e6, 1),
+        "new_mark_ms": _median_ms(new_mark_ns),
+        "next_ms": _median_ms(next_ns),
+    }
+
+
+def _rank_head(state: State, instrument: Instrument) -> tuple[int, list[adl.Candidate]]:
+    """Return how long it took to find the first of the shorts, and who they are."""
+    began_ns = perf_counter_ns()
+    ranking = state.rankings.ranking(
+        instrument.instrument, state.markets.instruments, state.touched, is_long=False
+    )
+    head = list(islice(ranking, _HEAD))
+    return perf_counter_ns() - began_ns, head
+
+
+def _plain_ranking(state: State, instrument: Instrument) -> list[adl.Candidate]:
+    """Return all shorts that are not being liquidated, each scored, best first."""
+    contract, mark_ticks = risk.contract_of(instrument), instrument.mark_ticks
+    ranked: list[adl.Candidate] = []
+    for (account, leg), position in contract.positions.items():
+        if position.qty_lots < 0 and not position.scope.liquidation:
+            gain_atoms = equity.gain_atoms(contract, position, mark_ticks)
+            equity_atoms = equity.equity_atoms(position.scope, state.markets.instruments)
+            notional_atoms = mark_notional_atoms(contract, -position.qty_lots, mark_ticks)
+            score_ppm = adl.score_ppm(gain_atoms, position.cash_flow_atoms, notional_atoms, equity_atoms)
+            ranked.append(adl.Candidate(account, leg, position.qty_lots, gain_atoms, equity_atoms, score_ppm))
+    return sorted(ranked, key=adl.turn)
 
 
 def _plain_scan(state: State, margins: list[Margin]) -> _Found:

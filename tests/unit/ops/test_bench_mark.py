@@ -20,6 +20,7 @@ def test_a_short_run_gives_every_figure() -> None:
         "indexed_ms_max",
         "first_look_ms",
         "jump",
+        "ranking",
         "flavour",
         "machine",
     ]
@@ -27,3 +28,5 @@ def test_a_short_run_gives_every_figure() -> None:
     # A tick concerns few of them, a fall of a fifth nearly every long.
     assert result["nominated"] < 50
     assert 400 < result["jump"]["liquidations"] <= result["jump"]["changed"] <= 1_000
+    assert (result["ranking"]["ranked"], result["ranking"]["head"]) == (1_000, 10)
+    assert result["ranking"]["next_ms"] > 0
