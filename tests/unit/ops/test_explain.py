@@ -62,8 +62,8 @@ def accepted_numbers() -> list[int]:
 
 def test_every_liquidation_and_deleveraging_of_a_crash_is_what_the_log_says() -> None:
     watch = crash().watch
-    liquidations = [LiquidationExplainer(number) for number in watch.started]
-    adls = [AdlExplainer(number) for number in watch.started]
+    liquidations = [LiquidationExplainer(number) for number in watch.register.started_ns]
+    adls = [AdlExplainer(number) for number in watch.register.started_ns]
     retell(([*liquidations, *adls], truth))
 
     assert len(liquidations) > 20
@@ -122,10 +122,10 @@ def test_funding_rounds_by_all_three_rules_are_what_the_log_says() -> None:
 
 def test_a_lie_in_an_event_is_noticed_whatever_it_is_about() -> None:
     def liquidations() -> list[Explainer]:
-        return [LiquidationExplainer(number) for number in [*crash().watch.started][::4]]
+        return [LiquidationExplainer(number) for number in [*crash().watch.register.started_ns][::4]]
 
     def adls() -> list[Explainer]:
-        return [AdlExplainer(number) for number in [*crash().watch.started][::2]]
+        return [AdlExplainer(number) for number in [*crash().watch.register.started_ns][::2]]
 
     def orders() -> list[Explainer]:
         return [OrderExplainer(number) for number in accepted_numbers()[::2][:16]]
@@ -208,14 +208,14 @@ def _swap(event: AnyEvent) -> AnyEvent:
 def test_a_member_s_log_is_explained_from_its_newest_snapshot_before_the_decision(tmp_path: Path) -> None:
     entries = crash().entries
     whole = MemberLog(write_member(tmp_path / "whole", entries))
-    number = max(crash().watch.started)
+    number = max(crash().watch.register.started_ns)
     middle = len(entries) // 2
     cut = MemberLog(write_member(tmp_path / "cut", entries, snapshot_at=middle, trims=True))
 
     assert explain_liquidation(cut, number).result() == explain_liquidation(whole, number).result()
     assert explain_funding(whole, "BTC-USDT-PERP", index=1).matches
     assert explain_order(whole, 1).facts["ended"]
-    deleveraged = next(n for n, how in crash().watch.ended.items() if how.name == "ADL")
+    deleveraged = next(n for n, how in crash().watch.register.ends.items() if how.name == "ADL")
     assert explain_adl(whole, deleveraged).matches
 
     with pytest.raises(
@@ -226,7 +226,7 @@ def test_a_member_s_log_is_explained_from_its_newest_snapshot_before_the_decisio
 
 def test_what_the_log_does_not_hold_is_said_with_what_it_holds(tmp_path: Path) -> None:
     log = MemberLog(write_member(tmp_path / "n1", crash().entries))
-    last = max(crash().watch.started)
+    last = max(crash().watch.register.started_ns)
     with pytest.raises(
         Unexplained, match=f"no liquidation {last + 1}: the last one in the log of n1 is {last}"
     ):
@@ -237,13 +237,13 @@ def test_what_the_log_does_not_hold_is_said_with_what_it_holds(tmp_path: Path) -
         explain_funding(log, "DOGE", index=1)
     with pytest.raises(Unexplained, match="no funding round of BTC-USDT-PERP has ended there or later"):
         explain_funding(log, "BTC-USDT-PERP", index=10**9)
-    closed = next(n for n, how in crash().watch.ended.items() if how.name == "CLOSED")
+    closed = next(n for n, how in crash().watch.register.ends.items() if how.name == "CLOSED")
     with pytest.raises(Unexplained, match=f"nobody was deleveraged for liquidation {closed}"):
         explain_adl(log, closed)
 
 
 def test_an_explanation_is_shown_with_everything_in_it() -> None:
-    explainer = LiquidationExplainer(min(crash().watch.started))
+    explainer = LiquidationExplainer(min(crash().watch.register.started_ns))
     retell(([explainer], truth))
     result = explainer.explanation.result()
     assert result["ok"] is result["matches"] is True
