@@ -248,7 +248,9 @@ def test_all_longs_together_fit_the_ledger() -> None:
     inverse = contract_rules(position_max_lots=1, open_interest_max_lots=10**18)
     wider = contract_rules(position_max_lots=1, open_interest_max_lots=10**18 + 1)
     refuses(venue, perpetual(ContractKind.INVERSE, wider), Reject.BOUNDS_TOO_WIDE)
-    venue.accepted(perpetual(ContractKind.INVERSE, inverse, price_max_ticks=10**17))
+    beyond = perpetual(ContractKind.INVERSE, inverse, price_max_ticks=INTEGER_MAX + 1)
+    refuses(venue, beyond, Reject.BOUNDS_TOO_WIDE)
+    venue.accepted(perpetual(ContractKind.INVERSE, inverse, price_max_ticks=INTEGER_MAX))
 
 
 def test_what_a_lot_may_owe_of_funding_is_bounded() -> None:

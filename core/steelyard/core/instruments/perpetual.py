@@ -79,17 +79,19 @@ def contract_fault(listing: ListContract, scale: int | None) -> Reject | None:
 
 
 def bounds_are_too_wide(listing: ListContract, rules: ContractRules, scale: int) -> bool:
-    """Return whether all longs, or the funding of a lot, could be more than the ledger holds.
+    """Return whether a price, all longs, or the funding of a lot, could be more than the ledger holds.
 
     ::
 
+        price_max < 2**62
         price_max * open_interest_max * k <= 10**18       linear
         open_interest_max * S <= 10**18                   inverse, at the lowest price
         price_max * k * cap_ppb <= 2**61                  (inverse: S * cap_ppb)
     """
     price_ticks = listing.price_max_ticks if listing.contract == ContractKind.LINEAR else 1
     return (
-        price_ticks * rules.open_interest_max_lots * scale > NOTIONAL_ATOMS_MAX
+        listing.price_max_ticks > INTEGER_MAX
+        or price_ticks * rules.open_interest_max_lots * scale > NOTIONAL_ATOMS_MAX
         or price_ticks * scale * rules.funding.cap_ppb > FUNDING_NANOATOMS_MAX
         or listing.size_max_lots > rules.open_interest_max_lots
     )

@@ -31,6 +31,7 @@ from steelyard.core.limits import (
     HOLDS_PER_ACCOUNT_MAX,
     INDICES_MAX,
     INSTRUMENTS_MAX,
+    INTEGER_MAX,
     KEYS_MAX,
     NOTIONAL_ATOMS_MAX,
     SESSIONS_PER_ACCOUNT_MAX,
@@ -161,11 +162,13 @@ def bounds(told: Explanation, refusal: Refusal) -> None:
     funding_nanoatoms = price_ticks * factor * rules.funding.cap_ppb
     no(
         told,
-        "all longs, or the funding of a lot, are more than the ledger holds,"
+        "a price, all longs, or the funding of a lot, are more than the ledger holds,"
         " or an order may be larger than all longs",
-        longs_atoms > NOTIONAL_ATOMS_MAX
+        listing.price_max_ticks > INTEGER_MAX
+        or longs_atoms > NOTIONAL_ATOMS_MAX
         or funding_nanoatoms > FUNDING_NANOATOMS_MAX
         or listing.size_max_lots > rules.open_interest_max_lots,
+        price_max_ticks=listing.price_max_ticks,
         largest_longs_atoms=longs_atoms,
         bound_atoms=NOTIONAL_ATOMS_MAX,
         largest_funding_of_a_lot_nanoatoms=funding_nanoatoms,
