@@ -14,7 +14,8 @@ from steelyard.ops.terminal import Terminal
 STEP_NS: Final = 250_000_000
 #: The price stands still for at most so many steps until the last leader that was taken away is back.
 HOLD_STEPS_MAX: Final = 240
-#: Steps at the last price, with nothing to do for the engine, before it is over; and at most so many at all.
+#: Steps at the last price, with nothing to do for the engine, before it is over, or half of those before if
+#: that is less; and at most so many at all.
 QUIET_STEPS: Final = 24
 REST_STEPS_MAX: Final = 4_000
 #: What the operator pays into each fund: this part of the crowd's money.
@@ -190,20 +191,20 @@ async def _fall(
             advance(number + 1)
     rest_ns = stage.now_ns()
     with terminal.busy("the dust settles"):
-        await _rest(stage, players, steps[-1], plan.seed)
+        await _rest(stage, players, steps[-1], plan)
     await stage.settle()
     return rest_ns
 
 
-async def _rest(stage: Stage, players: Sequence[makers.Maker], last: path.Step, seed: int) -> None:
+async def _rest(stage: Stage, players: Sequence[makers.Maker], last: path.Step, plan: Plan) -> None:
     """Let the price stand still until the engine has done its work, and for a while in any case."""
     quiet = 0
     for number in range(REST_STEPS_MAX):
-        step = path.at_rest(last, seed=seed + number)
+        step = path.at_rest(last, seed=plan.seed + number)
         await _feed(stage, step)
         await _quote(stage, players, 1.0, last.prices, step)
         quiet = 0 if await stage.is_busy() else quiet + 1
-        if quiet >= QUIET_STEPS:
+        if quiet >= min(QUIET_STEPS, plan.steps // 2):
             return
 
 
