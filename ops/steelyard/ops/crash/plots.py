@@ -37,8 +37,10 @@ _RED: Final = "#c23b3b"
 _GRID: Final = "#e3e8ec"
 #: Bars of one picture.
 _BINS: Final = 90
-#: Areas of the marks that stand for closed lots, in points squared: at least, and of the largest.
-_DOT_AREA: Final = (6.0, 260.0)
+#: Areas of the dots that stand for closed lots, in points squared: at least, and of the largest; what lies
+#: in one of so many parts of the time is one dot.
+_DOT_AREA: Final = (5.0, 320.0)
+_DOTS: Final = 240
 _MILLION: Final = 1e6
 _NS: Final = 1e9
 
@@ -140,21 +142,44 @@ def _price(axes: "Axes", story: Story) -> None:
             linestyle="-" if contract.kind is ContractKind.LINEAR else (0, (2, 2)),
             label=contract.symbol,
         )
-    largest = max((_dollars(closed) for closed in watch.closed), default=1.0)
+    dots = _dots(story)
+    largest = max((dot.dollars for each in dots.values() for dot in each), default=1.0)
     low, high = _DOT_AREA
-    for adl in (False, True):
-        closed = [each for each in watch.closed if each.adl == adl]
+    for adl, found in dots.items():
         axes.scatter(
-            [story.second(each.time_ns) for each in closed],
-            [_percent(_plan(each.instrument), each.mark_ticks) for each in closed],
-            s=[low + (high - low) * _dollars(each) / largest for each in closed],
+            [dot.second for dot in found],
+            [dot.percent for dot in found],
+            s=[low + (high - low) * dot.dollars / largest for dot in found],
             color=_RED if adl else _INK,
-            alpha=0.35 if adl else 0.18,
+            alpha=0.5 if adl else 0.3,
             linewidths=0,
             label="closed by auto-deleveraging" if adl else "closed in the book",
             zorder=3 if adl else 2,
         )
     _legend(axes)
+
+
+class _Dot(NamedTuple):
+    """What the engine closed of one contract within a while."""
+
+    second: float
+    percent: float
+    dollars: float
+
+
+def _dots(story: Story) -> dict[bool, list[_Dot]]:
+    """Return what was closed in the book, and (True) by auto-deleveraging."""
+    width_ns = max(1, (story.watch.last_ns - story.fall_ns) // _DOTS)
+    dots: dict[bool, dict[tuple[int, int], _Dot]] = {False: {}, True: {}}
+    for closed in story.watch.closed:
+        key = (closed.instrument, (closed.time_ns - story.fall_ns) // width_ns)
+        before = dots[closed.adl].get(key)
+        dots[closed.adl][key] = _Dot(
+            story.second(closed.time_ns),
+            _percent(_plan(closed.instrument), closed.mark_ticks),
+            _dollars(closed) + (0.0 if before is None else before.dollars),
+        )
+    return {adl: list(found.values()) for adl, found in dots.items()}
 
 
 def _liquidations(axes: "Axes", story: Story) -> None:
