@@ -36,7 +36,7 @@ def contracts(exchange: Exchange) -> Row:
         "indices": [(row.index, row.price_ticks, row.stale, row.quotes) for row in answer.indices],
         "funds": [fields(row, "peak_atoms") for row in answer.funds],
         "switched off": sorted(exchange.state.kill_switches),
-        "queue": [queued(row) for row in exchange.state.liquidations.values()],
+        "queue": [queued(row) for row in exchange.state.liquidations.rows],
         "clearing": {
             number: (row.contract.clearing_atoms, row.contract.funding_atoms, row.contract.is_sweeping)
             for number, row in sorted(exchange.state.markets.instruments.items())
@@ -123,6 +123,7 @@ def twin_contracts(twin: Twin) -> Row:
             {
                 "instrument": number,
                 "index": row.spec.index,
+                "settle": row.settle,
                 "rules": row.rules,
                 "mark_ticks": twin.mark_of(number),
                 "index_ticks": twin.indices[row.spec.index].price,

@@ -20,7 +20,7 @@ from steelyard.core.handlers import risk
 from steelyard.core.instruments import Instrument
 from steelyard.core.matching import Margin, Position, Scope
 from steelyard.core.state import State
-from steelyard.core.units import AccountId, AssetId, ContractKind, InstrumentId, Leg, RiskLevel
+from steelyard.core.units import AccountId, AssetId, ContractKind, InstrumentId, Leg, LiquidationId, RiskLevel
 
 LINEAR, INVERSE = ContractKind.LINEAR, ContractKind.INVERSE
 CONTRACTS: Final = (InstrumentId(11), InstrumentId(12), InstrumentId(13))
@@ -162,12 +162,12 @@ class Book:
 
     def release(self) -> None:
         """Let the engine give a scope back that has its margin again, as it does at the end."""
-        for number, liquidation in list(self.state.liquidations.items()):
+        for liquidation in list(self.state.liquidations.rows):
             scope = risk.scope_of(self.state, liquidation)
             have, need = equity.standing_atoms(scope, self.state.markets.instruments)
             if have >= need:
-                del self.state.liquidations[number]
-                scope.liquidation = type(number)(0)
+                self.state.liquidations.remove(liquidation.liquidation)
+                scope.liquidation = LiquidationId(0)
                 scope.level = risk.level_of(self.state, scope, equity.ratio_ppm(have, need))
                 self.state.touched[scope] = None
 

@@ -13,6 +13,7 @@ from steelyard.core.accounts import Account
 from steelyard.core.commands import ContractRules, IndexQuote, ListContract, ListIndex
 from steelyard.core.contracts.contract import Contract, Index, Premiums
 from steelyard.core.contracts.liquidation import Liquidation
+from steelyard.core.contracts.queue import Queue
 from steelyard.core.images import Image
 from steelyard.core.instruments import Instrument
 from steelyard.core.ledger import House
@@ -159,7 +160,7 @@ def contract_tables(state: State) -> dict[str, Any]:
             if order.special is not None and _is_of_a_leg(order)
         ),
         "kill_switches": sorted(state.kill_switches),
-        "liquidations": [_liquidation_row(each) for each in state.liquidations.values()],
+        "liquidations": [_liquidation_row(each) for each in state.liquidations.rows],
         "last_liquidation": state.last_liquidation,
     }
 
@@ -190,7 +191,7 @@ def restore_contracts(state: State, image: ContractImage) -> None:
         assert margin.account in state.accounts, margin.account
         _restore_margin(state, state.accounts[margin.account], margin)
     state.kill_switches = dict.fromkeys(image.kill_switches)
-    state.liquidations = {row.liquidation: _liquidation_of(row) for row in image.liquidations}
+    state.liquidations = Queue(_liquidation_of(row) for row in image.liquidations)
     state.last_liquidation = image.last_liquidation
 
 

@@ -269,8 +269,10 @@ def _check_orders(state: State) -> None:
 
 def _check_queue(state: State) -> None:
     """Raise ``AssertionError`` unless the engine's queue and the scopes in it know each other."""
-    for number, each in state.liquidations.items():
-        assert each.liquidation == number <= state.last_liquidation, (each.liquidation, number)
+    state.liquidations.check_invariants()
+    for each in state.liquidations.rows:
+        number = each.liquidation
+        assert number <= state.last_liquidation, number
         margin = state.accounts[each.account].margins.get(each.asset)
         assert margin is not None, number
         scope: Scope = margin

@@ -4,7 +4,7 @@ from typing import Final
 
 from steelyard.core import versions
 from steelyard.core.accounts import Account, ApiKey
-from steelyard.core.contracts.liquidation import Liquidation
+from steelyard.core.contracts.queue import Queue
 from steelyard.core.contracts.ranking import Rankings
 from steelyard.core.contracts.trigger_index import TriggerIndex
 from steelyard.core.instruments import Instrument, Markets
@@ -19,7 +19,6 @@ from steelyard.core.units import (
     InstrumentId,
     InstrumentState,
     KeyId,
-    LiquidationId,
     ListNumber,
     OrderId,
     OrderNumber,
@@ -67,7 +66,7 @@ class State:
         #: from version 3 on: (account, instrument) where new orders are off; zero is all of them
         self.kill_switches: dict[tuple[AccountId, InstrumentId], None] = {}
         #: the engine's queue, first in, first out
-        self.liquidations: dict[LiquidationId, Liquidation] = {}
+        self.liquidations = Queue()
         self.last_liquidation = 0
         #: what has to be judged before the request, timer or unit is over; empty between them
         self.touched: dict[Scope, None] = {}

@@ -459,7 +459,7 @@ def test_who_lacks_margin_most_comes_first_and_each_comes_once() -> None:
 
     events = venue.tick()
     assert len(of(LiquidationStepped, events)) == 0
-    assert sum(each.has_begun for each in venue.exchange.state.liquidations.values()) == (
+    assert sum(each.has_begun for each in venue.exchange.state.liquidations.rows) == (
         LIQUIDATION_STEPS_PER_ENTRY_MAX
     )
     for _ in range(10):

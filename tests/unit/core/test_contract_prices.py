@@ -226,7 +226,7 @@ def test_a_liquidation_that_has_begun_waits_for_its_index() -> None:
     # The index became stale before the engine had a turn.
     assert kinds(late)[-1] == "IndexStale"
     assert venue.tick(after_ns=3600 * SECOND_NS) == []
-    (liquidation,) = venue.exchange.state.liquidations.values()
+    (liquidation,) = venue.exchange.state.liquidations.rows
     assert not liquidation.has_begun
 
     venue.feed(97)

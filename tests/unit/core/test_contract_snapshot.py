@@ -62,7 +62,7 @@ def seen(state: State) -> dict[object, object]:
     parts: list[tuple[object, object]] = [
         *((("house", asset), house) for asset, house in state.ledger.houses.items()),
         *((("index", name), index) for name, index in state.markets.indices.items()),
-        *((("liquidation", place), each) for place, each in enumerate(state.liquidations.values())),
+        *((("liquidation", place), each) for place, each in enumerate(state.liquidations.rows)),
         *((("special", order.number), order.special) for order in state.orders.values()),
     ]
     for instrument_id, instrument in state.markets.instruments.items():

@@ -35,7 +35,7 @@ def look_at_gate(state: State, asset: AssetId, out: list[AnyEvent], *, had_loss:
             out.append(WithdrawalGateSet(asset=asset, on=True))
     if not house.gate_on or house.gate_ns or house.debt_atoms:
         return
-    if not any(each.is_below_zero and each.asset == asset for each in state.liquidations.values()):
+    if not state.liquidations.has_loss(asset):
         house.gate_ns = state.time_ns + GATE_NS
         state.timers.wake(house.gate_ns, GATE, asset)
 

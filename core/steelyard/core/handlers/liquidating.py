@@ -52,10 +52,10 @@ def next_unit(state: State) -> Liquidation | None:
     ):
         return None
     waited_for: dict[InstrumentId, Instrument] = {}
-    for liquidation in state.liquidations.values():
-        if not liquidation.is_parked and _can_go_on(state, liquidation, waited_for):
-            state.stalled = None
-            return liquidation
+    found = state.liquidations.first(lambda liquidation: _can_go_on(state, liquidation, waited_for))
+    if found is not None:
+        state.stalled = None
+        return found
     state.stalled = [
         (instrument, instrument.state, contract_of(instrument).index.is_stale)
         for instrument in waited_for.values()
@@ -69,9 +69,7 @@ def do_unit(state: State, liquidation: Liquidation, out: list[AnyEvent]) -> None
     Whoever is not done goes to the end of the queue.  Whoever was touched by it is judged.
     """
     scope = scope_of(state, liquidation)
-    number = liquidation.liquidation
-    del state.liquidations[number]
-    state.liquidations[number] = liquidation
+    state.liquidations.append(liquidation)
     state.stalled = None
     instruments = state.markets.instruments
     held = positions_with_lots(scope)
@@ -86,7 +84,8 @@ def do_unit(state: State, liquidation: Liquidation, out: list[AnyEvent]) -> None
     elif equity_atoms >= maintenance_atoms:
         _end(state, liquidation, scope, _CURED, out)
     else:
-        had_loss = liquidation.is_below_zero = equity_atoms < 0
+        had_loss = equity_atoms < 0
+        state.liquidations.set_below_zero(liquidation, had_loss)
     judge_touched(state, out, looked_at=(liquidation.asset, had_loss))
 
 
@@ -207,7 +206,7 @@ def _step_without_trade(
 ) -> None:
     """Wait for another mark while there is equity, else close the position against opposite ones."""
     if closing.equity_atoms > 0 or not deleveraging.deleverage(state, liquidation, position, closing, out):
-        liquidation.is_parked = True
+        state.liquidations.park(liquidation)
         return
     liquidation.has_closed = True
     liquidation.had(LiquidationEnd.ADL)
@@ -326,7 +325,7 @@ def _end(
 ) -> None:
     """Let the engine be done with a scope, which stands on the level that its ratio has."""
     equity_atoms, maintenance_atoms = equity.standing_atoms(scope, state.markets.instruments)
-    del state.liquidations[liquidation.liquidation]
+    state.liquidations.remove(liquidation.liquidation)
     scope.liquidation = LiquidationId(0)
     out.append(
         LiquidationEnded(

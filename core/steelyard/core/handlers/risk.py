@@ -119,7 +119,7 @@ def judge_marked(state: State, instruments: list[Instrument], out: list[AnyEvent
     for scope in _judge(state, nominated, out, are_nominated=True):
         # The gate is looked at when everybody is judged whom this has touched.
         state.touched[scope] = None
-    for liquidation in state.liquidations.values():
+    for liquidation in state.liquidations.rows:
         if liquidation.is_parked:
             held = positions_with_lots(scope_of(state, liquidation))
             if any(position.instrument in changed for position in held):
@@ -128,7 +128,7 @@ def judge_marked(state: State, instruments: list[Instrument], out: list[AnyEvent
 
 def _wake(state: State, liquidation: Liquidation) -> None:
     """Let the engine look at a scope again when its turn comes."""
-    liquidation.is_parked = False
+    state.liquidations.wake(liquidation)
     state.stalled = None
 
 
@@ -281,7 +281,7 @@ def _begin(state: State, beginning: _Beginning, out: list[AnyEvent]) -> None:
     number = LiquidationId(state.last_liquidation)
     liquidation = Liquidation(number, account, asset, instrument, leg)
     liquidation.is_below_zero = beginning.equity_atoms < 0
-    state.liquidations[number] = liquidation
+    state.liquidations.append(liquidation)
     state.stalled = None
     scope.liquidation = number
     state.rankings.touch(scope)

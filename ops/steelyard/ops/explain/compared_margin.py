@@ -274,9 +274,7 @@ def gate(told: Explanation, refusal: Refusal) -> None:
     if not isinstance(command, MoveMargin):
         return
     house = state.ledger.houses[command.asset]
-    open_losses = sum(
-        each.is_below_zero and each.asset == command.asset for each in state.liquidations.values()
-    )
+    open_losses = sum(each.is_below_zero and each.asset == command.asset for each in state.liquidations.rows)
     no(
         told,
         "the withdrawal gate of the asset is closed",
