@@ -22,6 +22,7 @@ from steelyard.core.commands import (
     AnyCommand,
     CancelOrders,
     CreateApiKey,
+    FundInsurance,
     IndexQuote,
     MoveMargin,
     PlaceContractOrder,
@@ -102,7 +103,7 @@ class ContractTraffic(ContractWishes, SpotTraffic):
             yield from self.asked(account, moves)
 
     def repair(self) -> Generator[Entry, Applied, None]:
-        """Bring back what has ended; where nobody insures, ruin someone now and then."""
+        """Bring back what has ended; ruin someone now and then, as the fund is."""
         yield from super().repair()
         if self.feed_lost:
             self.feed_lost = False
@@ -111,24 +112,16 @@ class ContractTraffic(ContractWishes, SpotTraffic):
             self.feed_key = self.newest_keys[OPERATOR]
         held = [market for market, row in self.markets if row.symbol in ("BTC-PERP", "ETH-PERP")]
         trades = all(self.states.get(market) == InstrumentState.OPEN for market in held)
-        if self.poor and trades and self.random.random() < 0.03:
-            yield from self.ruin(held)
+        if trades and self.random.random() < (0.03 if self.poor else 0.01):
+            yield from self.ruin(held) if self.poor else self.slip(held)
 
     def ruin(self, held: list[InstrumentId]) -> Generator[Entry, Applied, None]:
         """Let one hold two contracts against two others, and the price of one of them fall by half."""
         loser, fourth, *others = self.random.sample(CUSTOMERS, 4)
-        lifted = [SetKillSwitch(on=False, account=account) for account in (AccountId(0), *CUSTOMERS)]
-        lifted += [SetKillSwitch(on=False, instrument=market) for market in held]
-        wide = replace(TIERED, position_max_lots=100, open_interest_max_lots=300)
-        ruled = [SetContractRules(instrument=market, rules=wide) for market in held]
-        # Gates have opened again by then.
-        self.time_ns += 2 * GATE_NS
-        yield from self.as_operator([*lifted, *ruled])
-        for index in INDICES:
-            yield from self.fed(self.said(index.index, CENTRE_TICKS))
-        for account in CUSTOMERS:
-            moved = MoveMargin(account=account, asset=QUOTE, amount_atoms=8_000)
-            yield from self.asked(account, [CancelOrders(account=account), moved])
+        if self.random.random() < 0.4:
+            # Not enough for what is lost here, but for some of what was lost before.
+            yield from self.as_operator([FundInsurance(asset=QUOTE, amount_atoms=300)])
+        yield from self.made_ready(held)
         for market, winner in zip(held, others, strict=True):
             for account, side, lots in (
                 (winner, Side.SELL, 40),
@@ -136,19 +129,7 @@ class ContractTraffic(ContractWishes, SpotTraffic):
                 (winner, Side.SELL, 15),
                 (fourth, Side.BUY, 15),
             ):
-                leg = Leg.LONG if side == Side.BUY else Leg.SHORT
-                self.next_order += 1
-                order = PlaceContractOrder(
-                    account=account,
-                    instrument=market,
-                    order=OrderId(self.next_order),
-                    side=side,
-                    size_lots=lots,
-                    limit_ticks=CENTRE_TICKS,
-                    leg=leg if self.hedged.get((account, market)) else Leg.NET,
-                )
-                plain = SetLeverage(account=account, instrument=market, leverage=0, leg=order.leg)
-                yield from self.asked(account, [plain, order])
+                yield from self.opened(account, market, side, lots)
         for winner in others:
             # Nobody is rich enough to bear it for him.
             amounts = (-40_000, -20_000, -10_000, -5_000, -2_000, -1_000)
@@ -165,6 +146,61 @@ class ContractTraffic(ContractWishes, SpotTraffic):
             closing = SetInstrumentState(instrument=fallen[0], state=InstrumentState.CLOSED)
             requests.append(self.numbered(self.lines[OPERATOR], closing))
         self.learn(requests, (yield self.entry(requests)))
+
+    def slip(self, held: list[InstrumentId]) -> Generator[Entry, Applied, None]:
+        """Let one lose a little more than he has, where somebody takes his lots and the fund pays for it."""
+        market = self.random.choice(held)
+        loser, winner, taker, _ = self.random.sample(CUSTOMERS, 4)
+        yield from self.made_ready(held)
+        yield from self.opened(winner, market, Side.SELL, 40)
+        yield from self.opened(loser, market, Side.BUY, 40)
+        amounts = (-40_000, -20_000, -10_000, -5_000, -2_000, -1_000, -500, -200)
+        out = [MoveMargin(account=loser, asset=QUOTE, amount_atoms=amount) for amount in amounts]
+        yield from self.asked(loser, out)
+        # A tenth of the position's worth has stayed.
+        yield from self.opened(taker, market, Side.BUY, 40, CENTRE_TICKS * 88 // 100)
+        fallen = CENTRE_TICKS * self.random.choice((88, 89)) // 100
+        for index in INDICES:
+            yield from self.fed(self.said(index.index, fallen))
+        yield from self.fed(SetMark(instrument=market, mark_ticks=fallen))
+
+    def made_ready(self, held: list[InstrumentId]) -> Generator[Entry, Applied, None]:
+        """Let everybody trade some contracts at the centre, with margin and without orders."""
+        lifted = [SetKillSwitch(on=False, account=account) for account in (AccountId(0), *CUSTOMERS)]
+        lifted += [SetKillSwitch(on=False, instrument=market) for market in held]
+        wide = replace(TIERED, position_max_lots=100, open_interest_max_lots=300)
+        ruled = [SetContractRules(instrument=market, rules=wide) for market in held]
+        # Gates have opened again by then.
+        self.time_ns += 2 * GATE_NS
+        yield from self.as_operator([*lifted, *ruled])
+        for index in INDICES:
+            yield from self.fed(self.said(index.index, CENTRE_TICKS))
+        for account in CUSTOMERS:
+            moved = MoveMargin(account=account, asset=QUOTE, amount_atoms=8_000)
+            yield from self.asked(account, [CancelOrders(account=account), moved])
+
+    def opened(
+        self,
+        account: AccountId,
+        market: InstrumentId,
+        side: Side,
+        lots: int,
+        limit_ticks: int = CENTRE_TICKS,
+    ) -> Generator[Entry, Applied, None]:
+        """Place an order about the position that such a one has, without a leverage of its own."""
+        leg = Leg.LONG if side == Side.BUY else Leg.SHORT
+        self.next_order += 1
+        order = PlaceContractOrder(
+            account=account,
+            instrument=market,
+            order=OrderId(self.next_order),
+            side=side,
+            size_lots=lots,
+            limit_ticks=limit_ticks,
+            leg=leg if self.hedged.get((account, market)) else Leg.NET,
+        )
+        plain = SetLeverage(account=account, instrument=market, leverage=0, leg=order.leg)
+        yield from self.asked(account, [plain, order])
 
     def said(self, index: IndexId, price: int) -> SetIndexSources:
         """Return what a lone source says now."""

@@ -10,13 +10,13 @@ from tests.property.test_planted_faults import Plant, around, instead
 
 from steelyard.core import Exchange, snapshot
 from steelyard.core.contracts import adl, equity, funding, ladder, mark, steps
-from steelyard.core.handlers import contracting, liquidating, prices, settling, trading
+from steelyard.core.handlers import contracting, contracts, liquidating, prices, risk, settling, trading
 from steelyard.core.handlers import funding as rounds
 from steelyard.core.units import RiskLevel
 
-#: Who loses more than he has, who stands on the ladder, then all kinds.
-SEEDS = (13, 3, 1, 2, 4, 5, 6, 7, 10, 11)
-COMMANDS = 4_000
+#: Who loses more than he has, for whom the fund pays, who stands on the ladder, then all kinds.
+SEEDS = (9, 6, 18, 13, 3, 1, 2, 4, 5, 7, 10, 11)
+COMMANDS = 3_000
 
 
 def one_more(right: Callable[..., int], *args: Any) -> int:  # noqa: ANN401
@@ -53,9 +53,14 @@ FAULTS: dict[str, Plant] = {
     ),
     "levels are left at once": around(ladder, "level_after", at_once),
     "a step closes a lot less": around(steps, "step_lots", one_less_unless_nothing),
-    "the fund does not mind its peak": instead(
-        steps, "budget_atoms", lambda insurance_atoms, *rest: insurance_atoms
+    "the fund does not mind its peak": around(
+        steps, "budget_atoms", lambda right, closing, lots, has, _: right(closing, lots, has, has)
     ),
+    "the fund pays for a step without a bound": around(
+        steps, "budget_atoms", lambda right, closing, lots, has, peak: right(closing, lots, has, peak) and has
+    ),
+    "what is paid into the fund repays no debt": instead(contracts, "repay_debt", lambda *args: None),
+    "what the fund earns repays no debt": instead(risk, "repay_debt", lambda *args: None),
     "the fund takes an atom more": around(steps, "insured_atoms", one_more),
     "the worst ranked gives first": around(
         adl, "turn", lambda right, candidate: (candidate.score_ppm, *right(candidate)[1:])

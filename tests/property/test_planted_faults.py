@@ -9,7 +9,7 @@ from tests.helpers.traffic import Traffic
 
 from steelyard.core import Exchange, Outcome, Request, exchange, snapshot
 from steelyard.core.events import AnyEvent
-from steelyard.core.handlers import funds, orders
+from steelyard.core.handlers import funds, orders, spot_orders
 from steelyard.core.instruments import bands
 from steelyard.core.ledger import Balance, Ledger
 from steelyard.core.matching import Book
@@ -98,10 +98,10 @@ def forget_the_number(
 
 FAULTS: dict[str, Plant] = {
     "time priority is ignored": around(Book, "rest", newest_first),
-    "price priority is ignored": around(orders, "match", worst_price_first),
-    "fees round down": instead(orders, "fee_atoms", lambda atoms, ppm: mul_div_down(atoms, ppm, PPM)),
+    "price priority is ignored": around(spot_orders, "match", worst_price_first),
+    "fees round down": instead(spot_orders, "fee_atoms", lambda atoms, ppm: mul_div_down(atoms, ppm, PPM)),
     "a fee is charged on one atom more": instead(
-        orders, "fee_atoms", lambda atoms, ppm: mul_div_up(atoms + 1, ppm, PPM)
+        spot_orders, "fee_atoms", lambda atoms, ppm: mul_div_up(atoms + 1, ppm, PPM)
     ),
     "a hold is not released": instead(Balance, "release", lambda balance, atoms: None),
     "the rest of a pledge is kept": instead(Balance, "spend_held", keep_the_rest),
