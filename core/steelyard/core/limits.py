@@ -79,6 +79,8 @@ POSITIONS_PER_MARGIN_MAX: Final = 64
 
 #: Units of liquidation that one entry does before its other work.  20 * 0.2 ms = 4 ms.
 LIQUIDATION_STEPS_PER_ENTRY_MAX: Final = 20
+#: Winners that a loss is shared by at a time: one event of at most some 10 kB.
+SHARES_MAX: Final = 1000
 
 #: How often a contract's book is looked at for its mark and its funding.
 SAMPLE_NS: Final = 5 * 10**9

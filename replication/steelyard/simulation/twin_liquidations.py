@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 
+from steelyard.core import limits
 from steelyard.core.commands import NO_TERMS
 from steelyard.core.events import (
     DebtTaken,
@@ -14,10 +15,8 @@ from steelyard.core.rejects import Reject
 from steelyard.core.units import (
     BAD_DEBT,
     INSURANCE,
-    AccountId,
     InstrumentId,
     InstrumentState,
-    Leg,
     LiquidationEnd,
     LiquidationId,
     OrderId,
@@ -252,23 +251,25 @@ class Engine(Deleveraging):
             self.share_loss(row, row.last or instrument, debt)
 
     def share_loss(self, row: Liquidation, instrument: int, debt: int) -> None:
-        """Take a debt from those who have a gain in the contract, in proportion to it."""
+        """Take a debt from those who have a gain in the contract, so many of the largest at a time."""
         winners = [p for p in self.holders(instrument) if self.pnl(p) > 0] if instrument else []
-        gains = sum(self.pnl(p) for p in winners)
+        winners.sort(key=lambda p: (-self.pnl(p), p.account, p.leg))
+        while debt and winners:
+            asked, winners = winners[: limits.SHARES_MAX], winners[limits.SHARES_MAX :]
+            debt -= self.share_among(row, instrument, asked, debt)
+
+    def share_among(self, row: Liquidation, instrument: int, winners: list[Position], debt: int) -> int:
+        """Take what there is of a debt from some winners, in proportion to their gains; return how much."""
+        asset, gains = row.scope[1], sum(self.pnl(p) for p in winners)
         shared = min(debt, gains)
-        if shared == 0:
-            return
-        asset = row.scope[1]
+        winners = sorted(winners, key=lambda p: (p.account, p.leg))
         parts = [shared * self.pnl(p) // gains for p in winners]
         fractions = [shared * self.pnl(p) % gains for p in winners]
         order = sorted(range(len(winners)), key=lambda n: (-fractions[n], winners[n].account, winners[n].leg))
         for n in order[: shared - sum(parts)]:
             parts[n] += 1
-        shares: list[tuple[AccountId, Leg, int]] = []
         for p, part in zip(winners, parts, strict=True):
             self.pay(self.scope_of(p), part)
-            if part:
-                shares.append((p.account, p.leg, part))
         self.owned[BAD_DEBT, asset] += shared
         self.say(
             LossShared(
@@ -276,6 +277,7 @@ class Engine(Deleveraging):
                 instrument=InstrumentId(instrument),
                 asset=asset,
                 debt_atoms=shared,
-                shares=shares,
+                shares=[(p.account, p.leg, part) for p, part in zip(winners, parts, strict=True) if part],
             )
         )
+        return shared
