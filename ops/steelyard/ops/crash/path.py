@@ -19,8 +19,8 @@ WRONG: Final = 0.2
 #: How much more the second market moves than the first.
 BETA: Final = 1.15
 
-#: The part of the steps at which the price is lowest.
-BOTTOM: Final = 0.82
+#: The part of the steps at which there is a gap in the price: most of those who could fall have fallen then.
+GAP: Final = 0.50
 #: The way down: (part of the steps, part of the whole fall that has happened by then).  A slide, a breath,
 #: the collapse with a sudden gap in it, the bottom, and a little back.
 ANCHORS: Final = (
@@ -28,11 +28,11 @@ ANCHORS: Final = (
     (0.10, 0.02),
     (0.28, 0.27),
     (0.36, 0.18),
-    (0.50, 0.50),
-    (0.5001, 0.64),
+    (GAP, 0.50),
+    (GAP + 0.0001, 0.64),
     (0.62, 0.80),
     (0.70, 0.74),
-    (BOTTOM, 1.00),
+    (0.82, 1.00),
     (0.90, 0.94),
     (1.00, 0.97),
 )
@@ -76,10 +76,10 @@ def fall(*, seed: int, steps: int, drop: float, starts: Sequence[float]) -> list
 
 
 def lows(steps: Sequence[Step]) -> list[int]:
-    """Return the steps up to the bottom at which the first market is told to be lower than ever before."""
+    """Return the steps up to the gap at which the first market is told to be lower than ever before."""
     found: list[int] = []
     lowest = math.inf
-    for number, step in enumerate(steps[: math.ceil(BOTTOM * len(steps))]):
+    for number, step in enumerate(steps[: math.ceil(GAP * len(steps)) + 1]):
         if step.said[0] and step.prices[0] < lowest:
             lowest = step.prices[0]
             found.append(number)

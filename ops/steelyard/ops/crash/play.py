@@ -75,7 +75,7 @@ async def play(terminal: Terminal, stage: Stage, plan: Plan) -> Played:
 
 
 class Strikes:
-    """When leaders are taken away: evenly over the new lows from the engine's first sign to the bottom.
+    """When leaders are taken away: evenly over the new lows from the engine's first sign to the gap.
 
     A new low is where the engine has work to do.
     """
