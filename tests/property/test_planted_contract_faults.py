@@ -9,8 +9,8 @@ from tests.helpers.duel import duel
 from tests.property.test_planted_faults import Plant, around, instead
 
 from steelyard.core import Exchange, snapshot
-from steelyard.core.contracts import adl, equity, funding, ladder, mark, steps
-from steelyard.core.handlers import contracting, contracts, liquidating, prices, risk, settling, trading
+from steelyard.core.contracts import adl, equity, funding, ladder, mark, sharing, steps
+from steelyard.core.handlers import contracting, contracts, prices, risk, settling, trading
 from steelyard.core.handlers import funding as rounds
 from steelyard.core.units import RiskLevel
 
@@ -82,7 +82,7 @@ FAULTS: dict[str, Plant] = {
         equity, "affordable_ticks", lambda right, *args: right(*args[:-1], 10**9)
     ),
     "a final value is an atom high": around(settling, "value_atoms", one_more),
-    "nobody shares a loss": instead(liquidating, "share_loss", lambda loss, gains: [0 for _ in gains]),
+    "nobody shares a loss": instead(sharing, "share_loss", lambda loss, gains: [0 for _ in gains]),
     "samples are forgotten in a snapshot": around(snapshot, "load", without_samples),
 }
 

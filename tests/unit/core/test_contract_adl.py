@@ -3,14 +3,16 @@
 from collections.abc import Iterator
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.helpers.contract_parts import contract_of, terms
 
 from steelyard.core.commands import LiquidationTerms
-from steelyard.core.contracts import adl
+from steelyard.core.contracts import adl, sharing
 from steelyard.core.contracts.contract import Contract
-from steelyard.core.contracts.sharing import share_loss
+from steelyard.core.contracts.sharing import Winner, share_in_rounds, share_loss
+from steelyard.core.limits import SHARES_MAX
 from steelyard.core.units import AccountId, ContractKind, Leg
 
 MARK = 80
@@ -142,6 +144,41 @@ def test_a_loss_is_shared_exactly_and_nobody_bears_more_than_the_gain(gains: lis
     for gain, share in zip(gains, shares, strict=True):
         assert 0 <= share <= gain
         assert abs(share * sum(gains) - min(loss, sum(gains)) * gain) < sum(gains)
+
+
+@given(
+    gains=st.lists(st.integers(1, 6), min_size=1, max_size=9),
+    loss=st.integers(1, 50),
+    at_a_time=st.integers(1, 10),
+)
+def test_those_who_won_most_bear_a_loss_and_the_next_ones_only_what_they_cannot(
+    gains: list[int], loss: int, at_a_time: int
+) -> None:
+    winners = [Winner(AccountId(1000 + 7 * number % 10), Leg.NET, gain) for number, gain in enumerate(gains)]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(sharing, "SHARES_MAX", at_a_time)
+        rounds = [*share_in_rounds(loss, winners)]
+
+    asked = sorted(winners, key=lambda winner: (-winner.gain_atoms, winner.account))
+    left = loss
+    for number, shares in enumerate(rounds):
+        some = sorted(asked[number * at_a_time : (number + 1) * at_a_time])
+        borne = share_loss(left, [winner.gain_atoms for winner in some])
+        assert shares == [(winner, atoms) for winner, atoms in zip(some, borne, strict=True) if atoms]
+        assert shares
+        left -= sum(borne)
+    assert left == max(0, loss - sum(gains))
+
+
+def test_one_round_of_few_bears_a_loss_however_many_have_won() -> None:
+    winners = [Winner(AccountId(1000 + number), Leg.NET, 10 + number % 3) for number in range(5 * SHARES_MAX)]
+
+    (shares,) = share_in_rounds(500, winners)
+
+    assert len(shares) == 500
+    assert {winner.gain_atoms for winner, _ in shares} == {12}
+    assert shares == sorted(shares)
+    assert max(winner.account for winner, _ in shares) == 1000 + 3 * 499 + 2
 
 
 def test_of_equal_remainders_the_first_bears_the_atom() -> None:

@@ -5,7 +5,7 @@ from typing import Final
 from steelyard.core.contracts import equity, steps
 from steelyard.core.contracts.fill import settle
 from steelyard.core.contracts.liquidation import Liquidation
-from steelyard.core.contracts.sharing import share_loss
+from steelyard.core.contracts.sharing import Winner, share_in_rounds
 from steelyard.core.events import (
     AnyEvent,
     DebtTaken,
@@ -294,30 +294,26 @@ def _share(state: State, liquidation: Liquidation, debt_atoms: int, out: list[An
     instrument = state.markets.instruments[liquidation.stepped]
     contract, mark_ticks = contract_of(instrument), instrument.mark_ticks
     winners = [
-        (position, gain_atoms)
-        for _, position in sorted(contract.positions.items())
+        Winner(account, leg, gain_atoms)
+        for (account, leg), position in contract.positions.items()
         if (gain_atoms := equity.gain_atoms(contract, position, mark_ticks)) > 0
     ]
-    if not winners:
-        return
-    shares: list[tuple[Position, int]] = []
-    borne_atoms = share_loss(debt_atoms, [gain_atoms for _, gain_atoms in winners])
-    for (position, _), atoms in zip(winners, borne_atoms, strict=True):
-        if atoms:
-            take_from(position.scope, atoms)
-            state.touched[position.scope] = None
-            shares.append((position, atoms))
-    shared_atoms = sum(borne_atoms)
-    state.ledger.houses[liquidation.asset].debt_atoms += shared_atoms
-    out.append(
-        LossShared(
-            liquidation=liquidation.liquidation,
-            instrument=liquidation.stepped,
-            asset=liquidation.asset,
-            debt_atoms=shared_atoms,
-            shares=[(position.account, position.leg, atoms) for position, atoms in shares],
+    for shares in share_in_rounds(debt_atoms, winners):
+        for winner, atoms in shares:
+            scope = contract.positions[winner.account, winner.leg].scope
+            take_from(scope, atoms)
+            state.touched[scope] = None
+        shared_atoms = sum(atoms for _, atoms in shares)
+        state.ledger.houses[liquidation.asset].debt_atoms += shared_atoms
+        out.append(
+            LossShared(
+                liquidation=liquidation.liquidation,
+                instrument=liquidation.stepped,
+                asset=liquidation.asset,
+                debt_atoms=shared_atoms,
+                shares=[(winner.account, winner.leg, atoms) for winner, atoms in shares],
+            )
         )
-    )
 
 
 def _end(

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 from steelyard.core import Exchange, events
 from steelyard.core.contracts import steps
 from steelyard.core.contracts.scales import flow_atoms, value_atoms
-from steelyard.core.contracts.sharing import share_loss
+from steelyard.core.contracts.sharing import Winner, share_in_rounds
 from steelyard.core.instruments import Instrument
 from steelyard.core.matching import Scope
 from steelyard.core.rounding import mul_div_down, ppm_up
@@ -56,6 +56,9 @@ class LiquidationExplainer:
         self._order: OrderNumber | None = None
         self._traded_lots = self._received_atoms = self._notional_atoms = 0
         self._debt_atoms = 0
+        #: of the shared loss: what each bears, round by round, and how many of those were told
+        self._rounds: list[list[tuple[Winner, int]]] = []
+        self._rounds_told = 0
         #: As the last event left them: what the scope has beside its positions, and the fund.
         self._cash_atoms = 0
         self._insurance_atoms = 0
@@ -306,22 +309,28 @@ class LiquidationExplainer:
         self._debt_atoms = event.debt_atoms
 
     def _share(self, state: State, event: events.LossShared) -> None:
-        instrument = state.markets.instruments[event.instrument]
-        gains = _gains(instrument)
-        borne = share_loss(self._debt_atoms, [atoms for *_, atoms in gains])
-        expected = [
-            (account, leg, atoms) for (account, leg, _), atoms in zip(gains, borne, strict=True) if atoms
-        ]
+        if not self._rounds:
+            # Bearing a loss changes nobody's gain: the first round sees what all of them do.
+            winners = _winners(state.markets.instruments[event.instrument])
+            self._rounds = [*share_in_rounds(self._debt_atoms, winners)]
+        shares = self._rounds[self._rounds_told]
+        self._rounds_told += 1
         told = self.explanation
         told.table(
             "loss that was shared",
             [
-                {"account": account, "leg": leg.name, "gain_atoms": gain_atoms, "bore_atoms": atoms}
-                for (account, leg, gain_atoms), atoms in zip(gains, borne, strict=True)
-                if atoms
+                {
+                    "round": self._rounds_told,
+                    "account": winner.account,
+                    "leg": winner.leg.name,
+                    "gain_atoms": winner.gain_atoms,
+                    "bore_atoms": atoms,
+                }
+                for winner, atoms in shares
             ],
         )
-        told.check("shared loss, atoms", event.debt_atoms, sum(borne))
+        expected = [(winner.account, winner.leg, atoms) for winner, atoms in shares]
+        told.check("shared loss, atoms", event.debt_atoms, sum(atoms for _, atoms in shares))
         told.check("shares as they should be", True, [tuple(share) for share in event.shares] == expected)
 
     def _end(self, exchange: Exchange, event: events.LiquidationEnded) -> None:
@@ -389,11 +398,11 @@ def _largest(state: State, now: Standing) -> Line:
     return max(open_lines, key=lambda line: line.maintenance_atoms)
 
 
-def _gains(instrument: Instrument) -> list[tuple[AccountId, Leg, int]]:
-    """Return who has a gain in a contract, by (account, leg), and how much."""
+def _winners(instrument: Instrument) -> list[Winner]:
+    """Return who has a gain in a contract, and how much."""
     return [
-        (account, leg, gain_atoms)
-        for (account, leg), position in sorted(contract_of(instrument).positions.items())
+        Winner(account, leg, gain_atoms)
+        for (account, leg), position in contract_of(instrument).positions.items()
         if (gain_atoms := line_of(instrument, position).gain_atoms) > 0
     ]
 
