@@ -30,7 +30,7 @@ AT_ONCE: Final = 32
 #: Commands of one message.
 BATCH: Final = 100
 #: A log takes so much for each account, and at least the usual size.
-MAP_BYTES_PER_ACCOUNT: Final = 48 << 10
+MAP_BYTES_PER_ACCOUNT: Final = 8 << 10
 MAP_BYTES_MIN: Final = 1 << 30
 SNAPSHOT_ENTRIES: Final = 20_000
 #: An answer may take so long after a leader was killed.
