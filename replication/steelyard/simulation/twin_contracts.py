@@ -283,7 +283,6 @@ def check_bounds(spec: ListContract, scale: int, rules: ContractRules) -> None:
     """Refuse bounds whose largest notional would not fit the ledger."""
     refuse_if(spec.price_max_ticks >= TOO_BIG, Reject.BOUNDS_TOO_WIDE)
     price = spec.price_max_ticks if spec.contract == ContractKind.LINEAR else 1
-    refuse_if(spec.price_max_ticks >= 2**62, Reject.BOUNDS_TOO_WIDE)
     most = price * rules.open_interest_max_lots * scale
     refuse_if(most > 10**18 or spec.size_max_lots > rules.open_interest_max_lots, Reject.BOUNDS_TOO_WIDE)
     refuse_if(price * scale * rules.funding.cap_ppb > 2**61, Reject.BOUNDS_TOO_WIDE)

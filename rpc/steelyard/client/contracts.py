@@ -70,7 +70,7 @@ class LiquidationTerms:
     level is left ``hysteresis_ppm`` under its threshold.  The penalty is below the first maintenance rate.
     """
 
-    penalty_ppm: int = 5_000
+    penalty_ppm: int = 2_000
     buffer_ppm: int = 100_000
     step_ppm: int = 0
     adl_share_ppm: int = 1_000_000

@@ -83,7 +83,7 @@ class LiquidationTerms(_Part, frozen=True, kw_only=True):
     * Risk levels by ``maintenance * 10**6 / equity``; a level is left ``hysteresis_ppm`` under its threshold.
     """
 
-    penalty_ppm: int = 5_000
+    penalty_ppm: int = 2_000
     buffer_ppm: int = 100_000
     step_ppm: int = 0
     adl_share_ppm: int = 1_000_000
