@@ -87,6 +87,7 @@ from steelyard.core.state import State
 from steelyard.core.units import AccountId, KeyId
 
 Handler = Callable[[State, Any, Request, ApiKey, list[AnyEvent]], AnyReply | Reject]
+_Listener = Callable[[AnyEvent], None]
 
 #: What the exchange can do.  Adding a capability means adding a line here.
 HANDLERS: Final[dict[type[Command], Handler]] = {
@@ -196,22 +197,20 @@ class Exchange:
         """
         return self._apply(index, wire.decode_entry(body))
 
-    def retell(self, index: int, entry: Entry, listen: Callable[[AnyEvent], None]) -> Applied:
+    def retell(self, index: int, entry: Entry, listen: _Listener) -> Applied:
         """Apply an entry like ``apply``, and let ``listen`` hear each event as it happens.
 
         What the event says has just happened, or is about to (a step of a liquidation), and nothing that
         follows from it has yet: whoever listens may look at the state, and must not change it.  An event of a
         batch that is undone is heard as well, and is not in what is returned.
         """
-        return self._apply(index, entry, lambda: _Told(listen))[0]
+        return self._apply(index, entry, listen)[0]
 
     def check_invariants(self) -> None:
         """Raise ``AssertionError`` unless everything that must hold does, slowly and completely."""
         check_state(self.state)
 
-    def _apply(
-        self, index: int, entry: Entry, new_out: Callable[[], list[AnyEvent]] = list
-    ) -> tuple[Applied, bytes]:
+    def _apply(self, index: int, entry: Entry, listen: _Listener | None = None) -> tuple[Applied, bytes]:
         state = self.state
         time_ns = entry.time_ns
         assert entry.version <= state.version, (entry.version, state.version)
@@ -219,8 +218,8 @@ class Exchange:
         assert state.time_ns < time_ns <= INTEGER_MAX, (time_ns, state.time_ns)
         state.applied_index = index
         state.time_ns = time_ns
-        happened = due.run_due(state, new_out())
-        outcomes = _outcomes(state, entry.requests, new_out)
+        happened = due.run_due(state, [] if listen is None else _Told(listen))
+        outcomes = _outcomes(state, entry.requests, listen)
         if happened:
             applied: Applied = AppliedWithDue(index, time_ns, outcomes, happened)
         else:
@@ -233,7 +232,7 @@ class Exchange:
 class _Told(list[AnyEvent]):
     """Events that somebody hears as they happen."""
 
-    def __init__(self, listen: Callable[[AnyEvent], None]) -> None:
+    def __init__(self, listen: _Listener) -> None:
         super().__init__()
         self._listen = listen
 
@@ -243,7 +242,7 @@ class _Told(list[AnyEvent]):
         self._listen(event)
 
 
-def _outcomes(state: State, requests: list[Request], new_out: Callable[[], list[AnyEvent]]) -> list[Outcome]:
+def _outcomes(state: State, requests: list[Request], listen: _Listener | None) -> list[Outcome]:
     """Carry requests out, each once: a number that was used before is answered from memory."""
     index, time_ns = state.applied_index, state.time_ns
     sessions, keys = state.sessions, state.keys
@@ -261,7 +260,7 @@ def _outcomes(state: State, requests: list[Request], new_out: Callable[[], list[
         try:
             session, key = sessions[request.session], keys[request.key]
         except KeyError:
-            outcomes.append(_outcome_out_of_turn(state, request, new_out))
+            outcomes.append(_outcome_out_of_turn(state, request, listen))
             continue
         number = request.request
         if (
@@ -271,12 +270,12 @@ def _outcomes(state: State, requests: list[Request], new_out: Callable[[], list[
             or (key.expires_ns and key.expires_ns <= time_ns)
             or session.used_ns <= idle_since_ns
         ):
-            outcomes.append(_outcome_out_of_turn(state, request, new_out))
+            outcomes.append(_outcome_out_of_turn(state, request, listen))
             continue
         if number - session.wants_from >= REPLY_WINDOW_MAX and session.is_full(request.wants_from):
             outcomes.append(_refused(state, request, Reject.WINDOW_FULL, REPLY_WINDOW_MAX))
             continue
-        out = new_out()
+        out: list[AnyEvent] = [] if listen is None else _Told(listen)
         reply = HANDLERS[type(command)](state, command, request, key, out)
         if type(reply) is Reject:
             assert not out, "a handler must check before it acts"
@@ -301,13 +300,13 @@ def _outcomes(state: State, requests: list[Request], new_out: Callable[[], list[
     return outcomes
 
 
-def _outcome_out_of_turn(state: State, request: Request, new_out: Callable[[], list[AnyEvent]]) -> Outcome:
+def _outcome_out_of_turn(state: State, request: Request, listen: _Listener | None) -> Outcome:
     """Answer a request that is not the next one of a living session with a valid key of its account.
 
     What the session refuses is not stored and uses up no number, so the client may correct and resend.
     """
     if request.session == 0:
-        return _outcome_without_session(state, request, new_out)
+        return _outcome_without_session(state, request, listen)
     session = state.sessions.get(request.session)
     if session is None:
         was_there = 0 < request.session <= state.last_session
@@ -332,9 +331,7 @@ def _outcome_out_of_turn(state: State, request: Request, new_out: Callable[[], l
     return Outcome(reply, [], index)
 
 
-def _outcome_without_session(
-    state: State, request: Request, new_out: Callable[[], list[AnyEvent]]
-) -> Outcome:
+def _outcome_without_session(state: State, request: Request, listen: _Listener | None) -> Outcome:
     """Answer the few requests that need no session, or say that one is needed."""
     command = request.command
     key = _NO_KEY
@@ -347,7 +344,7 @@ def _outcome_without_session(
         key = asking
     elif type(command) not in _NEED_NOTHING:
         return _refused(state, request, Reject.SESSION_REQUIRED)
-    out = new_out()
+    out: list[AnyEvent] = [] if listen is None else _Told(listen)
     reply = HANDLERS[type(command)](state, command, request, key, out)
     if type(reply) is Reject:
         assert not out, "a handler must check before it acts"

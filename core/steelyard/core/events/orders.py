@@ -21,7 +21,8 @@ from steelyard.core.units import (
 )
 
 
-class OrderAccepted(Event, frozen=True, kw_only=True, tag=30):
+# Not keyword-only, for nearly every command says it: matching keywords is a fifth of making one.
+class OrderAccepted(Event, frozen=True, tag=30):
     """An order passed every check; ``limit_ticks`` of a market order is its protection price."""
 
     account: AccountId
@@ -72,7 +73,8 @@ class OrderFilled(Event, frozen=True, kw_only=True, tag=32):
     number: OrderNumber
 
 
-class OrderRested(Event, frozen=True, kw_only=True, tag=33):
+# Not keyword-only, for nearly every command says it: matching keywords is a fifth of making one.
+class OrderRested(Event, frozen=True, tag=33):
     """The unfilled part of an order joined the book."""
 
     account: AccountId
@@ -84,7 +86,8 @@ class OrderRested(Event, frozen=True, kw_only=True, tag=33):
     open_lots: int
 
 
-class OrderCancelled(Event, frozen=True, kw_only=True, tag=34):
+# Not keyword-only, for nearly every command says it: matching keywords is a fifth of making one.
+class OrderCancelled(Event, frozen=True, tag=34):
     """An order left the book with ``open_lots`` untraded, by wish or because its instrument closed."""
 
     account: AccountId

@@ -317,13 +317,13 @@ def rest(
         account.labels[label] = order
     out.append(
         OrderRested(
-            account=account.account,
-            instrument=instrument.instrument,
-            order=command.order,
-            number=number,
-            side=side,
-            price_ticks=command.limit_ticks,
-            open_lots=open_lots,
+            account.account,
+            instrument.instrument,
+            command.order,
+            number,
+            side,
+            command.limit_ticks,
+            open_lots,
         )
     )
 

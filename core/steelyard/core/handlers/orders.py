@@ -25,7 +25,7 @@ from steelyard.core.handlers.placing import accept_order, check_order, special_o
 from steelyard.core.handlers.taking import place_taken, work_order
 from steelyard.core.instruments import Instrument
 from steelyard.core.instruments.bands import protection_ticks
-from steelyard.core.ledger import lot_pledge_atoms
+from steelyard.core.ledger import Balance, lot_pledge_atoms
 from steelyard.core.limits import (
     INTEGER_MAX,
     LABEL_MAX,
@@ -82,9 +82,10 @@ def place_order(
     rests = time_in_force is _GTC
     if client_id <= 0 or client_id > INTEGER_MAX or (label and not is_printable_ascii(label, LABEL_MAX)):
         return Reject.MALFORMED
-    if not rests and command.post_only:
-        return Reject.MALFORMED
-    if not is_limit and (rests or limit_ticks != 0):
+    if rests:
+        if not is_limit:
+            return Reject.MALFORMED
+    elif command.post_only or not (is_limit or limit_ticks == 0):
         return Reject.MALFORMED
     if request.not_after_ns and state.time_ns > request.not_after_ns:
         return Reject.TOO_LATE
@@ -137,15 +138,15 @@ def place_order(
         opposite = _SELL if side is _BUY else _BUY
         limit_ticks = protection_ticks(instrument, side, instrument.book.best_ticks(opposite) or 0)
     if side is _BUY:
-        keys = instrument.book.asks.keys
-        would_trade = bool(keys) and -keys[-1] <= limit_ticks
-        pledge = account.balances.get(instrument.quote)
+        keys, reach = instrument.book.asks.keys, -limit_ticks
     else:
-        keys = instrument.book.bids.keys
-        would_trade = bool(keys) and keys[-1] >= limit_ticks
-        pledge = account.balances.get(instrument.base)
-    if would_trade and command.post_only:
-        return Reject.POST_ONLY_WOULD_TRADE
+        keys, reach = instrument.book.bids.keys, limit_ticks
+    would_trade = False
+    if keys and keys[-1] >= reach:
+        would_trade = True
+        if command.post_only:
+            return Reject.POST_ONLY_WOULD_TRADE
+    pledge: Balance | None = None
     if position is not None:
         lot_atoms = (
             ppm_up(limit_ticks * k, instrument.cap_ppm)
@@ -158,9 +159,12 @@ def place_order(
         if fault is not None:
             return fault
     else:
-        lot_atoms = (
-            lot_pledge_atoms(limit_ticks, k, instrument.cap_ppm) if side is _BUY else instrument.lot_atoms
-        )
+        if side is _BUY:
+            pledge = account.balances.get(instrument.quote)
+            lot_atoms = lot_pledge_atoms(limit_ticks, k, instrument.cap_ppm)
+        else:
+            pledge = account.balances.get(instrument.base)
+            lot_atoms = instrument.lot_atoms
         if (0 if pledge is None else pledge.free_atoms) < size_lots * lot_atoms:
             return Reject.INSUFFICIENT_FUNDS
 
@@ -170,16 +174,16 @@ def place_order(
     state.last_number = number
     out.append(
         OrderAccepted(
-            account=account_id,
-            instrument=command.instrument,
-            order=client_id,
-            number=number,
-            side=side,
-            kind=command.kind,
-            time_in_force=time_in_force,
-            limit_ticks=limit_ticks,
-            size_lots=size_lots,
-            label=label,
+            account_id,
+            command.instrument,
+            client_id,
+            number,
+            side,
+            command.kind,
+            time_in_force,
+            limit_ticks,
+            size_lots,
+            label,
         )
     )
     if position is not None:
@@ -342,11 +346,11 @@ def cancel_order(
         state.drop_order(order)
         out.append(
             OrderCancelled(
-                account=order.account,
-                instrument=order.instrument,
-                order=order.order,
-                number=order.number,
-                open_lots=order.open_lots,
+                order.account,
+                order.instrument,
+                order.order,
+                order.number,
+                order.open_lots,
             )
         )
     return Cancelled(

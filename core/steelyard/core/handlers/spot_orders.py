@@ -163,12 +163,12 @@ def rest(
         account.labels[label] = order
     out.append(
         OrderRested(
-            account=account.account,
-            instrument=instrument.instrument,
-            order=client_id,
-            number=number,
-            side=side,
-            price_ticks=price_ticks,
-            open_lots=open_lots,
+            account.account,
+            instrument.instrument,
+            client_id,
+            number,
+            side,
+            price_ticks,
+            open_lots,
         )
     )
