@@ -1184,7 +1184,7 @@ class LiquidationTerms(_message.Message):
     HYSTERESIS_PPM_FIELD_NUMBER: _builtins.int
     FUND_STEP_PPM_FIELD_NUMBER: _builtins.int
     penalty_ppm: _builtins.int
-    """Of the notional of each fill, for the insurance fund."""
+    """Of the notional of each fill, for the insurance fund; below the first maintenance rate."""
     buffer_ppm: _builtins.int
     """A step closes the fewest lots after which equity is so much above maintenance margin."""
     step_ppm: _builtins.int
