@@ -1,10 +1,11 @@
 """Both exchanges at single moments about contracts that random traffic seldom meets."""
 
+from msgspec import structs
 from tests.helpers.contract_traffic import ContractTraffic
 from tests.helpers.contract_wishes import about
 from tests.helpers.duel import Desk
 from tests.helpers.spot_wishes import worded
-from tests.helpers.world import CUSTOMERS
+from tests.helpers.world import CUSTOMERS, SECOND_NS
 
 from steelyard.core.commands import (
     AmendOrder,
@@ -13,10 +14,13 @@ from steelyard.core.commands import (
     PlaceOrder,
     PlaceOrderList,
     PlaceOrderOnTerms,
+    SetInstrumentRules,
 )
-from steelyard.core.entry import Amended, Many
-from steelyard.core.events import OrderReplaced
+from steelyard.core.entry import Accepted, Amended, Many, Placed
+from steelyard.core.events import OrderExpired, OrderReplaced, Traded
+from steelyard.core.rejects import Reject
 from steelyard.core.units import (
+    OPERATOR,
     AccountId,
     InstrumentId,
     ListKind,
@@ -72,4 +76,34 @@ def test_what_closes_a_position_does_not_follow_the_size_of_its_alternative() ->
 
     assert isinstance(amended.reply, Amended)
     assert [event.order for event in amended.events if isinstance(event, OrderReplaced)] == [2]
+    desk.both.compare_states()
+
+
+def test_a_level_of_orders_that_will_have_been_trimmed_away_halts_nothing() -> None:
+    desk = Desk(ContractTraffic)
+    _, short, long, taker = CUSTOMERS
+    halts = SetInstrumentRules(
+        instrument=PERP,
+        halt_ppm=100_000,
+        halt_window_ns=60 * SECOND_NS,
+        halt_ns=SECOND_NS,
+        auction_ns=SECOND_NS,
+    )
+    assert isinstance(desk.hand_in(OPERATOR, halts).reply, Accepted)
+    last = limit(3, Side.BUY, 159, 3, short)
+    for order in (
+        limit(1, Side.SELL, 200, 3, short),
+        limit(1, Side.BUY, 200, 3, long),
+        limit(2, Side.BUY, 199, 3, short),
+        about(last, reduce_only=True),
+    ):
+        assert isinstance(desk.hand_in(order.account, order).reply, Placed)
+
+    # The fill at 199 closes the position, and with it the only order below.
+    wanted = limit(1, Side.SELL, 139, 5, taker)
+    sold = desk.hand_in(taker, structs.replace(wanted, time_in_force=TimeInForce.IOC))
+
+    assert [event.price_ticks for event in sold.events if isinstance(event, Traded)] == [199]
+    ends = {event.order: event.reason for event in sold.events if isinstance(event, OrderExpired)}
+    assert ends == {3: Reject.REDUCED_AWAY, 1: Reject.NO_LIQUIDITY}
     desk.both.compare_states()

@@ -133,6 +133,8 @@ class Plan:
         for level in instrument.book.opposite(self._taker.side).best_first():
             if level.key < reach:
                 return False
+            if self._shadows and next(self._queue(level, deque()), None) is None:
+                continue  # all who stand there will have been trimmed away
             price_ticks = abs(level.key)
             if not execution.allow(price_ticks):
                 self.reason = Reject.PRICE_BAND
