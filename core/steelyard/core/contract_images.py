@@ -5,7 +5,8 @@ that have orders and nothing else, open interest, which positions have lots, and
 """
 
 from collections import deque
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -29,6 +30,9 @@ from steelyard.core.units import (
     OrderNumber,
     RiskLevel,
 )
+
+_Key = TypeVar("_Key", bound=int | tuple[int, int])
+_Known = TypeVar("_Known")
 
 
 class IndexRow(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -150,8 +154,9 @@ def contract_tables(state: State) -> dict[str, Any]:
         ],
         "margins": [
             row
-            for _, account in sorted(state.accounts.items())
-            for _, margin in sorted(account.margins.items())
+            for account in _in_order(state.accounts)
+            if account.margins
+            for margin in _in_order(account.margins)
             if (row := _margin_row(margin)) is not None
         ],
         "legs": sorted(
@@ -299,10 +304,12 @@ def _margin_row(margin: Margin) -> MarginRow | None:
     """Return a margin as a row, or None if there is nothing but positions that have orders alone."""
     positions = [
         _position_row(position)
-        for _, position in sorted(margin.positions.items())
+        for position in _in_order(margin.positions)
         if position.says_more_than_orders()
     ]
-    row = MarginRow(
+    if not positions and not margin.says_more_than_positions():
+        return None
+    return MarginRow(
         margin.account,
         margin.asset,
         margin.wallet_atoms,
@@ -311,7 +318,11 @@ def _margin_row(margin: Margin) -> MarginRow | None:
         sorted(margin.hedged),
         positions,
     )
-    return row if positions or margin.says_more_than_positions() else None
+
+
+def _in_order(known: dict[_Key, _Known]) -> Iterable[_Known]:
+    """Return what is known by the order of its keys; of most accounts there is one of everything."""
+    return [known[key] for key in sorted(known)] if len(known) > 1 else known.values()
 
 
 def _position_row(position: Position) -> PositionRow:
@@ -330,13 +341,16 @@ def _position_row(position: Position) -> PositionRow:
 
 
 def _restore_margin(state: State, account: Account, row: MarginRow) -> None:
+    assert row.asset in state.markets.assets, row.asset
     margin = account.margin(row.asset)
     margin.wallet_atoms = row.wallet_atoms
     margin.level = row.level
     margin.liquidation = row.liquidation
     margin.hedged = dict.fromkeys(row.hedged)
     for each in row.positions:
-        contract = state.markets.instruments[each.instrument].contract
+        instrument = state.markets.instruments.get(each.instrument)
+        assert instrument is not None, each.instrument
+        contract = instrument.contract
         assert contract is not None, each.instrument
         assert contract.settle == row.asset, (each.instrument, row.asset)
         position = margin.position(each.instrument, each.leg)

@@ -252,6 +252,7 @@ def _load_markets(state: State, image: FirstImage) -> None:
         if isinstance(listing, ListContract):
             assert isinstance(image, ContractImage), listing.instrument
             assert listing.index in state.markets.indices, listing.index
+            assert listing.tick_mantissa > 0, listing.instrument
         state.markets.list_instrument(listing, instrument_state)
 
 
