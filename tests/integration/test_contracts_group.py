@@ -147,9 +147,15 @@ def test_a_perpetual_is_traded_and_liquidated_across_a_killed_leader(tmp_path: P
             lambda: run("account", "positions"),
             lambda found: all(not Decimal(row["size"]) for row in found["positions"]),
         )
-        steps = until(lambda: run("liquidations"), lambda found: bool(found["liquidations"]))
-        assert [step["step"] for step in steps["liquidations"]][:2] == ["stepped", "paid"]
-        assert steps["liquidations"][0]["symbol"] == "BTC-PERP"
+        found = until(
+            lambda: run("liquidations"),
+            lambda found: "ended" in [row["step"] for row in found["liquidations"]],
+        )
+        steps = found["liquidations"]
+        assert [step["step"] for step in steps][:3] == ["started", "stepped", "paid"]
+        assert [step["symbol"] for step in steps][:3] == [None, "BTC-PERP", "BTC-PERP"]
+        assert (steps[-1]["step"], steps[-1]["symbol"]) == ("ended", None)
+        assert run("liquidations", "BTC-PERP")["liquidations"] == steps
         index = run("account", "positions")["log_index"]
         for key in ("alice", "bob"):
             told = until(
