@@ -19,7 +19,7 @@ from steelyard.core.handlers import risk
 from steelyard.core.units import AssetId, InstrumentId
 
 #: Ruins that nobody can bear, little margin, storms, and what began in an older version.
-SEEDS = (1, 3, 6, 9, 13, 14)
+SEEDS = (3, 6, 14, 21, 25, 29)
 COMMANDS = 2_500
 of_each_seed = pytest.mark.parametrize("seed", SEEDS)
 
