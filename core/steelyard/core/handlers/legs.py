@@ -7,9 +7,9 @@ from steelyard.core.commands import PlaceOrderList, PlaceOrderOnTerms
 from steelyard.core.entry import AnyReply, LegReply, Many, Refused, Request, Waiting
 from steelyard.core.events import AnyEvent, OrderListAccepted
 from steelyard.core.handlers import contracting
+from steelyard.core.handlers.accepting import accept_order
 from steelyard.core.handlers.conditional import begin_waiting
 from steelyard.core.handlers.placing import (
-    accept_order,
     book_fault,
     draft_order,
     numbers_fault,

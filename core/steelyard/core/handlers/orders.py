@@ -18,10 +18,11 @@ from steelyard.core.events import (
     OrderExpired,
 )
 from steelyard.core.handlers import contract_orders, contracting, spot_orders
+from steelyard.core.handlers.accepting import accept_order
 from steelyard.core.handlers.checks import may, named_order
 from steelyard.core.handlers.conditional import begin_waiting
 from steelyard.core.handlers.ending import end_order
-from steelyard.core.handlers.placing import accept_order, check_order, special_of
+from steelyard.core.handlers.placing import check_order, special_of
 from steelyard.core.handlers.taking import place_taken, work_order
 from steelyard.core.instruments import Instrument
 from steelyard.core.instruments.bands import protection_ticks

@@ -8,8 +8,9 @@ from steelyard.core.commands import NO_TERMS
 from steelyard.core.entry import Placed, Request
 from steelyard.core.events import AnyEvent, OrderReplaced, OrderRested
 from steelyard.core.handlers import auctions, conditional, contracting
+from steelyard.core.handlers.accepting import renumber, use_balances
 from steelyard.core.handlers.ending import end_order, fill_order
-from steelyard.core.handlers.placing import renumber, special_of, use_balances
+from steelyard.core.handlers.placing import special_of
 from steelyard.core.handlers.trading import (
     Prevention,
     cap_ppm,

@@ -13,8 +13,9 @@ from steelyard.core.events import (
     TradePrevented,
 )
 from steelyard.core.handlers import contracting, ending, lists, pledging
+from steelyard.core.handlers.accepting import renumber
 from steelyard.core.handlers.filling import Move, move_position, say_traded
-from steelyard.core.handlers.placing import renumber, special_of
+from steelyard.core.handlers.placing import special_of
 from steelyard.core.handlers.trimming import trim
 from steelyard.core.instruments import Instrument
 from steelyard.core.ledger import fill_fees, referral_atoms
