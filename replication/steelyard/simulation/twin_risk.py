@@ -136,8 +136,9 @@ class Risk(Pledges):
     def insure(self, asset: int, giver_scope: Scope | None, atoms: int) -> None:
         """Let INSURANCE take money from a scope, or from elsewhere, and mind its peak."""
         have = self.owned.get((INSURANCE, asset), 0)
-        if have + atoms > self.peak(asset):
-            self.peaks[asset] = (have + atoms, self.time_ns)
+        beyond_debt = have + atoms + self.owned.get((BAD_DEBT, asset), 0)
+        if beyond_debt > self.peak(asset):
+            self.peaks[asset] = (beyond_debt, self.time_ns)
         self.owned[INSURANCE, asset] = have + atoms
         if giver_scope is not None:
             self.pay(giver_scope, atoms)

@@ -75,6 +75,7 @@ def test_what_is_paid_into_the_fund_repays_the_debt_first_and_then_the_gate_open
 
     assert rest.events[1:] == [DebtRepaid(asset=USD, atoms=80)]
     assert (house.insurance_atoms, house.debt_atoms) == (20, 0)
+    assert house.peak_atoms == 20, "what repays a debt was never the fund's own"
     repaid_ns = venue.exchange.time_ns
     assert house.gate_ns == repaid_ns + GATE_NS
     assert refusal(venue.ask(BOB, OUTWARD)) is Reject.WITHDRAWAL_GATE

@@ -69,13 +69,15 @@ class House:
     def insure(self, atoms: int, time_ns: int) -> None:
         """Give to INSURANCE (below zero: take from it) and keep its peak; the caller does the other side.
 
-        The peak is the highest since it was set, and what INSURANCE has once it is ``PEAK_NS`` old.
+        The peak is the highest since it was set, and what INSURANCE has once it is ``PEAK_NS`` old.  What is
+        about to repay a debt was never the fund's own.
         """
         self.renew_peak(time_ns)
         self.insurance_atoms += atoms
         assert self.insurance_atoms >= 0, (self.asset, self.insurance_atoms)
-        if self.insurance_atoms > self.peak_atoms:
-            self.peak_atoms, self.peak_ns = self.insurance_atoms, time_ns
+        own_atoms = self.insurance_atoms + self.debt_atoms
+        if own_atoms > self.peak_atoms:
+            self.peak_atoms, self.peak_ns = own_atoms, time_ns
 
     def renew_peak(self, time_ns: int) -> None:
         """Let a peak that has become too old be what INSURANCE has now."""
