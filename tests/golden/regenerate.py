@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 from tests.golden.samples import encoded_samples
+from tests.helpers.contract_traffic import ContractTraffic
 from tests.helpers.digests import digests_of, load_log, replayed
 from tests.helpers.duel import make_log
 from tests.helpers.spot_traffic import SpotTraffic
@@ -43,6 +44,14 @@ GOLDEN: Final = {
         SpotTraffic,
         13,
         commands=3_000,
+    ),
+    3: Golden(
+        HERE / "log_3.msgpack",
+        HERE / "digests_3.json",
+        HERE / "snapshot_3.msgpack",
+        ContractTraffic,
+        53,
+        commands=5_000,
     ),
 }
 

@@ -14,6 +14,7 @@ from steelyard.core import Exchange, snapshot, wire
 from steelyard.core.commands import AnyCommand
 from steelyard.core.entry import AnyReply
 from steelyard.core.events import AnyEvent
+from steelyard.core.units import LiquidationEnd
 
 #: What a log of version 2 never holds: groups are founded at it here, and Skip is answered by its refusal.
 NOT_IN_THE_SECOND_LOG = {"FoundGroup", "ActivateVersion", "VersionActivated", "Skip"}
@@ -93,3 +94,13 @@ def test_the_second_log_is_worth_replaying() -> None:
     said = met.accepted.keys() | met.replies.keys() | met.events.keys()
     assert said == words - NOT_IN_THE_SECOND_LOG
     assert met.events["Traded"] > 100
+
+
+def test_the_third_log_is_worth_replaying() -> None:
+    met = met_by(GOLDEN[3])
+    kinds = (*get_args(AnyCommand), *get_args(AnyEvent))
+    words = {kind.__name__ for kind in kinds if kind.__module__.endswith(".contracts")}
+    assert words - met.accepted.keys() - met.events.keys() == set()
+    ends = {f"a liquidation ends {end.name}" for end in LiquidationEnd if end != LiquidationEnd.FUND}
+    assert ends - met.scenes.keys() == set()
+    assert met.events["PositionsTraded"] > 100
