@@ -74,9 +74,9 @@ class State:
         self.trigger_index = TriggerIndex()
         #: who is deleveraged first; no state either
         self.rankings = Rankings()
-        #: where nobody in the queue of liquidations can go on: the contracts that they wait for, with state
-        #: and staleness as they were; None: nobody knows.  No state either
-        self.stalled: list[tuple[Instrument, InstrumentState, bool]] | None = None
+        #: the contracts for which those wait who stand in the queue of liquidations and cannot go on, with
+        #: their state and whether their index is stale, as they were.  No state either
+        self.waited_for: dict[InstrumentId, tuple[Instrument, InstrumentState, bool]] = {}
 
     def rates(self, account: Account, instrument: Instrument) -> Rates:
         """Return (maker_ppm, taker_ppm) of an account in an instrument: of its tier, else of the listing.

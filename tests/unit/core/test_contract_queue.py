@@ -55,13 +55,20 @@ def test_who_is_parked_keeps_the_place_and_has_the_turn_once_woken() -> None:
     assert (first(queue), len(queue)) == (2, 2)
 
 
-def test_who_cannot_go_on_is_passed_over_and_stays_where_it_was() -> None:
+def test_who_cannot_go_on_is_asked_again_only_when_that_may_have_changed_and_stays_where_it_was() -> None:
     queue = Queue([row(1), row(2), row(3)])
+    asked: list[int] = []
 
-    found = queue.first(lambda each: each.liquidation == 3)
+    def third(each: Liquidation) -> bool:
+        asked.append(each.liquidation)
+        return each.liquidation == 3
 
-    assert found is queue[LiquidationId(3)]
-    assert queue.first(lambda _: False) is None
+    for _ in range(2):
+        assert queue.first(third) is queue[LiquidationId(3)]
+    assert asked == [1, 2, 3, 3]
+    queue.wake(queue[LiquidationId(2)])
+    assert first(queue) == 2
+    queue.wake_waiting()
     assert first(queue) == 1
 
 
@@ -81,10 +88,11 @@ def test_a_loss_of_an_asset_is_open_while_somebody_has_less_than_nothing_of_it()
 @pytest.mark.parametrize("seed", range(5))
 def test_whatever_happens_it_is_what_a_search_through_the_rows_finds(seed: int) -> None:
     random, queue = Random(seed), Queue()
+    able: set[LiquidationId] = set()
     for last in range(1, 401):
         queue.append(row(last, random.choice((USD, BTC))))
         for each in random.sample(list(queue.rows), min(3, len(queue))):
-            match random.randrange(5):
+            match random.randrange(7):
                 case 0:
                     queue.remove(each.liquidation)
                 case 1:
@@ -93,12 +101,21 @@ def test_whatever_happens_it_is_what_a_search_through_the_rows_finds(seed: int) 
                     queue.park(each)
                 case 3:
                     queue.wake(each)
+                case 4:
+                    # Something of its own, of which the queue is told.
+                    able ^= {each.liquidation}
+                    if not each.is_parked:
+                        queue.wake(each)
+                case 5:
+                    # Something that many wait for.
+                    able = {other.liquidation for other in queue.rows if random.random() < 0.1}
+                    queue.wake_waiting()
                 case _:
                     queue.set_below_zero(each, random.random() < 0.5)
         queue.check_invariants()
-        able = {each.liquidation for each in queue.rows if random.random() < 0.7}
         found = queue.first(partial(stands_in, able))
         searched = (each for each in queue.rows if not each.is_parked and each.liquidation in able)
         assert found is next(searched, None)
         again = Queue(queue.rows)
-        assert [again.first(anybody), again.has_loss(USD)] == [queue.first(anybody), queue.has_loss(USD)]
+        assert again.first(partial(stands_in, able)) is found
+        assert again.has_loss(USD) == queue.has_loss(USD)

@@ -1,7 +1,7 @@
 """The engine's queue: first in, first out, and what is asked of it after each step found without a search."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import pairwise
 
 from steelyard.core.contracts.liquidation import Liquidation
@@ -11,8 +11,9 @@ from steelyard.core.units import AssetId, LiquidationId
 class Queue:
     """Every scope that the engine has, by number, in the order of their turns.
 
-    A crash may put 100,000 into it, of whom nearly all wait for another mark.  So who is awake, and whether
-    anybody has less than nothing, is kept beside them; both follow from the rows alone.
+    A crash may put 100,000 into it, of whom nearly all wait for another mark, or for an index that is silent.
+    So who is awake, who of them cannot go on, and whether anybody has less than nothing, is kept beside them;
+    it all follows from the rows, and from what was asked of ``first``.
     """
 
     def __init__(self, rows: Iterable[Liquidation] = ()) -> None:
@@ -22,6 +23,8 @@ class Queue:
         self._last_turn = 0
         #: a heap of (turn, number) of all who are awake, and of some who are not, or had that turn before
         self._awake: list[tuple[int, LiquidationId]] = []
+        #: the places of those who are awake and could not go on when they were looked at
+        self._waiting: dict[tuple[int, LiquidationId], None] = {}
         self._losses: dict[AssetId, int] = {}
         for row in rows:
             self.append(row)
@@ -46,7 +49,9 @@ class Queue:
     def append(self, row: Liquidation) -> None:
         """Let somebody be the last, who may have stood anywhere in the queue before."""
         number = row.liquidation
-        if self._rows.pop(number, None) is None and row.is_below_zero:
+        if self._rows.pop(number, None) is not None:
+            self._waiting.pop((self._turns[number], number), None)
+        elif row.is_below_zero:
             self._count(row, 1)
         self._rows[number] = row
         self._last_turn += 1
@@ -57,7 +62,7 @@ class Queue:
     def remove(self, number: LiquidationId) -> None:
         """Let somebody leave the queue."""
         row = self._rows.pop(number)
-        del self._turns[number]
+        self._waiting.pop((self._turns.pop(number), number), None)
         if row.is_below_zero:
             self._count(row, -1)
 
@@ -66,27 +71,34 @@ class Queue:
         row.is_parked = True
 
     def wake(self, row: Liquidation) -> None:
-        """Let somebody who is parked be looked at again when the turn comes."""
-        if row.is_parked:
+        """Let somebody who is parked, or could not go on, be looked at again when the turn comes."""
+        place = (self._turns[row.liquidation], row.liquidation)
+        if row.is_parked or place in self._waiting:
             row.is_parked = False
-            heappush(self._awake, (self._turns[row.liquidation], row.liquidation))
+            self._waiting.pop(place, None)
+            heappush(self._awake, place)
+
+    def wake_waiting(self) -> None:
+        """Let all who could not go on be looked at again."""
+        self._awake += self._waiting
+        heapify(self._awake)
+        self._waiting.clear()
 
     def first(self, can_go_on: Callable[[Liquidation], bool]) -> Liquidation | None:
-        """Return the first who is awake and can go on, or None."""
-        awake, passed = self._awake, []
-        found: Liquidation | None = None
-        while awake and found is None:
+        """Return the first who is awake and can go on, or None.
+
+        Whoever cannot is not asked again before ``wake`` or ``wake_waiting``.
+        """
+        awake = self._awake
+        while awake:
             turn, number = awake[0]
             row = self._rows.get(number)
-            if row is None or row.is_parked or self._turns[number] != turn:
-                heappop(awake)
-            elif can_go_on(row):
-                found = row
-            else:
-                passed.append(heappop(awake))
-        for place in passed:
-            heappush(awake, place)
-        return found
+            if row is not None and not row.is_parked and self._turns[number] == turn:
+                if can_go_on(row):
+                    return row
+                self._waiting[turn, number] = None
+            heappop(awake)
+        return None
 
     def set_below_zero(self, row: Liquidation, is_below_zero: bool) -> None:
         """Know whether somebody has less than nothing."""
@@ -103,7 +115,9 @@ class Queue:
         turns = [self._turns[number] for number in self._rows]
         assert len(turns) == len(self._turns), (len(turns), len(self._turns))
         assert all(before < after for before, after in pairwise(turns)), turns
-        awake = dict.fromkeys(self._awake)
+        for turn, number in self._waiting:
+            assert self._turns.get(number) == turn, (number, turn)
+        awake = dict.fromkeys(self._awake) | self._waiting
         losses: dict[AssetId, int] = {}
         for number, row in self._rows.items():
             assert row.liquidation == number, (row.liquidation, number)

@@ -26,12 +26,11 @@ from steelyard.core.handlers.risk import (
     scope_of,
     set_level,
 )
-from steelyard.core.instruments import Instrument
 from steelyard.core.matching import Margin, Position, Scope
 from steelyard.core.rejects import Reject
 from steelyard.core.rounding import mul_div_down
 from steelyard.core.state import State
-from steelyard.core.units import InstrumentId, InstrumentState, LiquidationEnd, LiquidationId, Side
+from steelyard.core.units import InstrumentState, LiquidationEnd, LiquidationId, Side
 
 _OPEN: Final = InstrumentState.OPEN
 _CURED: Final = LiquidationEnd.CURED
@@ -40,27 +39,18 @@ _CURED: Final = LiquidationEnd.CURED
 def next_unit(state: State) -> Liquidation | None:
     """Return the first in the queue who can go on, or None.
 
-    That nobody can is remembered until somebody new, or another mark, or money, or the state of a contract
-    that somebody waits for, may have changed it.
+    Who cannot is looked at again when something of his own has changed (``risk``), or the state of a contract
+    that somebody waits for, or its index.
     """
-    if not state.liquidations:
+    queue, waited_for = state.liquidations, state.waited_for
+    if not queue:
         return None
-    stalled = state.stalled
-    if stalled is not None and all(
-        instrument.state is before and contract_of(instrument).index.is_stale == was_stale
-        for instrument, before, was_stale in stalled
-    ):
-        return None
-    waited_for: dict[InstrumentId, Instrument] = {}
-    found = state.liquidations.first(lambda liquidation: _can_go_on(state, liquidation, waited_for))
-    if found is not None:
-        state.stalled = None
-        return found
-    state.stalled = [
-        (instrument, instrument.state, contract_of(instrument).index.is_stale)
-        for instrument in waited_for.values()
-    ]
-    return None
+    for instrument, before, was_stale in waited_for.values():
+        if instrument.state is not before or contract_of(instrument).index.is_stale != was_stale:
+            waited_for.clear()
+            queue.wake_waiting()
+            break
+    return queue.first(lambda liquidation: can_go_on(state, liquidation))
 
 
 def do_unit(state: State, liquidation: Liquidation, out: list[AnyEvent]) -> None:
@@ -70,7 +60,6 @@ def do_unit(state: State, liquidation: Liquidation, out: list[AnyEvent]) -> None
     """
     scope = scope_of(state, liquidation)
     state.liquidations.append(liquidation)
-    state.stalled = None
     instruments = state.markets.instruments
     held = positions_with_lots(scope)
     if not liquidation.has_begun:
@@ -89,7 +78,7 @@ def do_unit(state: State, liquidation: Liquidation, out: list[AnyEvent]) -> None
     judge_touched(state, out, looked_at=(liquidation.asset, had_loss))
 
 
-def _can_go_on(state: State, liquidation: Liquidation, waited_for: dict[InstrumentId, Instrument]) -> bool:
+def can_go_on(state: State, liquidation: Liquidation) -> bool:
     """Return whether there is anything to do for a scope now: not under a stale index.
 
     If there is not, the contracts in which it has lots are waited for.
@@ -105,7 +94,10 @@ def _can_go_on(state: State, liquidation: Liquidation, waited_for: dict[Instrume
         or any(instrument.state == _OPEN for instrument in held.values())
     ):
         return True
-    waited_for.update(held)
+    for number, instrument in held.items():
+        if number not in state.waited_for:
+            is_stale = contract_of(instrument).index.is_stale
+            state.waited_for[number] = (instrument, instrument.state, is_stale)
     return False
 
 

@@ -76,7 +76,7 @@ def judge_touched(state: State, out: list[AnyEvent], looked_at: tuple[AssetId, b
         if scope.liquidation:
             # Money has come in, or its lots have gone otherwise: the engine looks at it again.  No mark moves
             # it meanwhile and it is not ranked; at the end it is touched.
-            _wake(state, state.liquidations[scope.liquidation])
+            state.liquidations.wake(state.liquidations[scope.liquidation])
             taken.append(scope)
             continue
         trigger_index.touch(scope)
@@ -123,13 +123,7 @@ def judge_marked(state: State, instruments: list[Instrument], out: list[AnyEvent
         if liquidation.is_parked:
             held = positions_with_lots(scope_of(state, liquidation))
             if any(position.instrument in changed for position in held):
-                _wake(state, liquidation)
-
-
-def _wake(state: State, liquidation: Liquidation) -> None:
-    """Let the engine look at a scope again when its turn comes."""
-    state.liquidations.wake(liquidation)
-    state.stalled = None
+                state.liquidations.wake(liquidation)
 
 
 def scope_of(state: State, liquidation: Liquidation) -> Scope:
@@ -282,7 +276,6 @@ def _begin(state: State, beginning: _Beginning, out: list[AnyEvent]) -> None:
     liquidation = Liquidation(number, account, asset, instrument, leg)
     liquidation.is_below_zero = beginning.equity_atoms < 0
     state.liquidations.append(liquidation)
-    state.stalled = None
     scope.liquidation = number
     state.rankings.touch(scope)
     out.append(
