@@ -15,7 +15,7 @@ from steelyard.ops.cluster import LocalGroup
 from steelyard.ops.crash.play import Plan, play
 from steelyard.ops.crash.register import Register
 from steelyard.ops.crash.report import Outcome
-from steelyard.ops.crash.stage import FEEDER, Wish
+from steelyard.ops.crash.stage import FEEDER, Feed, Wish
 from steelyard.ops.crash.watch import Watch
 from steelyard.ops.kills import Kills
 from steelyard.ops.lanes import Lane
@@ -27,6 +27,8 @@ from steelyard.replication.audit import Audit, audit
 #: Sessions of operators that make keys, and of the crowd, at a time.
 CLERKS: Final = 16
 AT_ONCE: Final = 32
+#: From one word of the feed to the next, while the crowd takes its positions.
+FEED_S: Final = 0.25
 #: Commands of one message.
 BATCH: Final = 100
 #: A log takes so much for each account, and at least the usual size.
@@ -97,7 +99,9 @@ class GroupStage:
             self._feeder = await self._of(FEEDER).admin("feed")
             self._record(self._feeder)
 
-    async def play(self, wishes: Sequence[Wish], advance: Callable[[int], None]) -> None:
+    async def play(
+        self, wishes: Sequence[Wish], advance: Callable[[int], None], feed: Feed | None = None
+    ) -> None:
         """Carry out wishes, each in a session of its account that is there for as long as it takes."""
         left = iter(wishes)
         done = 0
@@ -113,7 +117,13 @@ class GroupStage:
                 done += 1
                 advance(done)
 
+        async def go_on_feeding() -> None:
+            while feed is not None and done < len(wishes):
+                await feed()
+                await asyncio.sleep(FEED_S)
+
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(go_on_feeding())
             for _ in range(min(AT_ONCE, len(wishes))):
                 tasks.create_task(work(left))
 

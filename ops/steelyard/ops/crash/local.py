@@ -13,7 +13,7 @@ from steelyard.core.commands import AnyCommand, CreateApiKey, FoundGroupAt, Open
 from steelyard.core.entry import Accepted, AnyReply, Many, SessionReady
 from steelyard.core.entry import Refused as CoreRefused
 from steelyard.core.units import OPERATOR, OPERATOR_KEY, AccountId, KeyId, SessionId
-from steelyard.ops.crash.stage import FEEDER, Wish
+from steelyard.ops.crash.stage import FEEDER, Feed, Wish
 from steelyard.rpc import encode, translate
 from steelyard.rpc.translate_admin import operator_command
 from steelyard.v1 import admin_pb2, trading_pb2
@@ -101,10 +101,14 @@ class LocalStage:
         if FEEDER in accounts:
             self._feeder = self._admin(self._desks[FEEDER])
 
-    async def play(self, wishes: Sequence[Wish], advance: Callable[[int], None]) -> None:
+    async def play(
+        self, wishes: Sequence[Wish], advance: Callable[[int], None], feed: Feed | None = None
+    ) -> None:
         """Carry out wishes, several accounts' in one entry."""
         some: list[tuple[_Desk, AnyCommand]] = []
         for done, wish in enumerate(wishes, 1):
+            if feed is not None and done % REQUESTS_MAX == 1:
+                await feed()
             some += self._translated(wish)
             if len(some) >= REQUESTS_MAX or done == len(wishes):
                 self._carry_out(some)

@@ -143,19 +143,15 @@ async def _enter(terminal: Terminal, stage: Stage, traders: Sequence[crowd.Trade
     """Let the makers quote at the starting prices, and the crowd take its positions."""
     await stage.keep(makers.MAKERS)
     funds = makers.endowment(traders, market.STARTS)
-    await _feed(stage, path.calm(seed=plan.seed, starts=market.STARTS))
+    calm = path.calm(seed=plan.seed, starts=market.STARTS)
+    await _feed(stage, calm)
     await stage.ask(
         [Wish(maker.account, makers.welcome(maker, market.STARTS, funds)) for maker in makers.makers(traders)]
     )
     await stage.settle()
     with terminal.progress("taking positions", len(traders)) as advance:
-        for begin in range(0, len(traders), _AT_ONCE):
-            await _feed(stage, path.calm(seed=plan.seed, starts=market.STARTS))
-            some = traders[begin : begin + _AT_ONCE]
-            await stage.play(
-                [Wish(trader.account, crowd.opening(trader, market.STARTS)) for trader in some], _nobody
-            )
-            advance(begin + len(some))
+        wishes = [Wish(trader.account, crowd.opening(trader, market.STARTS)) for trader in traders]
+        await stage.play(wishes, advance, lambda: _feed(stage, calm))
 
 
 async def _fall(
@@ -223,10 +219,6 @@ async def _feed(stage: Stage, step: path.Step) -> None:
         if said:
             quotes = path.quotes(said, float(index.tick), stage.now_ns())
             await stage.feeder.set_index_sources(index.number, quotes)
-
-
-#: Members of the crowd who take their positions between two words of the feed.
-_AT_ONCE: Final = 100
 
 
 def _nobody(_: int) -> None:

@@ -1,6 +1,6 @@
 """Where a crash is played: on a group of three processes, or on one exchange in this process."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from steelyard.client import Command
@@ -17,6 +17,10 @@ class Wish(NamedTuple):
 
     account: int
     commands: Sequence[Command]
+
+
+#: Says what the sources of all indices say now.
+Feed = Callable[[], Awaitable[None]]
 
 
 class Struck(Protocol):
@@ -54,8 +58,13 @@ class Stage(Struck, Protocol):
     ) -> None:
         """Give each of these accounts, which exist, a key."""
 
-    async def play(self, wishes: Sequence[Wish], advance: Callable[[int], None]) -> None:
-        """Carry out the wishes of accounts that have keys, each in its own session; return when all are."""
+    async def play(
+        self, wishes: Sequence[Wish], advance: Callable[[int], None], feed: Feed | None = None
+    ) -> None:
+        """Carry out the wishes of accounts that have keys, each in its own session; return when all are.
+
+        Meanwhile ``feed`` is called again and again, so that no index becomes stale.
+        """
 
     async def keep(self, accounts: Sequence[int]) -> None:
         """Keep sessions of these accounts from now on, for ``ask``."""
