@@ -28,7 +28,7 @@ from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 from locust.exception import StopUser
 from locust.rpc.protocol import Message
-from locust.runners import MasterRunner, WorkerRunner
+from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 from locust.stats import StatsEntry
 
 from steelyard.client import Accepted, ApiKey, Permission, Reply
@@ -284,6 +284,10 @@ def conclude(environment: Environment, **_: object) -> None:
     """Judge what this process's users saw, print it, and make it the exit status."""
     bench = _Process.bench
     if bench is None:
+        options = environment.parsed_options
+        if isinstance(environment.runner, LocalRunner) and options is not None and options.headless:
+            environment.process_exit_code = EXIT_NOT_OK
+            sys.stderr.write("no verdict: nobody came to trade in the time that was given\n")
         return
     try:
         verdict = _verdict_of_logs(bench) if bench.data is not None else _verdict_at_the_door(bench)

@@ -37,7 +37,7 @@ def test_locust_ends_with_a_verdict(judged_by: str, tmp_path: Path) -> None:
         done = subprocess.run(
             [
                 *(sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--headless", "--only-summary"),
-                *("--host", ",".join(scratch.group.endpoints), "-u", "3", "-r", "3", "-t", "3s"),
+                *("--host", ",".join(scratch.group.endpoints), "-u", "3", "-r", "3", "-t", "5s"),
                 *("--key", str(scratch.group.key_path("operator")), *data),
                 *("UnaryUser", "StreamUser", "TensUser"),
             ],
@@ -59,3 +59,22 @@ def test_locust_ends_with_a_verdict(judged_by: str, tmp_path: Path) -> None:
 async def _ready(group: LocalGroup) -> None:
     async with group.client() as client:
         await group.wait_ready(client)
+
+
+def test_a_run_in_which_nobody_traded_is_no_success(tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text("")
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--headless", "--only-summary"),
+            *("--host", "127.0.0.1:1", "-u", "0", "-t", "1s", "--key", str(key), "UnaryUser"),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env={**os.environ, **child_environment()},
+        timeout=100,
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "nobody came to trade" in done.stderr
