@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from steelyard.replication.group import MemberId
+from steelyard.simulation.cascade import cascade
 from steelyard.simulation.cluster import Cluster
 from steelyard.simulation.node import Node
 
@@ -287,5 +288,6 @@ ADVERSARIES: Final[dict[str, Adversary]] = {
     "forgetter": forgetter,
     "late-answers": late_answers,
     "left-behind": left_behind,
+    "cascade": cascade,
 }
 """Every adversary by its name."""

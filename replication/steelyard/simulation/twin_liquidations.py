@@ -92,7 +92,7 @@ class Engine(Deleveraging):
         return all_lots
 
     def limit_of(self, p: Position, lots: int, wanted: int) -> int:
-        """Return the last tick at which lots of a position bring as much as is wanted."""
+        """Return the last tick at which lots of a position bring as much as is wanted; 0: none does."""
         contract, top = self.contract_of(p), self.markets[p.instrument].spec.price_max_ticks
         signed = -lots if p.lots > 0 else lots
 
@@ -100,9 +100,9 @@ class Engine(Deleveraging):
             return contract.flow(signed, contract.notional(price, lots)) >= wanted
 
         if p.lots > 0:
-            return min(top, 1 + bisect_left(range(1, top + 1), True, key=brings_enough))
-        good = bisect_left(range(1, top + 1), True, key=lambda price: not brings_enough(price))
-        return max(1, good)
+            first = 1 + bisect_left(range(1, top + 1), True, key=brings_enough)
+            return first if first <= top else 0
+        return bisect_left(range(1, top + 1), True, key=lambda price: not brings_enough(price))
 
     def step(self, row: Liquidation) -> None:
         """Close a part of the position that needs the most margin."""
@@ -134,8 +134,9 @@ class Engine(Deleveraging):
             )
         )
         order = self.liquidation_order(row, p, side, lots, limit)
-        self.accept(order)
-        self.work_order(order)
+        if limit:
+            self.accept(order)
+            self.work_order(order)
         if order.lots_now:
             row.closed = True
             self.pay_fund(row, p, order, lots, bankruptcy)

@@ -13,6 +13,7 @@ from steelyard.core.events import (
     DebtTaken,
     InsuranceFunded,
     LiquidationPaid,
+    LiquidationStepped,
     WithdrawalGateSet,
 )
 from steelyard.core.limits import GATE_NS
@@ -109,3 +110,32 @@ def test_a_debt_of_one_asset_is_not_paid_by_the_fund_of_another() -> None:
 
     assert kinds(outcome.events) == ["InsuranceFunded"]
     assert venue.exchange.state.ledger.houses[USD].debt_atoms == -DEBT_ATOMS
+
+
+def test_where_no_price_is_high_enough_nothing_is_sent_and_the_fund_gives_nothing() -> None:
+    margin = MarginTerms(tiers=[MarginTier(floor_atoms=0, maintenance_ppm=10_000, initial_ppm=15_000)])
+    rules = contract_rules(margin=margin, liquidation=LiquidationTerms(penalty_ppm=5_000))
+    venue = contract_market(
+        perpetual(rules=rules, price_max_ticks=110),
+        perpetual(rules=rules, instrument=OTHER_PERP, symbol="OTHER"),
+        wallet_atoms=0,
+    )
+    for account, atoms in ((ALICE, 2_000), (BOB, 1_000_000)):
+        venue.pay_in(account, atoms)
+    deal(venue, ALICE, 100, 100, PERP)
+    deal(venue, ALICE, 1_000, 100, OTHER_PERP)
+    venue.operate(FundInsurance(asset=USD, amount_atoms=10))
+    bid = order(Side.BUY, 90, 50, 110, account=CAROL, instrument=PERP)
+    venue.pay_in(CAROL, 10_000)
+    assert isinstance(venue.ask(CAROL, bid).reply, Placed)
+    venue.move(InstrumentState.HALTED, instrument=OTHER_PERP)
+
+    # Her loss there is more than what any price here could bring.
+    venue.mark(50, OTHER_PERP)
+    events = [*venue.tick(), *venue.tick(), *venue.tick()]
+
+    (step,) = (each for each in events if isinstance(each, LiquidationStepped))
+    assert (step.instrument, step.lots, step.limit_ticks) == (PERP, 100, 0)
+    assert step.bankruptcy_atoms > 100 * 110
+    assert not {"Traded", "LiquidationPaid", "OrderAccepted"} & set(kinds(events))
+    assert venue.exchange.state.ledger.houses[USD].insurance_atoms == 10

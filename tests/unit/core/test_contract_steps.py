@@ -202,8 +202,7 @@ def test_the_limit_is_the_last_tick_that_brings_enough(
 
     enough = [ticks for ticks in range(1, price_max + 1) if brings(ticks) >= least_atoms]
     worst_first = min if is_long else max
-    # If nothing is enough, it is the best price there is.
-    by_hand = worst_first(enough, default=price_max if is_long else 1)
+    by_hand = worst_first(enough, default=0)
 
     assert steps.limit_ticks(contract, is_long, lots, least_atoms, price_max) == by_hand
 

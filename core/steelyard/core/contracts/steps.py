@@ -167,10 +167,9 @@ def bankruptcy_atoms(closing: Closing, lots: int) -> int:
 def limit_ticks(
     contract: Contract, closed_long: bool, lots: int, least_atoms: int, price_max_ticks: int
 ) -> int:
-    """Return the last tick at which closing ``lots`` lots brings at least ``least_atoms``.
+    """Return the last tick at which closing ``lots`` lots brings at least ``least_atoms``; 0 if none does.
 
-    A long sells down to it, a short buys up to it; within 1 ... ``price_max_ticks`` in any case.  ``p`` is
-    the price::
+    A long sells down to it, a short buys up to it; within 1 ... ``price_max_ticks``.  ``p`` is the price::
 
         linear   long  p * lots * k >= least              short  -p * lots * k >= least
         inverse  long  -floor(lots * S / p) >= least      short  floor(lots * S / p) >= least
@@ -183,10 +182,12 @@ def limit_ticks(
             ticks = mul_div_down(-least_atoms, 1, all_atoms)
     elif closed_long:
         # lots * S / p < 1 - least
-        ticks = mul_div_down(all_atoms, 1, 1 - least_atoms) + 1 if least_atoms <= 0 else price_max_ticks
+        ticks = mul_div_down(all_atoms, 1, 1 - least_atoms) + 1 if least_atoms <= 0 else price_max_ticks + 1
     else:
         ticks = mul_div_down(all_atoms, 1, least_atoms) if least_atoms > 0 else price_max_ticks
-    return min(max(ticks, 1), price_max_ticks)
+    if closed_long:
+        return max(ticks, 1) if ticks <= price_max_ticks else 0
+    return min(ticks, price_max_ticks) if ticks >= 1 else 0
 
 
 def budget_atoms(closing: Closing, lots: int, insurance_atoms: int, peak_atoms: int) -> int:

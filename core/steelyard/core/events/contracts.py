@@ -220,7 +220,7 @@ class LiquidationStepped(Event, frozen=True, kw_only=True, tag=87):
     """The engine closes ``lots`` of a position; the order's own events follow.
 
     ``bankruptcy_atoms`` is the cash that the lots must bring for nobody to lose by it (below zero: cost);
-    ``limit_ticks`` the worst price that the order takes.
+    ``limit_ticks`` the worst price that the order takes, 0 if no price brings enough: then there is no order.
     """
 
     liquidation: LiquidationId

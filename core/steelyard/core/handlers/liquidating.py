@@ -161,9 +161,11 @@ def _step(
             limit_ticks=limit_ticks,
         )
     )
-    traded_lots, received_atoms, notional_atoms = orders.liquidate(
-        state, instrument, position, side, lots, limit_ticks, liquidation.liquidation, out
-    )
+    traded_lots = received_atoms = notional_atoms = 0
+    if limit_ticks:
+        traded_lots, received_atoms, notional_atoms = orders.liquidate(
+            state, instrument, position, side, lots, limit_ticks, liquidation.liquidation, out
+        )
     if traded_lots == 0:
         _step_without_trade(state, liquidation, position, closing, out)
         return
