@@ -190,9 +190,8 @@ class Liquidation:
     ``instrument`` zero: it is about margin wallets of ``asset``, which is zero otherwise.
 
     * STARTED: the engine will take a position, or a margin wallet, in its turn; ENDED: and ``how`` it did.
-    * STEPPED: the engine closes ``lots`` on ``side`` at ``limit_ticks`` or better (zero: no price would do, and
-      nothing is sent), at this mark; nobody loses
-      if they bring ``bankruptcy_atoms``.
+    * STEPPED: the engine closes ``lots`` on ``side`` at ``limit_ticks`` or better, at this mark (zero: no
+      price would do, and nothing is sent); nobody loses if they bring ``bankruptcy_atoms``.
     * PAID: what ``lots`` brought (``received_atoms``), had to bring, and what the insurance fund took.
     * DELEVERAGED: ``lots`` were closed against ``others`` opposite positions for this cash.
     * DEBT: what the insurance fund paid of a loss, and what nobody has paid; SHARED: ``others`` bore that.
