@@ -63,5 +63,5 @@ async def _concluded(terminal: Terminal, outcome: Outcome, pictures: Path | None
         story = plots.Story(outcome.watch, outcome.played.fall_ns, outcome.played.strikes_ns)
         with terminal.busy("drawing"):
             drawn = await asyncio.to_thread(plots.draw, story, pictures)
-        result["plots"] = [str(path) for path in drawn]
+        result["plots"] = [path.name for path in drawn]
     return result
