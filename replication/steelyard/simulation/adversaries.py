@@ -110,7 +110,7 @@ def old_leader(cluster: Cluster, rng: random.Random, over: Callable[[], bool]) -
             others = [other for other in cluster.nodes if other != member]
             answers, says = {(o, member) for o in others}, {(member, o) for o in others}
             block(answers)
-            cluster.agenda.after(rng.choice((0.0, 0.01, 0.1)) * rng.random(), lambda: block(says))
+            cluster.agenda.after(rng.choice((0.0, 0.01, 0.1, 0.6)) * rng.random(), lambda: block(says))
             cluster.count("cut off leader")
 
             def end() -> None:
