@@ -269,7 +269,11 @@ def add_options(parser: LocustArgumentParser) -> None:
 
 @events.init.add_listener
 def listen(environment: Environment, **_: object) -> None:
-    """Let the master take over the workers' verdicts."""
+    """Let the loop know what time it is, and the master take over the workers' verdicts.
+
+    The loop has read the clock when it was made: after a slow start the run time would be over at once.
+    """
+    gevent.get_hub().loop.update_now()
     if isinstance(environment.runner, MasterRunner):
 
         def take(environment: Environment, msg: Message, **_: object) -> None:
