@@ -47,7 +47,7 @@ protos: setup
 
 unit: setup
 	@echo "==> pytest: unit, property, golden, tidy and integration tests"
-	@$(BIN)/python -m pytest --quiet --numprocesses 2 --dist worksteal
+	@$(BIN)/python -m pytest --quiet --numprocesses 3 --dist worksteal
 
 fuzz: setup ## The long proof: the fast exchange against its naive twin, a million commands.
 	@$(BIN)/python -m tests.fuzz --commands 1000000
